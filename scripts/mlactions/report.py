@@ -1,0 +1,161 @@
+"""What a report says, apart from how it looks: every word builds one, every reader renders it.
+
+Text is escaped by the renderer, so nothing a user or an agent wrote can become markup.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mlactions.settings import Status
+
+
+@dataclass(frozen=True)
+class Code:
+    """Inline code: names, paths, values as they are written in a file."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Strong:
+    """Words that must not be missed."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Struck:
+    """A claim that did not hold."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link that we made ourselves; `url` is https."""
+
+    text: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Untrusted:
+    """Prose of an agent or of user code: shown as words only, links and mentions broken."""
+
+    text: str
+
+
+Span = str | Code | Strong | Struck | Link | Untrusted
+Inline = Span | tuple[Span, ...]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A section's title; level 1 is the report's own."""
+
+    level: int
+    text: Inline
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A few sentences."""
+
+    text: Inline
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's name and the side its cells lean to: numbers to the right."""
+
+    name: str
+    align: Literal["left", "right", "center"] = "left"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells, the most important first: a comment that is too long loses the last ones."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Inline, ...], ...]
+
+
+@dataclass(frozen=True)
+class Items:
+    """A bulleted list."""
+
+    items: tuple[Inline, ...]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Lines of a log, a diff or a file, shown as they are."""
+
+    text: str
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line or one set of bars: a value per category, None where there is none."""
+
+    name: str
+    values: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Values per category. Mermaid in Markdown, SVG in HTML, always beside a table."""
+
+    title: str
+    categories: tuple[str, ...]
+    series: tuple[Series, ...]
+    y_label: str = ""
+    kind: Literal["bar", "line"] = "bar"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One row of an interval chart: an estimate, its bounds, and the limit it is held against."""
+
+    label: str
+    estimate: float
+    low: float | None
+    high: float | None
+    limit: float
+    status: Status
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Degradations with their intervals, each against what is allowed; drawn in HTML only.
+
+    Values are in multiples of each rule's allowed degradation, so that one axis serves all:
+    0 is no change, 1 is the limit.
+    """
+
+    title: str
+    rows: tuple[Interval, ...]
+
+
+@dataclass(frozen=True)
+class Details:
+    """Blocks folded behind a summary."""
+
+    summary: Inline
+    blocks: tuple[Block, ...]
+
+
+Block = Heading | Paragraph | Table | Items | Listing | Chart | Intervals | Details
+
+
+@dataclass(frozen=True)
+class Report:
+    """One word's report: the verdict in one sentence, then the evidence."""
+
+    title: str
+    status: Status
+    verdict: Inline
+    blocks: tuple[Block, ...]
