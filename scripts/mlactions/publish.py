@@ -1,0 +1,91 @@
+"""The end of every word: result, facts and reports into one sealed folder, then to the runner."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlactions import html, markdown, terminal
+from mlactions.bundle import seal, write_atomic, write_json
+from mlactions.errors import UserError
+from mlactions.report import Report
+from mlactions.runner import Runner
+from mlactions.schema import validate
+from mlactions.settings import Status
+
+Render = Callable[[Mapping[str, Any]], Report]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something measured that an agent may cite by `id`; Python prints the value, not the agent."""
+
+    id: str
+    text: str
+    value: float | str | None = None
+    unit: str = ""
+    model: str = ""
+    metric: str = ""
+    file: str | None = None
+    line: int | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def out_folder(given: Path | None, runner: Runner, word: str) -> Path:
+    """Return the folder a word writes to: `--out`, or one of ours on a runner."""
+    temporary = runner.environ.get("RUNNER_TEMP")
+    if given is not None:
+        return given.resolve()
+    if runner.on_github and temporary:
+        return Path(temporary) / "mlactions" / word
+    raise UserError("bad input", "`--out` is missing.", "Name a folder for the results.")
+
+
+def publish(
+    runner: Runner,
+    out: Path,
+    result: Mapping[str, Any],
+    render: Render,
+    facts: Sequence[Fact] = (),
+) -> Report:
+    """Write result, facts and the three reports, seal the folder, tell the runner.
+
+    The report is built from the result's JSON alone, so whoever reads that file later, in another
+    job, shows exactly the same.
+    """
+    word = str(result["word"])
+    report = render(result)
+    write_json(out / "result.json", result)
+    write_json(out / "facts.json", {"version": 1, "facts": [asdict(fact) for fact in facts]})
+    text = markdown.render(report)
+    write_atomic(out / "report.md", text)
+    write_atomic(out / "report.html", html.render(report, title=report.title))
+    seal(out, word)
+    tell(runner, out, result, report, text)
+    return report
+
+
+def tell(runner: Runner, out: Path, result: Mapping[str, Any], report: Report, text: str) -> None:
+    """Set the outputs every action has, add the summary, and show the report in a terminal."""
+    for name, value in (
+        ("status", str(result["status"])),
+        ("bundle", str(out)),
+        ("result", str(out / "result.json")),
+        ("report", str(out / "report.md")),
+    ):
+        runner.output(name, value)
+    runner.summary(text)
+    if not runner.on_github:
+        color = runner.stream.isatty() and "NO_COLOR" not in runner.environ
+        width = int(runner.environ.get("COLUMNS") or shutil.get_terminal_size((100, 24)).columns)
+        runner.say(terminal.render(report, width=width, color=color))
+        runner.say(f"report: {out / 'report.md'}\n        {out / 'report.html'}")
+    runner.say(f"{Status(result['status']).upper()}: {result['verdict']}")
+
+
+def check_result(result: Any, *, file: str) -> None:
+    """Refuse a result that lacks what every result has; words check the rest themselves."""
+    validate(result, "result", file=file)
