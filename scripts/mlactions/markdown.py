@@ -9,6 +9,7 @@ from dataclasses import replace
 from mlactions.report import (
     Block,
     Chart,
+    Chip,
     Code,
     Column,
     Details,
@@ -126,6 +127,8 @@ def _span(span: Span) -> str:
             return f"[{escape(text)}](<{url}>)"
         case Untrusted(text):
             return escape(untrusted(text))
+        case Chip(status, text):
+            return f"{ICONS[status]} {escape(text)}"
 
 
 def _block(block: Block) -> str:
@@ -144,9 +147,10 @@ def _block(block: Block) -> str:
             return _mermaid(block)
         case Intervals():
             return ""
-        case Details(summary, blocks):
+        case Details(summary, blocks, opened):
             body = "\n\n".join(part for part in map(_block, blocks) if part)
-            return f"<details><summary>{_html(summary)}</summary>\n\n{body}\n\n</details>"
+            tag = "<details open>" if opened else "<details>"
+            return f"{tag}<summary>{_html(summary)}</summary>\n\n{body}\n\n</details>"
 
 
 def _table(columns: tuple[Column, ...], rows: tuple[tuple[Inline, ...], ...]) -> str:

@@ -47,8 +47,26 @@ class Untrusted:
     text: str
 
 
-Span = str | Code | Strong | Struck | Link | Untrusted
+@dataclass(frozen=True)
+class Chip:
+    """A verdict that is seen at a glance: a coloured word, or an icon and the word."""
+
+    status: Status
+    text: str
+
+
+Span = str | Code | Strong | Struck | Link | Untrusted | Chip
 Inline = Span | tuple[Span, ...]
+
+
+def spans(text: Inline) -> tuple[Span, ...]:
+    """Return a run of spans, also where there is only one."""
+    return text if isinstance(text, tuple) else (text,)
+
+
+def plain(text: Inline) -> str:
+    """Return the words alone, as they were given: nothing is escaped."""
+    return "".join(span if isinstance(span, str) else span.text for span in spans(text))
 
 
 @dataclass(frozen=True)
@@ -107,7 +125,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """Values per category. Mermaid in Markdown, SVG in HTML, always beside a table."""
+    """Values per category, beside a table. Mermaid in Markdown, SVG in HTML, bars in terminals."""
 
     title: str
     categories: tuple[str, ...]
@@ -130,7 +148,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Degradations with their intervals, each against what is allowed; drawn in HTML only.
+    """Degradations with their intervals, each against what is allowed; not drawn in Markdown.
 
     Values are in multiples of each rule's allowed degradation, so that one axis serves all:
     0 is no change, 1 is the limit.
@@ -142,10 +160,11 @@ class Intervals:
 
 @dataclass(frozen=True)
 class Details:
-    """Blocks folded behind a summary."""
+    """Blocks folded behind a summary; `open` ones are shown at once and can be folded."""
 
     summary: Inline
     blocks: tuple[Block, ...]
+    open: bool = False
 
 
 Block = Heading | Paragraph | Table | Items | Listing | Chart | Intervals | Details
