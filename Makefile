@@ -5,7 +5,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
-SOURCES := scripts tests
+SOURCES := scripts tests bench
 # Directories of the tools that are not on PATH already; empty where nothing had to be installed.
 WITH_UV := uv_bin=$$(scripts/dev/tools.sh uv); export PATH="$${uv_bin:+$$uv_bin:}$$PATH";
 WITH_TOOLS := tool_bins=$$(scripts/dev/tools.sh all); export PATH="$${tool_bins:+$$tool_bins:}$$PATH";

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Run every benchmark and write docs/benchmarks.md. `bench/run.sh NAME…` runs some and prints them.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+python=$PWD/.venv/bin/python
+
+if [[ ! -e .tools/bench/ready || bench/requirements.txt -nt .tools/bench/ready ]]; then
+  uv venv --quiet --allow-existing --python "$python" .tools/bench
+  uv pip install --quiet --python .tools/bench/bin/python -r bench/requirements.txt
+  touch .tools/bench/ready
+fi
+
+if (($#)); then
+  for name in "$@"; do "$python" -m "bench.$name"; done
+  exit
+fi
+
+new=$(mktemp docs/.benchmarks.XXXXXX)
+trap 'rm -f "$new"' EXIT
+cat bench/introduction.md >"$new"
+for name in compare_speed faults seeds comment_requests gate_overhead; do
+  echo "bench: $name" >&2
+  { echo; "$python" -m "bench.$name"; } >>"$new"
+done
+chmod 644 "$new"
+mv "$new" docs/benchmarks.md
+trap - EXIT
+cat docs/benchmarks.md
