@@ -1,0 +1,1 @@
+"""Handwritten digits: models, data, training and evaluation."""

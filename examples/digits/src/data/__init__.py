@@ -1,0 +1,1 @@
+"""The digits data set: loading, splitting, normalisation."""

@@ -1,0 +1,1 @@
+"""Model architectures. Configs name them by `_target_`."""

@@ -1,0 +1,1 @@
+"""Training: reproducibility, precision, the loop, checkpoints and tracking."""
