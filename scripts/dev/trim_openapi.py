@@ -80,6 +80,9 @@ def trim_schema(schema: Any) -> Any:
             trimmed[kept] = [trim_schema(item) for item in value]
         elif key == "properties":
             trimmed[key] = {name: trim_schema(item) for name, item in value.items()}
+    if trimmed.get("nullable") and None not in trimmed.get("enum", [None]):
+        # OpenAPI wants null among the values; GitHub leaves it out.
+        trimmed["enum"] = [*trimmed["enum"], None]
     return trimmed
 
 

@@ -5,13 +5,15 @@ secrets that are on no command line, background processes that live until the en
 longer, a pager that cannot hang, checkouts with true depth and history. Not repaired: act sets
 INPUT_* inside composite steps where GitHub sets nothing (a contract test must show that every
 variable a composite reads is in its own `env:`), ignores permissions, concurrency, job timeouts and
-event filters, drops job outputs of nested calls, and runs no containers.
+event filters, loses the outputs of a reusable workflow inside another one, gives a composite the
+outputs of its last step as well as its own, and runs no containers.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,7 +21,7 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -45,7 +47,9 @@ LIBRARY_NAME = "codex-ml-actions"
 MACHINES = ("ubuntu-latest", "ubuntu-24.04", "ubuntu-22.04", "self-hosted")
 QUIET = {"GIT_PAGER": "cat", "PAGER": "cat", "NO_COLOR": "1", "TERM": "dumb"}
 # How this machine reaches its package index; everything else of our environment stays out.
-MACHINE_SETTINGS = ("PIP_", "UV_", "SSL_", "NODE_EXTRA_", "HTTP", "http", "NO_PROXY", "no_proxy")
+MACHINE_SETTINGS = re.compile(
+    "(PIP|UV|SSL)_|NODE_EXTRA_CA_CERTS$|(HTTPS?|NO)_PROXY$", re.IGNORECASE
+)
 GRACE_SECONDS = 20.0
 TOKEN = "ghs_write"
 
@@ -157,10 +161,10 @@ class Act:
         chosen = Settings(**settings)
         artifacts = self.folder / "artifacts"
         artifacts.mkdir(parents=True, exist_ok=True)
-        mark = f"github_{uuid.uuid4().hex}"
+        mark = f"RUNNER_TRACKING_ID=github_{uuid.uuid4().hex}"
         environment = {
             **QUIET,
-            "RUNNER_TRACKING_ID": mark,
+            "RUNNER_TRACKING_ID": mark.partition("=")[2],
             "GITHUB_RUN_ID": str(chosen.run_id),
             "MLACTIONS_TEST_ARTIFACTS": str(artifacts),
             "MLACTIONS_TEST_REPOSITORIES": str(repository.origins),
@@ -175,7 +179,7 @@ class Act:
             command += self._local_repositories(repository)
             own = self._own_environment(folder)
             try:
-                code, output = _execute(command, own, chosen.timeout, chosen.cancel_on)
+                code, output = _execute(command, own, chosen, mark)
             finally:
                 reap(mark)
         events = harness_events.read_events(output)
@@ -202,7 +206,7 @@ class Act:
         home = folder / "home"
         (home / ".cache").mkdir(parents=True)
         (home / ".cache" / "uv").symlink_to(uv_cache())
-        machine = {k: v for k, v in os.environ.items() if k.startswith(MACHINE_SETTINGS)}
+        machine = {k: v for k, v in os.environ.items() if MACHINE_SETTINGS.match(k)}
         own = {"PATH": self.path or tool_path(), "HOME": str(home), "LANG": "C.UTF-8"}
         return {**machine, **own, "XDG_CONFIG_HOME": str(home)}
 
@@ -227,9 +231,9 @@ def _file_option(folder: Path, kind: str, values: Mapping[str, str]) -> list[str
 
 
 def _execute(
-    command: list[str], environment: Mapping[str, str], timeout: float, cancel_on: str | None
+    command: list[str], environment: Mapping[str, str], settings: Settings, mark: str
 ) -> tuple[int, str]:
-    """Run act; SIGINT lets it run its always() steps, and nohup keeps `cmd &` alive over steps."""
+    """Run act; nohup keeps `cmd &` of a step alive until its job ends."""
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             [shutil.which("nohup") or "nohup", *command],
@@ -241,27 +245,33 @@ def _execute(
             start_new_session=True,
         )
         late = threading.Event()
-        watch = threading.Timer(timeout, _interrupt, (process, late))
+        watch = threading.Timer(settings.timeout, _interrupt, (process, late))
         watch.start()
-        lines = []
-        with process, process.stdout or errors as stream:
-            for line in stream:
-                lines.append(line)
-                if cancel_on and cancel_on in line:
-                    cancel_on = None
-                    _interrupt(process, threading.Event())
+        with process:
+            lines = list(_follow(process, settings.cancel_on, mark))
         watch.cancel()
         watch.join()
-        errors.seek(0)
-        output = "".join(lines)
         tail = "".join(lines[-40:])
-        assert not late.is_set(), f"the run took over {timeout} s; its last lines:\n{tail}"
-        assert output.strip(), f"act reported nothing: {errors.read()}"
-        return process.returncode, output
+        assert not late.is_set(), f"over {settings.timeout} s; the last lines:\n{tail}"
+        errors.seek(0)
+        assert lines, f"act reported nothing: {errors.read()}"
+        return process.returncode, "".join(lines)
+
+
+def _follow(process: subprocess.Popen[str], cancel_on: str | None, mark: str) -> Iterator[str]:
+    """Yield act's lines; clean up after a job as its own machine would, cancel where told."""
+    for line in process.stdout or ():
+        job = harness_events.finished(line)
+        if job:
+            reap(mark, f"GITHUB_JOB={job}")
+        if cancel_on and cancel_on in line:
+            cancel_on = None
+            _interrupt(process, threading.Event())
+        yield line
 
 
 def _interrupt(process: subprocess.Popen[str], late: threading.Event) -> None:
-    """Cancel a run, and end it where that does not help."""
+    """Cancel a run: on SIGINT act still runs its always() steps. End it where that hangs."""
     late.set()
     process.send_signal(signal.SIGINT)
     killer = threading.Timer(GRACE_SECONDS, process.kill)
@@ -269,13 +279,14 @@ def _interrupt(process: subprocess.Popen[str], late: threading.Event) -> None:
     killer.start()
 
 
-def reap(mark: str) -> None:
-    """End what a run left behind, by the variable that the real runner goes by."""
+def reap(*marks: str) -> None:
+    """End the processes with all these variables (`NAME=value`), as the real runner does."""
+    wanted = {mark.encode() for mark in marks}
     for folder in Path("/proc").glob("[0-9]*"):
         if int(folder.name) == os.getpid():
             continue
         try:
-            if mark.encode() in (folder / "environ").read_bytes():
+            if wanted <= set((folder / "environ").read_bytes().split(b"\0")):
                 os.kill(int(folder.name), signal.SIGKILL)
         except (FileNotFoundError, PermissionError, ProcessLookupError):
             continue

@@ -35,6 +35,7 @@ class Step:
     summary: str
     annotations: tuple[Annotation, ...]
     environment: Mapping[str, str]
+    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,9 @@ class Job:
 
     @property
     def summary(self) -> str:
-        """The job summary."""
-        return "".join(step.summary for step in self.steps)
+        """The job summary; a composite repeats what its last step wrote, so only leaves count."""
+        inner = {step.path[:length] for step in self.steps for length in range(1, len(step.path))}
+        return "".join(step.summary for step in self.steps if step.path not in inner)
 
     @property
     def annotations(self) -> tuple[Annotation, ...]:
@@ -107,6 +109,12 @@ def jobs(events: Iterable[Event]) -> tuple[Job, ...]:
     return tuple(_job(name, matrix, found) for (name, matrix), found in grouped.items())
 
 
+def finished(line: str) -> str | None:
+    """Return the id of the job that this line ends, None for a leg of a matrix: others go on."""
+    event = next(iter(read_events(line)), {})
+    return event["jobID"] if "jobResult" in event and not event.get("matrix") else None
+
+
 def _job(name: str, matrix: str, events: list[Event]) -> Job:
     grouped: dict[tuple[tuple[str, ...], str], list[Event]] = {}
     for event in events:
@@ -136,6 +144,7 @@ def _step(path: tuple[str, ...], stage: str, events: list[Event]) -> Step:
             if e.get("command") in ("notice", "warning", "error")
         ),
         environment=_pairs(events, "set-env"),
+        seconds=next((e["executionTime"] / 1e9 for e in events if "executionTime" in e), None),
     )
 
 
