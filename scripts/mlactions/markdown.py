@@ -1,11 +1,28 @@
-"""Reports as GitHub-flavoured Markdown, and the escaping that keeps data from becoming markup."""
+"""Reports as GitHub-flavoured Markdown, cut at table rows where they are too long."""
 
 from __future__ import annotations
 
+import html
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from urllib.parse import quote
 
+from mlactions.escaping import (
+    JOINER,
+    block_start,
+    cell,
+    code,
+    escape,
+    listing,
+    neutral,
+    one_line,
+    printable,
+    prose,
+    spaced,
+    untrusted,
+)
+from mlactions.mermaid import mermaid
 from mlactions.report import (
     Block,
     Chart,
@@ -21,14 +38,29 @@ from mlactions.report import (
     Listing,
     Paragraph,
     Report,
-    Series,
     Span,
     Strong,
     Struck,
     Table,
     Untrusted,
+    plain,
+    spans,
 )
 from mlactions.settings import Status
+
+__all__ = [
+    "ICONS",
+    "LIMIT",
+    "code",
+    "escape",
+    "inline",
+    "link",
+    "listing",
+    "neutral",
+    "printable",
+    "render",
+    "untrusted",
+]
 
 LIMIT = 65_000
 """Characters of a report: GitHub refuses a comment above 65,536."""
@@ -41,110 +73,157 @@ ICONS = {
     Status.REFUSED: "⛔",
 }
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>#|~$&])")
-_CHART_POINTS = 40
-
-
-def escape(text: str) -> str:
-    """Escape one line of plain text so that it reads as written, also inside a table cell."""
-    return _SPECIAL.sub(r"\\\1", neutral(" ".join(text.split())))
-
-
-def code(text: str) -> str:
-    """Return inline code; a pipe is escaped for table cells, backticks get a longer fence."""
-    line = " ".join(text.split()) or " "
-    longest = max((len(run) for run in re.findall(r"`+", line)), default=0)
-    fence = "`" * (longest + 1)
-    pad = " " if line.startswith("`") or line.endswith("`") else ""
-    return f"{fence}{pad}{line.replace('|', chr(92) + '|')}{pad}{fence}"
-
-
-def listing(text: str, language: str = "") -> str:
-    """Return a fenced block whose fence is longer than any run of backticks inside."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+_HEADINGS = 6
 
 
 def render(report: Report, *, limit: int = LIMIT, artifact: str = "") -> str:
-    """Return the report as Markdown of at most `limit` characters, cut at table rows."""
-    for rows in (None, 200, 80, 40, 20, 10, 5, 2, 0):
-        text = _render(report, rows, artifact)
-        if len(text) <= limit:
+    """Return the report as Markdown of at most `limit` characters.
+
+    Too long a report loses the last rows of folded tables, lists and logs first, then those of
+    the open ones; as many as fit stay. `artifact` is the URL where the whole report lies.
+    """
+    whole = _render(report, report.blocks)
+    if len(whole) <= limit:
+        return whole
+    note = _shortened_note(artifact)
+
+    def folded(rows: int) -> str:
+        return _render(report, (*_cut(report.blocks, None, rows), note))
+
+    def all_of_them(rows: int) -> str:
+        return _render(report, (*_cut(report.blocks, rows, 0), note))
+
+    for build in (folded, all_of_them):
+        text = _longest(build, limit)
+        if text is not None:
             return text
-    head = _render(replace(report, blocks=()), 0, artifact)
-    return head[:limit]
-
-
-def _render(report: Report, rows: int | None, artifact: str) -> str:
-    icon = ICONS[report.status]
-    parts = [f"## {icon} {escape(report.title)}", inline(report.verdict)]
-    blocks = report.blocks if rows is None else _cut(report.blocks, rows)
-    parts += [_block(block) for block in blocks]
-    if rows is not None:
-        parts.append(f"_Shortened to fit. {artifact or 'The artifact has the whole report.'}_")
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _cut(blocks: Iterable[Block], rows: int) -> tuple[Block, ...]:
-    return tuple(_cut_block(block, rows) for block in blocks)
-
-
-def _cut_block(block: Block, rows: int) -> Block:
-    if isinstance(block, Details):
-        return replace(block, blocks=_cut(block.blocks, rows))
-    if isinstance(block, Table) and len(block.rows) > rows:
-        more = f"… {len(block.rows) - rows} more rows"
-        filler = ("",) * (len(block.columns) - 1)
-        return replace(block, rows=(*block.rows[:rows], (more, *filler)))
-    if isinstance(block, Items) and len(block.items) > rows:
-        return Items((*block.items[:rows], f"… {len(block.items) - rows} more"))
-    if isinstance(block, Listing):
-        lines = block.text.splitlines()
-        kept = lines[-rows:] if rows else []
-        return replace(block, text="\n".join(line[:500] for line in kept))
-    return block
+    return _render(report, (note,))[:limit]
 
 
 def inline(text: Inline) -> str:
     """Return a run of spans as one line of Markdown."""
-    spans = text if isinstance(text, tuple) else (text,)
-    return "".join(_span(span) for span in spans)
+    line, before = "", None
+    for span in spans(text):
+        piece = _span(span)
+        if line and piece and _grow_together(before, span, line[-1] + piece[0]):
+            line += JOINER
+        line += piece
+        before = span
+    return line
+
+
+def link(text: str, url: str) -> str:
+    """Return a link that we made; whatever is not a web address stays text."""
+    words = escape(text or url).replace("]", "\\]")
+    if not re.match(r"https?://[\w.\[\]-]", url):
+        return words
+    return f"[{words}](<{quote(printable(url), safe=_URL_CHARACTERS).replace('&', '&amp;')}>)"
+
+
+_URL_CHARACTERS = "!#%&'()*+,/:;=?@[]~"
+
+
+def _longest(build: Callable[[int], str], limit: int) -> str | None:
+    """Return `build(rows)` for the largest number of rows that fits, None where not even 0 does."""
+    best, rows = None, 0
+    while len(text := build(rows)) <= limit:
+        best, rows = text, max(1, rows * 2)
+    low, high = rows // 2, rows
+    while high - low > 1:
+        middle = (low + high) // 2
+        text = build(middle)
+        if len(text) <= limit:
+            best, low = text, middle
+        else:
+            high = middle
+    return best
+
+
+def _render(report: Report, blocks: Iterable[Block]) -> str:
+    head = f"## {ICONS[report.status]} {escape(report.title)}"
+    parts = [head, block_start(inline(report.verdict).strip()), *map(_block, blocks)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _shortened_note(artifact: str) -> Paragraph:
+    where: Inline = Link("The artifact", artifact) if artifact else "The artifact"
+    return Paragraph((*spans("Shortened to fit. "), *spans(where), " has the whole report."))
+
+
+def _cut(blocks: Iterable[Block], rows: int | None, folded: int) -> tuple[Block, ...]:
+    """Keep so many rows of each block: `rows` in the open (None: all), `folded` in a fold."""
+    return tuple(_cut_block(block, rows, folded) for block in blocks)
+
+
+def _cut_block(block: Block, rows: int | None, folded: int) -> Block:
+    if isinstance(block, Details):
+        inner = rows if block.open else folded
+        return replace(block, blocks=_cut(block.blocks, inner, folded))
+    if rows is None:
+        return block
+    if isinstance(block, Table) and len(block.rows) > rows:
+        more = (f"… {len(block.rows) - rows:,} more rows",)
+        filler = ("",) * (len(block.columns) - 1)
+        return replace(block, rows=(*block.rows[:rows], (*more, *filler)))
+    if isinstance(block, Items) and len(block.items) > rows:
+        return Items((*block.items[:rows], f"… {len(block.items) - rows:,} more"))
+    if isinstance(block, Listing):
+        return _cut_listing(block, rows)
+    return block
+
+
+def _cut_listing(block: Listing, rows: int) -> Listing:
+    """Keep a log's last lines: that is where it says why."""
+    lines = printable(block.text).rstrip().split("\n")
+    if len(lines) <= rows:
+        return block
+    kept = lines[len(lines) - rows :]
+    return replace(block, text="\n".join([f"… {len(lines) - rows:,} lines before", *kept]))
+
+
+def _grow_together(before: Span | None, span: Span, seam: str) -> bool:
+    """Say whether two spans would become a name, a URL, longer code or an image."""
+    if isinstance(before, str | Untrusted) and isinstance(span, str | Untrusted):
+        return not seam[0].isspace() and re.match(r"[\w/:.#@-]", seam[1]) is not None
+    return seam in ("``", "![")
 
 
 def _span(span: Span) -> str:
     match span:
         case str():
-            lead, trail = span[:1].isspace(), span[-1:].isspace()
-            return (" " if lead else "") + escape(span) + (" " if trail and span.strip() else "")
+            return spaced(span)
         case Code(text):
             return code(text)
         case Strong(text):
-            return f"**{escape(text)}**"
+            return _wrapped("**", escape(text))
         case Struck(text):
-            return f"~~{escape(untrusted(text))}~~"
+            return _wrapped("~~", prose(text).strip())
         case Link(text, url):
-            return f"[{escape(text)}](<{url}>)"
+            return link(text, url)
         case Untrusted(text):
-            return escape(untrusted(text))
+            return prose(text)
         case Chip(status, text):
             return f"{ICONS[status]} {escape(text)}"
+
+
+def _wrapped(mark: str, text: str) -> str:
+    return f"{mark}{text}{mark}" if text else ""
 
 
 def _block(block: Block) -> str:
     match block:
         case Heading(level, text):
-            return f"{'#' * (level + 1)} {inline(text)}"
+            return f"{'#' * min(level + 1, _HEADINGS)} {inline(text).strip()}"
         case Paragraph(text):
-            return inline(text)
+            return block_start(inline(text).strip())
         case Table(columns, rows):
             return _table(columns, rows)
         case Items(items):
-            return "\n".join(f"- {inline(item)}" for item in items)
+            return "\n".join(f"- {block_start(inline(item).strip())}" for item in items)
         case Listing(text, language):
-            return listing(printable(text), language)
+            return listing(text, language)
         case Chart():
-            return _mermaid(block)
+            return mermaid(block)
         case Intervals():
             return ""
         case Details(summary, blocks, opened):
@@ -155,58 +234,32 @@ def _block(block: Block) -> str:
 
 def _table(columns: tuple[Column, ...], rows: tuple[tuple[Inline, ...], ...]) -> str:
     rule = {"left": ":---", "right": "---:", "center": ":---:"}
-    lines = ["| " + " | ".join(escape(column.name) for column in columns) + " |"]
+    lines = [_row(tuple(column.name for column in columns))]
     lines.append("|" + "|".join(rule[column.align] for column in columns) + "|")
-    lines += ["| " + " | ".join(inline(cell) for cell in row) + " |" for row in rows]
+    lines += map(_row, rows)
     return "\n".join(lines)
+
+
+def _row(cells: tuple[Inline, ...]) -> str:
+    return "| " + " | ".join(cell(inline(text).strip()) for text in cells) + " |"
 
 
 def _html(text: Inline) -> str:
     """Return HTML: GitHub renders no Markdown in a `<summary>`."""
-    spans = text if isinstance(text, tuple) else (text,)
-    words = "".join(span if isinstance(span, str) else neutral(span.text) for span in spans)
-    return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return "".join(map(_html_span, spans(text))).strip()
 
 
-def _mermaid(chart: Chart) -> str:
-    """Draw with `xychart-beta`, the keyword every Mermaid since 10.6 knows."""
-    points = slice(None, _CHART_POINTS)
-    if not chart.categories or any(None in s.values[points] for s in chart.series):
-        return ""
-    lines = ["```mermaid", "xychart-beta", f"    title {_quoted(chart.title)}"]
-    lines.append("    x-axis [" + ", ".join(map(_quoted, chart.categories[points])) + "]")
-    lines.append(f"    y-axis {_quoted(chart.y_label)}")
-    lines += [f"    {chart.kind} {_values(series, points)}" for series in chart.series]
-    return "\n".join([*lines, "```"])
-
-
-def _values(series: Series, points: slice) -> str:
-    return "[" + ", ".join(f"{value:.6g}" for value in series.values[points]) + "]"
-
-
-def _quoted(text: str) -> str:
-    return '"' + re.sub(r"[^\w .,:/%=+()-]", "", text) + '"'
-
-
-_INVISIBLE = re.compile(
-    "[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f"
-    "\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
-)
-
-
-def printable(text: str) -> str:
-    """Drop control, zero-width, bidirectional and tag characters: they hide or reorder text."""
-    return _INVISIBLE.sub("", text)
-
-
-def neutral(text: str) -> str:
-    """Return text that notifies nobody and closes nothing: mentions and issue numbers broken."""
-    text = re.sub(r"@(?=[\w-])", "@\u2060", printable(text))
-    return re.sub(r"#(?=\d)", "#\u2060", text)
-
-
-def untrusted(text: str) -> str:
-    """Return agent prose or log text as words only: comments, links and images taken apart."""
-    text = re.sub(r"<!--.*?(?:-->|$)", "", printable(text), flags=re.DOTALL)
-    text = re.sub(r"!?\[([^\]]*)\]\(([^)]*)\)", r"\1 (\2)", text)
-    return re.sub(r"\b(https?|ftp)://", r"\1:\u2060//", text)
+def _html_span(span: Span) -> str:
+    words = plain(span)
+    lead, trail = words[:1].isspace(), words[-1:].isspace() and not words.isspace()
+    line = html.escape(neutral(one_line(words)), quote=False).replace("$", "<span>$</span>")
+    match span:
+        case Code():
+            return f"<code>{line}</code>"
+        case Strong():
+            return f"<b>{line}</b>"
+        case Struck():
+            return f"<s>{line}</s>"
+        case Chip(status, _):
+            return f"{ICONS[status]} {line}"
+    return f"{' ' * lead}{line}{' ' * trail}"
