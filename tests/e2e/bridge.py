@@ -19,9 +19,7 @@ SELF_SHA = "5" * 40
 
 WORKFLOWS = re.compile(r"(^|/)action\.ya?ml$|^(\.github/)?workflows/[^/]+\.ya?ml$")
 OWN_REFERENCE = re.compile(r"(\buses:\s*['\"]?)\$/([^\s'\"},]+)")
-USES = re.compile(
-    r"^\s*(?:-\s+)?uses:\s*['\"]?([\w.-]+/[\w.-]+)(?:/[^\s'\"@]+)?@([^\s'\"#]+)", re.MULTILINE
-)
+USES = re.compile(r"\buses:\s*['\"]?([\w.-]+/[\w.-]+)(?:/[^\s'\"@]+)?@([^\s'\",}#]+)")
 
 
 @dataclass(frozen=True)
