@@ -1,0 +1,119 @@
+"""What evaluate asks git: the commit, the merge base, the changed files, a second work tree."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mlactions.errors import UserError
+
+# A container job's checkout belongs to another user; a user's pager or monitor would hang us.
+_OPTIONS = ("--no-pager", "-c", "safe.directory=*", "-c", "core.fsmonitor=false")
+
+Kind = Literal["added", "changed", "deleted", "renamed"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A path that differs from the base, relative to the repository; `old` is set for renames."""
+
+    path: str
+    kind: Kind
+    old: str | None = None
+
+
+@dataclass(frozen=True)
+class Git:
+    """A repository, asked through the git command."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, folder: Path) -> Git | None:
+        """Return the repository that holds `folder`, None where there is none."""
+        try:
+            done = _git(folder, "rev-parse", "--show-toplevel")
+        except FileNotFoundError:
+            return None
+        return cls(Path(done.stdout.decode().rstrip("\n"))) if done.returncode == 0 else None
+
+    def head(self) -> str | None:
+        """Return the full name of the commit that is checked out; None before the first one."""
+        return self.commit("HEAD")
+
+    def commit(self, name: str) -> str | None:
+        """Return the full name of a commit, None when it is not here."""
+        done = _git(
+            self.root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+        )
+        return done.stdout.decode().strip() or None
+
+    def is_dirty(self) -> bool:
+        """Say whether a tracked file differs from the commit, as `git describe --dirty` does."""
+        return bool(self._lines("status", "--porcelain", "--untracked-files=no", "-z"))
+
+    def is_shallow(self) -> bool:
+        """Say whether history is cut off, so that a merge base may be missing."""
+        return _git(self.root, "rev-parse", "--is-shallow-repository").stdout.strip() == b"true"
+
+    def merge_base(self, commit: str) -> str | None:
+        """Return where HEAD left `commit`; None without a common ancestor."""
+        done = _git(self.root, "merge-base", "--end-of-options", commit, "HEAD")
+        return done.stdout.decode().strip() or None
+
+    def changes(self, base: str) -> tuple[Change, ...]:
+        """Return how the work tree differs from a commit, untracked files included."""
+        fields = iter(self._lines("diff", "--name-status", "-z", "-M", "--no-ext-diff", base))
+        found = [_change(status, fields) for status in fields]
+        untracked = self._lines("ls-files", "--others", "--exclude-standard", "-z")
+        found += [Change(path, "added") for path in untracked]
+        return tuple(sorted(found, key=lambda change: change.path))
+
+    def files(self) -> tuple[str, ...]:
+        """Return the tracked and the untracked, not ignored files that exist."""
+        listed = self._lines("ls-files", "--cached", "--others", "--exclude-standard", "-z")
+        return tuple(path for path in sorted(set(listed)) if (self.root / path).is_file())
+
+    @contextmanager
+    def worktree(self, commit: str, folder: Path) -> Iterator[Path]:
+        """Check a commit out into a new folder outside the caller's work tree, and remove it."""
+        done = _git(self.root, "worktree", "add", "--detach", "--force", str(folder), commit)
+        try:
+            if done.returncode != 0:
+                raise UserError(
+                    "cannot check out the base",
+                    f"git worktree: {done.stderr.decode(errors='replace').strip()}.",
+                )
+            yield folder
+        finally:
+            _git(self.root, "worktree", "remove", "--force", "--force", str(folder))
+            _git(self.root, "worktree", "prune")
+
+    def _lines(self, *arguments: str) -> list[str]:
+        done = _git(self.root, *arguments)
+        if done.returncode != 0:
+            message = done.stderr.decode(errors="replace").strip()
+            raise UserError("git failed", f"git {arguments[0]}: {message}.", file=str(self.root))
+        return [line for line in done.stdout.decode(errors="surrogateescape").split("\0") if line]
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        ["git", *_OPTIONS, *arguments],
+        cwd=folder,
+        capture_output=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def _change(status: str, fields: Iterator[str]) -> Change:
+    path = next(fields)
+    if status.startswith(("R", "C")):
+        return Change(next(fields), "renamed" if status.startswith("R") else "added", path)
+    kinds: dict[str, Kind] = {"A": "added", "D": "deleted"}
+    return Change(path, kinds.get(status[0], "changed"))

@@ -1,0 +1,71 @@
+"""Globs over paths as git names them, for files that exist and for those that are gone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+from mlactions.errors import UserError
+
+
+@cache
+def _pattern(glob: str) -> re.Pattern[str]:
+    """Translate: `**` crosses folders, `*` and `?` do not; a folder means all that is in it."""
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[!^]?\]?[^\]]*\])", glob.rstrip("/"))
+    text = "".join(_part(part) for part in parts)
+    return re.compile(f"{text}(?:/.*)?", re.DOTALL)
+
+
+def _part(part: str) -> str:
+    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    if part in known:
+        return known[part]
+    if part.startswith("[") and part.endswith("]") and len(part) > 2:  # noqa: PLR2004
+        inner = part[1:-1].replace("\\", r"\\").replace("[", r"\[")
+        return f"(?![/])[{'^' + inner[1:] if inner[0] in '!^' else inner}]"
+    return re.escape(part)
+
+
+def matches(path: str, glob: str, *, folder: str = "") -> bool:
+    """Say whether a path of the repository matches a glob written in `folder`.
+
+    As in .gitignore: without a slash it matches a name at any depth, a leading slash means the
+    repository's root. `folder` and `path` are relative to that root.
+    """
+    if "/" not in glob.rstrip("/"):
+        return any(_pattern(glob).fullmatch(part) for part in path.split("/"))
+    if glob.startswith("/"):
+        return _pattern(glob.lstrip("/")).fullmatch(path) is not None
+    inside = path.removeprefix(f"{folder}/") if folder else path
+    if folder and inside == path:
+        return False
+    return _pattern(glob.removeprefix("./")).fullmatch(inside) is not None
+
+
+def find(folder: Path, globs: Sequence[str], *, field: str, required: bool = True) -> list[str]:
+    """Return the files below `folder` that globs match, as sorted POSIX paths.
+
+    Raises UserError for a glob that leads out of the folder and, where `required`, for one that
+    matches nothing: a moved folder must not turn a check into a check of nothing.
+    """
+    found: set[str] = set()
+    for glob in globs:
+        pattern = PurePosixPath(glob)
+        if pattern.is_absolute() or ".." in pattern.parts:
+            raise UserError(
+                "bad input", f"`{field}` has {glob!r}, which leads out of the working directory."
+            )
+        try:
+            files = [path for path in folder.glob(str(pattern)) if path.is_file()]
+        except (ValueError, NotImplementedError) as error:
+            raise UserError("bad input", f"`{field}` has {glob!r}: {error}.") from None
+        if required and not files:
+            raise UserError(
+                "bad input",
+                f"`{field}` has {glob!r}, which matches no file in {folder}.",
+                "Globs are relative to `working-directory`.",
+            )
+        found.update(path.relative_to(folder).as_posix() for path in files)
+    return sorted(found)

@@ -1,0 +1,193 @@
+"""Which configs are evaluated, which are not, and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlactions.errors import UserError
+from mlactions.evaluate import globs
+from mlactions.evaluate.affected import Project, explain
+from mlactions.evaluate.git import Change, Git
+from mlactions.evaluate.naming import name_models
+from mlactions.evaluate.records import Choice, Config
+from mlactions.evaluate.settings import Settings
+
+
+@dataclass(frozen=True)
+class Base:
+    """The commit a change is measured from, or why there is none."""
+
+    commit: str | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every config with its choice, what the reader should know, and what the change touched."""
+
+    choices: tuple[Choice, ...]
+    notes: tuple[str, ...]
+    base: str | None
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def selected(self) -> tuple[Choice, ...]:
+        """The choices that are evaluated."""
+        return tuple(choice for choice in self.choices if choice.selected)
+
+    @property
+    def skipped(self) -> tuple[Choice, ...]:
+        """The others."""
+        return tuple(choice for choice in self.choices if not choice.selected)
+
+
+def make_plan(settings: Settings, git: Git | None, environ: Mapping[str, str]) -> Plan:
+    """Choose the configs to evaluate. Where anything is in doubt, a config is evaluated."""
+    configs = name_models(globs.find(settings.folder, settings.configs, field="configs"))
+    base = Base(None)
+    if settings.select == "changed" or settings.also_base:
+        base = find_base(settings.base_ref, git, environ)
+    if settings.select == "all":
+        notes = [base.problem] if base.problem else []
+        plan = Plan(_all(configs, "`select` is `all`"), tuple(notes), base.commit)
+    elif git is None or base.commit is None:
+        note = f"{base.problem} Every config is evaluated."
+        plan = Plan(_all(configs, f"in doubt: {base.problem}"), (note,), None)
+    else:
+        plan = _changed(settings, configs, git, base.commit, environ)
+    plan = replace(plan, notes=(*plan.notes, *_renaming_notes(configs)))
+    return _limit(_only(plan, settings), settings)
+
+
+def _all(configs: Iterable[Config], reason: str) -> tuple[Choice, ...]:
+    return tuple(Choice(config, selected=True, reason=reason) for config in configs)
+
+
+def _changed(
+    settings: Settings,
+    configs: tuple[Config, ...],
+    git: Git,
+    base: str,
+    environ: Mapping[str, str],
+) -> Plan:
+    changes = git.changes(base)
+    folder = settings.folder.relative_to(git.root.resolve()).as_posix()
+    folder = "" if folder == "." else folder
+    project = Project(
+        root=git.root.resolve(),
+        folder=folder,
+        arguments=settings.template.arguments,
+        depends=settings.depends,
+        files=frozenset(git.files()),
+        python_path=tuple(filter(None, environ.get("PYTHONPATH", "").split(":"))),
+    )
+    choices = explain(project, configs, changes)
+    notes = _moved_configs(changes, settings.configs, folder, {c.path for c in configs})
+    return Plan(choices, tuple(notes), base, changes)
+
+
+def find_base(ref: str, git: Git | None, environ: Mapping[str, str]) -> Base:
+    """Return the merge base of HEAD and `ref`, or else of what GitHub names as the base."""
+    if git is None:
+        return Base(None, "This is no git repository, so there is nothing to compare with.")
+    name = ref or _event_base(environ)
+    if not name:
+        return Base(None, "`base-ref` is not given.")
+    candidates = (name, f"origin/{name}", f"refs/remotes/origin/{name}")
+    commit = next(filter(None, map(git.commit, candidates)), None)
+    shallow = " The clone is shallow: check out with `fetch-depth: 0`." if git.is_shallow() else ""
+    if commit is None:
+        return Base(None, f"The base `{name}` is not in this clone.{shallow}")
+    merge_base = git.merge_base(commit)
+    if merge_base is None:
+        return Base(None, f"HEAD and `{name}` have no common ancestor here.{shallow}")
+    return Base(merge_base)
+
+
+def _event_base(environ: Mapping[str, str]) -> str:
+    """Return what a pull request merges into, or where a push started; "" elsewhere."""
+    if name := environ.get("GITHUB_BASE_REF"):
+        return f"origin/{name}"
+    try:
+        text = Path(environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8")
+        event: Any = json.loads(text)
+    except (KeyError, OSError, ValueError):
+        return ""
+    before = event.get("before") if isinstance(event, dict) else None
+    return before if isinstance(before, str) and before.strip("0") else ""
+
+
+def _moved_configs(
+    changes: Sequence[Change], patterns: Sequence[str], folder: str, present: set[str]
+) -> Iterable[str]:
+    """Say which configs are gone or have a new name; `compare` decides what that means."""
+    for change in changes:
+        old = change.old if change.kind == "renamed" else change.path
+        if old is None or change.kind not in {"renamed", "deleted"}:
+            continue
+        if not any(globs.matches(old, f"/{_join(folder, glob)}") for glob in patterns):
+            continue
+        below = change.path.removeprefix(f"{folder}/") if folder else change.path
+        if change.kind == "renamed" and below in present:
+            yield f"`{old}` was renamed to `{change.path}`: evaluated under its new name."
+        else:
+            yield f"`{old}` was deleted: its model is not evaluated any more."
+
+
+def _join(folder: str, glob: str) -> str:
+    return f"{folder}/{glob}" if folder else glob
+
+
+def _renaming_notes(configs: Iterable[Config]) -> Iterable[str]:
+    return (
+        f"The model of `{config.path}` is called `{config.model}`: its file name is not unique,"
+        " or not safe as it stands."
+        for config in configs
+        if config.model != config.stem
+    )
+
+
+def _only(plan: Plan, settings: Settings) -> Plan:
+    """Keep one shard's configs. They were chosen elsewhere, so each of them is evaluated."""
+    if not settings.only:
+        return plan
+    wanted = set(settings.only)
+    if unknown := sorted(wanted - {choice.config.path for choice in plan.choices}):
+        raise UserError(
+            "bad input",
+            f"`only` names {unknown[0]!r}, which `configs` does not match.",
+            "Pass it a `configs` of the `matrix` output.",
+        )
+    kept = tuple(
+        choice if choice.selected else replace(choice, selected=True, reason="named by `only`")
+        for choice in plan.choices
+        if choice.config.path in wanted
+    )
+    unchanged = tuple(c for c in plan.skipped if c.config.path not in wanted)
+    return replace(plan, choices=kept + unchanged)
+
+
+def _limit(plan: Plan, settings: Settings) -> Plan:
+    count = len(plan.selected)
+    if count > settings.max_configs and not settings.matrix_only:
+        raise UserError(
+            "too many configs",
+            f"{count} configs are to be evaluated, and `max-configs` is {settings.max_configs}.",
+            "Raise it, narrow `configs`, or fan out with `matrix-only`.",
+        )
+    return plan
+
+
+def shards(paths: Sequence[str], most: int) -> dict[str, list[dict[str, str]]]:
+    """Return a GitHub matrix: at most `most` jobs, each with its configs, one a line."""
+    count = min(len(paths), most)
+    groups = [paths[number::count] for number in range(count)]
+    include = [
+        {"shard": str(number), "configs": "\n".join(group)}
+        for number, group in enumerate(groups, 1)
+    ]
+    return {"include": include}

@@ -1,0 +1,158 @@
+"""result.json and facts.json of a run: all that the report shows, all that an agent may cite."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from mlactions.evaluate.documents import (
+    Conditions,
+    Measured,
+    evaluation_document,
+    status_of,
+    verdict_of,
+)
+from mlactions.evaluate.records import Record
+from mlactions.publish import Fact
+from mlactions.schema import validate
+
+SHOWN_METRICS = 3
+SHOWN_TAILS = 30
+_CHANGED = 200
+
+
+def result_document(measured: Measured, *, key: str, preferred: Sequence[str]) -> dict[str, Any]:
+    """Return result.json. `preferred` names metrics to show first, as the baseline orders them."""
+    columns = metric_columns(measured.records, preferred)
+    evaluation = evaluation_document(measured)
+    result = {
+        "version": 1,
+        "word": "evaluate",
+        "status": str(status_of(measured)),
+        "verdict": verdict_of(measured),
+        "commit": measured.commit,
+        "key": key,
+        "dirty": evaluation["dirty"],
+        "base": evaluation["base"],
+        "interrupted": measured.interrupted,
+        "expected": evaluation["expected"],
+        "skipped": evaluation["skipped"],
+        "notes": evaluation["notes"],
+        "metrics": columns,
+        "evaluations": _brief(evaluation["evaluations"], set(columns)),
+        "conditions": {
+            side: _conditions(conditions) for side, conditions in measured.conditions.items()
+        },
+    }
+    validate(result, "evaluate-result", file="result.json")
+    return result
+
+
+def metric_columns(records: Iterable[Record], preferred: Sequence[str]) -> list[str]:
+    """Return the few metrics that the report shows: the baseline's first, then the most common."""
+    counts = Counter(name for record in records for name in record.metrics)
+    named = [name for name in dict.fromkeys(preferred) if name in counts]
+    common = sorted(counts, key=lambda name: ("/" in name, -counts[name]))
+    return list(dict.fromkeys([*named, *common]))[:SHOWN_METRICS]
+
+
+def _brief(evaluations: Sequence[dict[str, Any]], columns: set[str]) -> list[dict[str, Any]]:
+    """Keep what the report shows: a few metrics, and the log's end of the first failures."""
+    brief, tails = [], 0
+    for evaluation in evaluations:
+        failed = evaluation["outcome"] != "ok"
+        tails += failed
+        shown = {k: v for k, v in evaluation["metrics"].items() if k in columns}
+        tail = evaluation["log_tail"] if failed and tails <= SHOWN_TAILS else []
+        brief.append({**evaluation, "metrics": shown, "log_tail": tail})
+    return brief
+
+
+def _conditions(conditions: Conditions) -> dict[str, Any]:
+    environment = conditions.environment
+    return {
+        "commit": conditions.commit,
+        "protocol": conditions.protocol,
+        "hardware": environment.hardware,
+        "python": environment.python,
+        "torch": environment.torch,
+    }
+
+
+def facts_of(measured: Measured) -> list[Fact]:
+    """Return the facts of every evaluation, of every skipped config, and of the change itself."""
+    facts = [_change_fact(measured)] if measured.plan.changes else []
+    for skipped in measured.plan.skipped:
+        model = skipped.config.model
+        facts.append(
+            Fact(_id(model, "skipped"), f"{model} was skipped: {skipped.reason}", model=model)
+        )
+    for record in measured.records:
+        facts += _record_facts(record)
+    return _unique(facts)
+
+
+def _change_fact(measured: Measured) -> Fact:
+    changes = measured.plan.changes
+    listed = [{"path": c.path, "kind": c.kind, "old": c.old} for c in changes[:_CHANGED]]
+    text = f"{len(changes)} files differ from the merge base"
+    return Fact("evaluate.changes", text, len(changes), "files", data={"files": listed})
+
+
+def _record_facts(record: Record) -> Iterable[Fact]:
+    task, label = record.task, record.task.label
+    model, stem = task.config.model, f"{task.side}.{task.stem}"
+    file, line = (record.place.file, record.place.line) if record.place else (None, None)
+    outcome = f"{label} ended {record.outcome}{': ' if record.detail else ''}{record.detail}"
+    about = {"config": task.config.path, "selected": task.reason}
+    yield Fact(
+        _id(model, f"{stem}.outcome"),
+        outcome,
+        str(record.outcome),
+        model=model,
+        file=file,
+        line=line,
+        data=about,
+    )
+    if record.log is None:
+        return
+    yield Fact(_id(model, f"{stem}.seconds"), f"{label} took", record.seconds, "s", model=model)
+    if record.peak_memory is not None:
+        text = f"{label} used at most this much resident memory"
+        yield Fact(_id(model, f"{stem}.memory"), text, record.peak_memory, "bytes", model=model)
+    yield Fact(
+        _id(model, f"{stem}.log"),
+        f"the end of the log of {label}",
+        record.log,
+        model=model,
+        file=file,
+        line=line,
+        data={"tail": list(record.log_tail)},
+    )
+    for name, values in record.metrics.items():
+        yield Fact(
+            _id(model, f"{stem}.metric.{name}"),
+            f"{name} of {label}",
+            values[0] if len(values) == 1 else sum(values) / len(values),
+            model=model,
+            metric=name,
+            data={} if len(values) == 1 else {"values": list(values)},
+        )
+
+
+def _id(model: str, rest: str) -> str:
+    return re.sub(r"[^a-z0-9._/=-]", "-", f"evaluate.{model}.{rest}".lower())[:190]
+
+
+def _unique(facts: Iterable[Fact]) -> list[Fact]:
+    """Tell apart ids that became equal when capitals and odd characters went."""
+    seen: Counter[str] = Counter()
+    unique = []
+    for fact in facts:
+        seen[fact.id] += 1
+        count = seen[fact.id]
+        unique.append(fact if count == 1 else replace(fact, id=f"{fact.id}--{count}"))
+    return unique

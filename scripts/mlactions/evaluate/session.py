@@ -1,0 +1,215 @@
+"""One run of evaluate, from checked settings to a sealed bundle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlactions import markdown
+from mlactions.bundle import MANIFEST, write_atomic
+from mlactions.errors import Exit, UserError
+from mlactions.evaluate import globs
+from mlactions.evaluate.collect import with_equal_names
+from mlactions.evaluate.documents import Conditions, Measured, write_documents
+from mlactions.evaluate.evaluations import Bench, Checkout
+from mlactions.evaluate.git import Git
+from mlactions.evaluate.hydra import config_hash
+from mlactions.evaluate.plan import Plan, make_plan, shards
+from mlactions.evaluate.provenance import Environment, find_program, probe, protocol_hash
+from mlactions.evaluate.records import Record, Side, Task
+from mlactions.evaluate.render import render
+from mlactions.evaluate.result import facts_of, result_document
+from mlactions.evaluate.run import Progress, Stop, held_signals, run_all
+from mlactions.evaluate.settings import Settings
+from mlactions.evaluate.template import check_names
+from mlactions.publish import publish
+from mlactions.runner import Annotation, Runner
+from mlactions.schema import load_yaml
+from mlactions.settings import Status
+
+_OURS = frozenset(
+    {"evaluation.json", "facts.json", "result.json", "report.md", "report.html", MANIFEST}
+    | {"metrics", "base", "logs", "predictions", ".scratch"}
+)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run's settings and collaborators. `environ` is what the user's command gets."""
+
+    settings: Settings
+    runner: Runner
+    out: Path
+    git: Git | None
+    environ: Mapping[str, str]
+    report_file: Path | None
+
+    def run(self) -> int:
+        """Plan, evaluate, seal; return the exit code. Raises Interrupted once all is sealed."""
+        plan = make_plan(self.settings, self.git, self.environ)
+        self._check(plan)
+        prepare_folder(self.out)
+        self._announce(plan)
+        stop = Stop()
+        with held_signals(stop):
+            measured = self._measure(plan, stop)
+            status = self._publish(replace(measured, interrupted=stop.number is not None))
+        stop.check()
+        return Exit.FAILED_CHECK if status is Status.FAIL else Exit.PASS
+
+    def _check(self, plan: Plan) -> None:
+        check_names(self.settings.template, [c.config.stem for c in plan.selected])
+        program = self.settings.template.arguments[0]
+        found = find_program(program, folder=self.settings.folder, environ=self.environ)
+        if found is None and not self.settings.matrix_only:
+            raise UserError(
+                "bad input",
+                f"`command` starts with {program!r}, which is no program on PATH.",
+                "Install it in an earlier step, or write its path.",
+            )
+
+    def _announce(self, plan: Plan) -> None:
+        base = f" since {plan.base[:12]}" if plan.base else ""
+        self.runner.say(
+            f"{len(plan.choices)} configs: {len(plan.selected)} to evaluate,"
+            f" {len(plan.skipped)} unchanged{base}."
+        )
+        for note in plan.notes:
+            self.runner.say(f"note: {note}")
+
+    def _measure(self, plan: Plan, stop: Stop) -> Measured:
+        environment = probe(
+            self.settings.template, folder=self.settings.folder, environ=self.environ
+        )
+        conditions: dict[Side, Conditions] = {"head": self._head_conditions(plan, environment)}
+        checkouts: dict[Side, Checkout] = {
+            "head": Checkout(
+                self.git.root if self.git else self.settings.folder,
+                self.settings.folder,
+                self.environ,
+            )
+        }
+        tasks = [] if self.settings.matrix_only else self._tasks(plan)
+        records = self._evaluate(tasks, checkouts, stop)
+        return Measured(plan, with_equal_names(records), conditions)
+
+    def _tasks(self, plan: Plan) -> list[Task]:
+        return [
+            Task(choice.config, "head", seed, choice.reason)
+            for choice in plan.selected
+            for seed in self.settings.seeds
+        ]
+
+    def _evaluate(
+        self, tasks: Sequence[Task], checkouts: Mapping[Side, Checkout], stop: Stop
+    ) -> tuple[Record, ...]:
+        scratch = self.out / ".scratch"
+        bench = Bench(
+            template=self.settings.template,
+            limits=self.settings.limits,
+            checkouts=checkouts,
+            out=self.out,
+            scratch=scratch,
+            total=len(tasks),
+            show=self._show,
+        )
+        progress = Progress(len(tasks), self.settings.jobs, self.runner.say, self.preferred)
+        try:
+            with self.runner.untrusted_output():
+                return run_all(
+                    tasks,
+                    bench.perform,
+                    jobs=self.settings.jobs,
+                    stop=stop,
+                    ended=progress.report,
+                )
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _show(self, task: Task) -> Callable[[str], None] | None:
+        """On GitHub the output goes to the step log as well, each line with its owner."""
+        if not self.runner.on_github:
+            return None
+        prefix = f"{task.label} | "
+        return lambda line: self.runner.say(prefix + line)
+
+    def _head_conditions(self, plan: Plan, environment: Environment) -> Conditions:
+        settings = self.settings
+        return Conditions(
+            commit=(self.git.head() or "") if self.git else "",
+            dirty=self.git.is_dirty() if self.git else False,
+            protocol=protocol_of(settings, settings.folder, required=True),
+            configs=config_hashes(plan, settings.folder),
+            environment=environment,
+        )
+
+    def preferred(self, model: str = "") -> Sequence[str]:
+        """Return the metrics that the baseline names, of one model or of all, in its order."""
+        try:
+            document: Any = load_yaml(self.settings.folder / self.settings.baseline)
+            models = document["models"]
+            chosen = [models[model]] if model else models.values()
+            return [str(name) for rules in chosen for name in rules["metrics"]]
+        except (UserError, KeyError, TypeError, AttributeError):
+            return []  # only the order of what is shown depends on it
+
+    def _publish(self, measured: Measured) -> Status:
+        write_documents(self.out, measured)
+        result = result_document(measured, key=self.settings.key, preferred=self.preferred())
+        if self.settings.matrix_only:
+            paths = [choice.config.path for choice in measured.plan.selected]
+            matrix = shards(paths, self.settings.max_shards)
+            self.runner.output("matrix", json.dumps(matrix, ensure_ascii=True))
+        annotate(self.runner, measured)
+        report = publish(self.runner, self.out, result, render, facts_of(measured))
+        if self.report_file is not None:
+            write_atomic(self.report_file, markdown.render(report))
+        return Status(result["status"])
+
+
+def annotate(runner: Runner, measured: Measured) -> None:
+    """Show each failure beside the line its traceback ends at; a broken base is a warning."""
+    for record in measured.records:
+        if record.ok or record.log is None:
+            continue
+        place = record.place if record.task.side == "head" else None
+        runner.annotate(
+            Annotation(
+                "error" if record.task.side == "head" else "warning",
+                f"{record.task.label} ended {record.outcome}: {record.detail}",
+                "evaluation failed",
+                place.file if place else None,
+                place.line if place else None,
+            )
+        )
+
+
+def prepare_folder(out: Path) -> None:
+    """Empty the folder of an earlier run; anything that is not ours is refused, not removed."""
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise UserError("bad input", "`out` is not a folder.", file=str(out))
+    out.mkdir(parents=True, exist_ok=True)
+    foreign = sorted(path.name for path in out.iterdir() if path.name not in _OURS)
+    if foreign:
+        raise UserError(
+            "bad input", f"`out` holds {foreign[0]!r}, which is not ours.", "Name an empty folder."
+        )
+    for path in out.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def protocol_of(settings: Settings, folder: Path, *, required: bool) -> str:
+    """Return the protocol hash as it stands in a work tree."""
+    names = globs.find(folder, settings.protocol_files, field="protocol-files", required=required)
+    return protocol_hash(settings.template, {name: (folder / name).read_bytes() for name in names})
+
+
+def config_hashes(plan: Plan, folder: Path) -> dict[str, str]:
+    """Return the hash of every selected config that this work tree has."""
+    paths = [choice.config.path for choice in plan.selected]
+    hashes = {path: config_hash(folder, path) for path in paths}
+    return {path: digest for path, digest in hashes.items() if digest is not None}

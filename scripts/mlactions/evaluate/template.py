@@ -1,0 +1,138 @@
+"""The user's command line: split once into arguments, placeholders filled in per argument.
+
+No shell reads it, so no config name can be more than one argument.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import NoReturn
+
+from mlactions.errors import UserError
+
+PLACEHOLDERS = ("config", "name", "seed", "output", "predictions")
+
+_PLACEHOLDER = re.compile("{(" + "|".join(PLACEHOLDERS) + ")}")
+_QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
+_LITERAL = re.compile(r"'[^']*'|\\.", re.DOTALL)
+_OPERATOR = re.compile(r"&&|\|\||[|;<>&]")
+_EXPANSION = re.compile(r"`|\$[A-Za-z_{(]")
+_INTERPRETER = re.compile(r"(?:ba|da|z|k|c|tc|fi|a)?sh|python[\d.]*|pypy[\d.]*|perl|ruby|node")
+_INLINE = re.compile(r"-[A-Za-z]*[ce]")
+_PYTHON = re.compile(r"(?:python|pypy)[\d.]*(?:\.exe)?")
+
+
+@dataclass(frozen=True)
+class Template:
+    """The command's arguments with their placeholders still in them."""
+
+    arguments: tuple[str, ...]
+
+    def uses(self, placeholder: str) -> bool:
+        """Say whether any argument holds `{placeholder}`."""
+        return any(f"{{{placeholder}}}" in argument for argument in self.arguments)
+
+    def fill(self, values: Mapping[str, str]) -> list[str]:
+        """Return the arguments of one evaluation."""
+        return [
+            _PLACEHOLDER.sub(lambda match: values[match[1]], argument)
+            for argument in self.arguments
+        ]
+
+    def python(self) -> tuple[str, ...] | None:
+        """Return the arguments up to the Python interpreter (`uv run python`), if one is named."""
+        for position, argument in enumerate(self.arguments):
+            if _PYTHON.fullmatch(PurePosixPath(argument).name):
+                return self.arguments[: position + 1]
+        return None
+
+
+def parse_template(text: str) -> Template:
+    """Split a command line the way a shell would; what only a shell could do is refused.
+
+    Raises UserError for shell syntax, a missing `{output}`, no `{config}` or `{name}`, and
+    placeholders inside program text (`bash -c "… {config}"`).
+    """
+    line = text.replace("\\\n", " ").strip()
+    _refuse_shell_syntax(line)
+    try:
+        arguments = tuple(shlex.split(line))
+    except ValueError as error:
+        _refuse(f"it cannot be split into arguments ({error}).", "Close every quote.")
+    if not arguments:
+        _refuse("it is empty.", "Write the command that evaluates one config.")
+    template = Template(arguments)
+    _check(template)
+    return template
+
+
+def _refuse_shell_syntax(line: str) -> None:
+    if found := _OPERATOR.search(_QUOTED.sub("", line)):
+        _refuse(
+            f"`{found[0]}` needs a shell, and none reads it.",
+            "Quote it, or put the steps into a script and call that.",
+        )
+    if found := _EXPANSION.search(_LITERAL.sub("", line)):
+        _refuse(
+            f"`{found[0]}` would be expanded by a shell, and none reads it.",
+            "Put it in single quotes to pass it as it is.",
+        )
+    if re.match(r"[A-Za-z_]\w*=", line):
+        _refuse("it starts with a variable.", "Write `env NAME=value …` instead.")
+
+
+def _check(template: Template) -> None:
+    for program in _programs(template.arguments):
+        if found := _PLACEHOLDER.search(program):
+            _refuse(
+                f"{found[0]} stands inside program text, where a file name could become code.",
+                """Pass it behind: `bash -c 'eval.sh "$1" > "$2"' run {config} {output}`.""",
+            )
+    if not template.uses("output"):
+        _refuse("{output} is missing.", "It is the path where your script writes its metrics.")
+    if not (template.uses("config") or template.uses("name")):
+        _refuse("{config} is missing.", "It is the path of the config to evaluate.")
+
+
+def _programs(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the arguments that an interpreter reads as program text: `bash -eu -c TEXT`."""
+    interpreting = False
+    for argument, following in itertools.pairwise(arguments):
+        if _INTERPRETER.fullmatch(PurePosixPath(argument).name):
+            interpreting = True
+        elif interpreting and _INLINE.fullmatch(argument):
+            yield following
+        elif not argument.startswith("-"):
+            interpreting = False
+
+
+def values(
+    *, config: str, name: str, seed: int | None, output: str, predictions: str
+) -> dict[str, str]:
+    """Return what the placeholders stand for; a path that looks like an option gets `./`."""
+    return {
+        "config": f"./{config}" if config.startswith("-") else config,
+        "name": name,
+        "seed": "" if seed is None else str(seed),
+        "output": output,
+        "predictions": predictions,
+    }
+
+
+def check_names(template: Template, names: Sequence[str]) -> None:
+    """Refuse a config whose name would arrive as an option because it starts with a dash."""
+    risky = next((name for name in names if name.startswith("-")), None)
+    if risky is not None and "{name}" in template.arguments:
+        _refuse(
+            f"the config name {risky!r} would be read as an option.",
+            "Write the placeholder with its option: `--config-name={name}`.",
+        )
+
+
+def _refuse(message: str, hint: str) -> NoReturn:
+    raise UserError("bad input", f"`command`: {message}", hint)
