@@ -1,0 +1,116 @@
+"""Codex's answer as it arrives: text that claims to be JSON of a given form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mlactions.errors import UserError
+from mlactions.schema import load_json, parse_json, resource
+
+MAX_BYTES = 256 * 1024
+MAX_TEXT = 4_000
+MAX_FINDINGS = 20
+MAX_FACTS = 50
+MAX_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cause the answer names; `line` is 0 and the texts are empty where it names none."""
+
+    model: str
+    metric: str
+    facts: tuple[str, ...]
+    file: str
+    line: int
+    explanation: str
+    confidence: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the right form; nothing of it is believed yet."""
+
+    summary: str
+    findings: tuple[Finding, ...]
+    next_steps: tuple[str, ...]
+
+
+class NoAnswerError(Exception):
+    """There is no usable answer: a stable reason code, and what was found."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def read_answer(path: Path, *, message: str | None) -> str:
+    """Return the text of the answer file, which is never passed through the environment.
+
+    `message` is what the session log says Codex ended with: the two must be one.
+    """
+    if not path.is_file() or path.is_symlink():
+        raise NoAnswerError("empty", "there is no answer file")
+    if path.stat().st_size > MAX_BYTES:
+        raise NoAnswerError("too-large", f"more than {MAX_BYTES:,} bytes")
+    try:
+        text = path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise NoAnswerError("not-json", f"byte {error.start} is not UTF-8") from None
+    if not text.strip():
+        raise NoAnswerError("empty", "the last message was empty")
+    if text.strip() != (message or "").strip():
+        raise NoAnswerError("unproven", "the answer file is not what the session ended with")
+    return text
+
+
+def parse_answer(text: str) -> Answer:
+    """Parse an answer; the form is checked here because Codex does not check it."""
+    try:
+        document = parse_json(text, name="answer")
+    except UserError as error:
+        raise NoAnswerError("not-json", f"{error.title}: {error.message}") from None
+    _check_schema(document)
+    _check_limits(document)
+    findings = [
+        Finding(**{**entry, "facts": tuple(entry["facts"])}) for entry in document["findings"]
+    ]
+    return Answer(document["summary"], tuple(findings), tuple(document["next_steps"]))
+
+
+def _check_schema(document: Any) -> None:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(_schema()).iter_errors(document))
+    if error is not None:
+        place = ".".join(str(part) for part in error.absolute_path) or "the answer"
+        raise NoAnswerError("schema-violated", f"{place}: {error.message[:200]}")
+
+
+@cache
+def _schema() -> Any:
+    return load_json(resource("actions/ask/answer.schema.json"))
+
+
+def _check_limits(document: Mapping[str, Any]) -> None:
+    """Hold what strict mode's schemas cannot say: lengths."""
+    findings, steps = document["findings"], document["next_steps"]
+    texts = [document["summary"], *steps, *(entry["explanation"] for entry in findings)]
+    names = [entry[key] for entry in findings for key in ("model", "metric", "file")]
+    names += [fact for entry in findings for fact in entry["facts"]]
+    found = {
+        "findings": (len(findings), MAX_FINDINGS),
+        "next_steps": (len(steps), MAX_STEPS),
+        "facts of a finding": (max((len(e["facts"]) for e in findings), default=0), MAX_FACTS),
+        "characters of a text": (max(map(len, texts)), MAX_TEXT),
+        "characters of a name": (max(map(len, names), default=0), MAX_TEXT),
+    }
+    for name, (count, limit) in found.items():
+        if count > limit:
+            raise NoAnswerError("schema-violated", f"{count:,} {name}, at most {limit:,}")

@@ -1,0 +1,154 @@
+"""What was measured, gathered from bundles: facts with ids, metrics, logs of what went wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlactions.bundle import Bundle, open_bundle
+from mlactions.errors import UserError
+from mlactions.metrics import parse_metrics
+from mlactions.publish import check_result
+from mlactions.settings import Status
+
+MAX_FACTS = 5_000
+LOG_TAIL_BYTES = 32 * 1024
+MAX_LOGS = 40
+
+Values = Mapping[str, Mapping[str, Sequence[float]]]
+"""Per model and metric, one value per seed."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """The end of one evaluation's output."""
+
+    model: str
+    side: str
+    seed: int | None
+    outcome: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one word ended."""
+
+    word: str
+    status: Status
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything an answer may speak of."""
+
+    outcomes: tuple[Outcome, ...]
+    facts: tuple[Mapping[str, Any], ...]
+    commit: str = ""
+    head: Values = field(default_factory=dict)
+    base: Values = field(default_factory=dict)
+    models: frozenset[str] = frozenset()
+    seeds: frozenset[int] = frozenset()
+    logs: tuple[Log, ...] = ()
+    left_out: int = 0
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The capabilities that were run, each once, in the order of the bundles."""
+        return tuple(dict.fromkeys(outcome.word for outcome in self.outcomes))
+
+    @property
+    def troubled(self) -> bool:
+        """True when something failed or was warned of: only then is there anything to explain."""
+        return any(outcome.status in {Status.FAIL, Status.WARN} for outcome in self.outcomes)
+
+
+def collect(folders: Sequence[Path]) -> Evidence:
+    """Read bundles; each is checked against its manifest and its schemas."""
+    if not folders:
+        raise UserError("bad input", "`--bundle` is missing.", "Name the folder of a result.")
+    bundles = [open_bundle(folder) for folder in folders]
+    parts = [_read(bundle) for bundle in bundles]
+    facts = _merge_facts(parts)
+    return Evidence(
+        outcomes=tuple(outcome for part in parts for outcome in part.outcomes),
+        facts=facts[:MAX_FACTS],
+        commit=next((part.commit for part in parts if part.commit), ""),
+        head=_merge_values(part.head for part in parts),
+        base=_merge_values(part.base for part in parts),
+        models=frozenset().union(*(part.models for part in parts)),
+        seeds=frozenset().union(*(part.seeds for part in parts)),
+        logs=tuple(log for part in parts for log in part.logs)[:MAX_LOGS],
+        left_out=max(0, len(facts) - MAX_FACTS),
+    )
+
+
+def _read(bundle: Bundle) -> Evidence:
+    result = bundle.json("result.json")
+    check_result(result, file=str(bundle.folder / "result.json"))
+    facts = bundle.json("facts.json", schema="facts")["facts"]
+    outcome = Outcome(result["word"], Status(result["status"]), result["verdict"])
+    listed = {entry.path for entry in bundle.entries}
+    evaluation = (
+        bundle.json("evaluation.json", schema="evaluation") if "evaluation.json" in listed else {}
+    )
+    runs = evaluation.get("evaluations", ())
+    skipped = {entry["model"] for entry in evaluation.get("skipped", ())}
+    return Evidence(
+        outcomes=(outcome,),
+        facts=tuple(facts),
+        commit=result["commit"],
+        head=_metrics(bundle, "metrics/"),
+        base=_metrics(bundle, "base/metrics/"),
+        models=frozenset(evaluation.get("expected", ())) | skipped | {run["model"] for run in runs},
+        seeds=frozenset(run["seed"] for run in runs if run["seed"] is not None),
+        logs=tuple(_log(bundle, run, listed) for run in runs if run["outcome"] != "ok"),
+    )
+
+
+def _metrics(bundle: Bundle, folder: str) -> Values:
+    pattern = re.compile(re.escape(folder) + r"([^/]+)\.json")
+    found = (pattern.fullmatch(entry.path) for entry in bundle.entries)
+    return {
+        match[1]: parse_metrics(bundle.json(match[0]), file=match[0]).values
+        for match in found
+        if match
+    }
+
+
+def _log(bundle: Bundle, run: Mapping[str, Any], listed: set[str]) -> Log:
+    text = "\n".join(run["log_tail"]) + "\n"
+    if run["log"] in listed:
+        data = bundle.path(run["log"]).read_bytes()
+        text = data[-LOG_TAIL_BYTES:].decode(errors="replace")
+    return Log(run["model"], run["side"], run["seed"], run["outcome"], text)
+
+
+def _merge_facts(parts: Iterable[Evidence]) -> tuple[Mapping[str, Any], ...]:
+    """Put facts together; one id with two meanings would let a claim cite either."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for fact in (fact for part in parts for fact in part.facts):
+        if json.dumps(found.setdefault(fact["id"], fact), sort_keys=True) != json.dumps(
+            fact, sort_keys=True
+        ):
+            raise UserError(
+                "bundles contradict",
+                f"two bundles hold different facts with the id {fact['id']!r}.",
+                "Give each result once.",
+            )
+    return tuple(found.values())
+
+
+def _merge_values(parts: Iterable[Values]) -> Values:
+    """Put metrics together; shards of one model follow each other."""
+    merged: dict[str, dict[str, list[float]]] = {}
+    for part in parts:
+        for model, metrics in part.items():
+            for name, values in metrics.items():
+                merged.setdefault(model, {}).setdefault(name, []).extend(values)
+    return merged

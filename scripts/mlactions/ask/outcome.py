@@ -1,0 +1,126 @@
+"""How a call of Codex ended, told from what it left behind; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mlactions.codex_session import Failure, Session
+
+
+class AskStatus(StrEnum):
+    """How a question ended; the `status` output of the ask action."""
+
+    ANSWERED = "answered"
+    NO_ANSWER = "no-answer"
+    REFUSED = "refused"
+    INFRASTRUCTURE_FAILED = "infrastructure-failed"
+    NOT_CALLED = "not-called"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A status with its reason, a stable code, and what was found."""
+
+    status: AskStatus
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a call left behind; `outcome` is how the step that called Codex ended.
+
+    `set_up` is true once codex-action had touched the Codex home: it does that only after it
+    found the actor to have write access.
+    """
+
+    outcome: str
+    sessions: int
+    set_up: bool
+    session: Session | None = None
+    actor: str = ""
+
+
+REFUSALS = {"cyber_policy", "invalid_prompt", "content_filter", "content_policy"}
+_SANDBOX_DEAD = re.compile(
+    r"\bbwrap: |landlock|unshare: |sandbox.{0,40}(?:denied|failed)", re.IGNORECASE
+)
+_STATUS = re.compile(r"\b(?:status:? )(\d{3})\b")
+_SECRET = re.compile(r"\b(?:sk-|Bearer )\S+", re.IGNORECASE)
+
+
+def not_called(reason: str, detail: str) -> Ending:
+    """Return the ending that `prepare` decided on."""
+    if reason == "sandbox-dead":
+        return _broken(reason, detail)
+    return Ending(AskStatus.NOT_CALLED, reason, detail)
+
+
+def ending_of(trace: Trace, fact_ids: Collection[str]) -> Ending | None:
+    """Return why there is no answer to look at, or None if there should be one."""
+    session = trace.session
+    if session is None:
+        return _without_session(trace)
+    if session.failure is not None:
+        return _of_failure(session.failure)
+    if not session.completed:
+        return _broken("timed-out", "the session was cut off before Codex had answered")
+    if session.commands and all(_died(c.output, c.exit_code) for c in session.commands):
+        return _broken("sandbox-dead", " ".join(session.commands[0].output.split())[:200])
+    if not session.message:
+        return Ending(AskStatus.NO_ANSWER, "empty", "the last message was empty")
+    return _unproven(session, fact_ids)
+
+
+def _without_session(trace: Trace) -> Ending:
+    if trace.sessions > 1:
+        return _broken("several-sessions", f"{trace.sessions} sessions in one Codex home")
+    if trace.outcome == "skipped":
+        return Ending(AskStatus.NOT_CALLED, "skipped", "the codex step was skipped")
+    if trace.outcome in {"failure", "cancelled"} and not trace.set_up:
+        return Ending(AskStatus.NOT_CALLED, "actor", trace.actor)
+    return _broken("not-started", "Codex left no session log")
+
+
+def _unproven(session: Session, fact_ids: Collection[str]) -> Ending | None:
+    """Hold the session to what the task needs: tokens were used, the facts were read."""
+    if session.usage.tokens == 0:
+        return Ending(AskStatus.NO_ANSWER, "unproven", "the session log counts no tokens")
+    for command in session.commands:
+        if command.exit_code == 0 and (
+            "facts.json" in command.line or any(name in command.output for name in fact_ids)
+        ):
+            return None
+    return Ending(AskStatus.NO_ANSWER, "unproven", "no command read the facts")
+
+
+def _died(output: str, code: int | None) -> bool:
+    return code != 0 and _SANDBOX_DEAD.search(output) is not None
+
+
+def _of_failure(failure: Failure) -> Ending:
+    message = _SECRET.sub("[removed]", " ".join(failure.message.split()))[:300]
+    if failure.kind in REFUSALS:
+        return Ending(AskStatus.REFUSED, failure.kind.replace("_", "-"), message)
+    found = _STATUS.search(failure.message)
+    status = failure.http_status or (int(found[1]) if found else 0)
+    if status in {401, 403} or failure.kind == "unauthorized":
+        return _broken("auth", message)
+    if failure.kind == "usage_limit_exceeded":
+        return _broken("quota", message)
+    if status == 429:  # noqa: PLR2004  # Too Many Requests
+        return _broken("rate-limit", message)
+    if status >= 500 or failure.kind in {"internal_server_error", "server_overloaded"}:  # noqa: PLR2004
+        return _broken("server-error", message)
+    if "stream" in failure.message or "stream" in failure.kind or "connection" in failure.kind:
+        return _broken("stream-broken", message)
+    if failure.kind == "context_window_exceeded":
+        return _broken("context-window", message)
+    return _broken("request-failed", message)
+
+
+def _broken(reason: str, detail: str) -> Ending:
+    return Ending(AskStatus.INFRASTRUCTURE_FAILED, reason, detail)

@@ -1,0 +1,155 @@
+"""`ask prepare`: turn bundles into a question that Codex can be asked safely."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlactions.ask.evidence import Evidence, collect
+from mlactions.ask.prompt import MAX_CHARACTERS, Supplied, compose
+from mlactions.ask.repository import Repository, open_repository
+from mlactions.ask.workspace import Context, Workspace, log_name, write_context, write_evidence
+from mlactions.bundle import write_atomic
+from mlactions.codex import Endpoint, home_config, sandbox_fault
+from mlactions.codex_session import find_sessions
+from mlactions.errors import UserError
+from mlactions.runner import Annotation, Runner
+from mlactions.schema import read_text, resource
+
+MAX_DIFF_BYTES = 1024 * 1024
+MAX_CONVENTIONS_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, and where. `endpoint` only where we call Codex ourselves."""
+
+    bundles: Sequence[Path]
+    repository: Path
+    base_ref: str
+    out: Path
+    always: bool = False
+    has_key: bool = True
+    endpoint: Endpoint | None = None
+
+
+def prepare(question: Question, runner: Runner) -> Context:
+    """Write prompt, answer schema, facts, Codex home and context; return the context."""
+    evidence = collect(question.bundles)
+    repository = open_repository(question.repository)
+    workspace = Workspace(question.out.resolve())
+    _check_apart(workspace, repository)
+    _clear(workspace)
+    config = home_config(question.endpoint)
+    write_atomic(workspace.home / "config.toml", config)
+    write_evidence(workspace, evidence)
+    supplied = _supply(workspace, question.base_ref, evidence, repository, runner)
+    _write_prompt(workspace, evidence, repository, supplied)
+    _make_readable(workspace.folder)
+    _note(evidence, repository, runner)
+    reason, detail = _why_not(question, evidence, runner.environ)
+    context = Context(
+        reason=reason,
+        detail=detail,
+        repository=str(question.repository.resolve()),
+        head=repository.head,
+        commit=evidence.commit,
+        actor=runner.environ.get("GITHUB_ACTOR", ""),
+        sessions=find_sessions(workspace.home),
+        config=hashlib.sha256(config.encode()).hexdigest(),
+    )
+    write_context(workspace, context)
+    return context
+
+
+def _why_not(question: Question, evidence: Evidence, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Say why Codex is not called: a reason and its detail, both empty if it is."""
+    if not (question.always or evidence.troubled):
+        return "nothing-to-explain", ""
+    if not question.has_key:
+        return "no-key", ""
+    fault = sandbox_fault(environ)
+    return ("sandbox-dead", fault) if fault else ("", "")
+
+
+def _check_apart(workspace: Workspace, repository: Repository) -> None:
+    """Refuse a folder in the checkout: there Codex finds what a pull request wrote for it."""
+    if workspace.folder.is_relative_to(repository.root):
+        raise UserError(
+            "bad input",
+            "`--out` lies inside the repository that is asked about.",
+            "Name a folder outside of it, for example below $RUNNER_TEMP.",
+            file=str(workspace.folder),
+        )
+
+
+def _clear(workspace: Workspace) -> None:
+    """Remove what an earlier question left; Codex does not touch an old answer when it fails."""
+    for path in (workspace.answer, workspace.context):
+        path.unlink(missing_ok=True)
+    for folder in (workspace.facts, workspace.bundle):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _supply(
+    workspace: Workspace,
+    base_ref: str,
+    evidence: Evidence,
+    repository: Repository,
+    runner: Runner,
+) -> Supplied:
+    """Write the diff and the conventions; both come from commits, never from the work tree."""
+    base = base_ref if base_ref and repository.has(base_ref) else ""
+    if base_ref and not base:
+        _notice(runner, f"{base_ref} is not in this clone: Codex gets no diff. Use fetch-depth: 0.")
+    diff = repository.diff(base) if base else None
+    if base and diff is None:
+        _notice(runner, f"No merge base with {base}: Codex gets no diff.")
+    if diff:
+        cut = b"\n[the rest of the diff is left out]\n" if len(diff) > MAX_DIFF_BYTES else b""
+        write_atomic(workspace.facts / "diff.patch", diff[:MAX_DIFF_BYTES] + cut)
+    # Without a base this is no pull request, and the head is the branch itself. A base that was
+    # named and is missing gives no conventions at all: the head's would be the pull request's.
+    trusted = base if base_ref else repository.head
+    found = trusted and repository.show(trusted, "AGENTS.md", limit=MAX_CONVENTIONS_BYTES)
+    if found:
+        write_atomic(workspace.facts / "conventions.md", found)
+    logs = [log_name(log) for log in evidence.logs]
+    return Supplied(diff=bool(diff), conventions=bool(found), logs=logs)
+
+
+def _write_prompt(
+    workspace: Workspace, evidence: Evidence, repository: Repository, supplied: Supplied
+) -> None:
+    prompt = compose(evidence.words, repository=repository.root, supplied=supplied)
+    if len(prompt) > MAX_CHARACTERS:
+        raise UserError("prompt too long", f"{len(prompt):,} characters, Codex takes 1,048,576.")
+    write_atomic(workspace.prompt, prompt)
+    write_atomic(workspace.schema, read_text(resource("actions/ask/answer.schema.json")))
+
+
+def _make_readable(folder: Path) -> None:
+    """Let another user read it: codex-action may run Codex as one."""
+    for path in (folder, *folder.rglob("*")):
+        if "sessions" not in path.parts:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def _note(evidence: Evidence, repository: Repository, runner: Runner) -> None:
+    if evidence.commit and evidence.commit != repository.head:
+        _notice(
+            runner,
+            f"The facts were measured at {evidence.commit[:12]}, the checkout that Codex reads is "
+            f"at {repository.head[:12]}.",
+        )
+    if evidence.left_out:
+        _notice(
+            runner, f"{evidence.left_out} facts beyond the first {len(evidence.facts)} left out."
+        )
+
+
+def _notice(runner: Runner, message: str) -> None:
+    runner.annotate(Annotation("notice", message, "ask"))

@@ -1,0 +1,183 @@
+"""A checked answer as a report: Python prints the facts, the agent's words are only words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mlactions.report import (
+    Block,
+    Code,
+    Details,
+    Heading,
+    Inline,
+    Items,
+    Paragraph,
+    Report,
+    Span,
+    Strong,
+    Struck,
+    Untrusted,
+)
+from mlactions.settings import Status
+
+# One sentence for each way a question can end without an answer.
+_SENTENCES: Mapping[str, str] = {
+    "nothing-to-explain": "Nothing failed, so Codex was not asked.",
+    "no-key": "No explanation: no API key was given.",
+    "no-codex": "No explanation: there is no `codex` on the PATH (npm install -g @openai/codex).",
+    "skipped": "No explanation: the step that calls Codex was skipped.",
+    "not-prepared": "No explanation: the question could not be prepared; the step's log says why.",
+    "actor": "No explanation: codex-action stopped before it set Codex up. It answers people with "
+    "write access and the bots named in `allow-bot-users`; the step's log has the reason.",
+    "auth": "No explanation: the API key was not accepted.",
+    "quota": "No explanation: the API account has no quota left.",
+    "rate-limit": "No explanation: the API's rate limit was reached.",
+    "server-error": "No explanation: the API had an error of its own.",
+    "stream-broken": "No explanation: the connection to the API broke off.",
+    "context-window": "No explanation: what Codex read did not fit into the model's context.",
+    "request-failed": "No explanation: the API did not accept the request.",
+    "timed-out": "No explanation: Codex did not finish in time.",
+    "sandbox-dead": "No explanation: Codex's sandbox cannot start on this runner, which needs "
+    "unprivileged user namespaces.",
+    "several-sessions": "No explanation: more than one Codex session ran, so none can be trusted.",
+    "not-started": "No explanation: Codex did not start; the step's log says why.",
+    "empty": "No explanation: Codex gave no answer.",
+    "too-large": "No explanation: Codex's answer was too large.",
+    "not-json": "No explanation: Codex's answer was not JSON.",
+    "schema-violated": "No explanation: Codex's answer did not have the agreed form.",
+    "unproven": "No explanation: nothing proves that Codex looked at the facts, so its answer is "
+    "not shown.",
+}
+QUIET = {"nothing-to-explain", "no-key", "no-codex", "skipped"}
+"""Reasons that are somebody's choice: no warning is due."""
+
+_TITLE = "Codex's explanation"
+_UNCHANGED = "The verdict does not depend on it."
+
+
+def render_answer(
+    checked: Mapping[str, Any], facts: Sequence[Mapping[str, Any]] = ()
+) -> tuple[Block, ...]:
+    """Return the blocks a word's report appends.
+
+    `facts` are those of the bundle at hand; texts of facts it lacks come from the checked answer.
+    """
+    if checked["status"] != "answered":
+        return _unanswered(checked)
+    return (Heading(2, "Why: Codex's explanation"), *_answer(checked, facts))
+
+
+def _answer(
+    checked: Mapping[str, Any], facts: Sequence[Mapping[str, Any]] = ()
+) -> tuple[Block, ...]:
+    texts = {**checked["facts"], **{str(fact["id"]): str(fact["text"]) for fact in facts}}
+    findings = checked["findings"]
+    blocks: list[Block] = [Paragraph(Untrusted(checked["summary"]))]
+    blocks += _unmeasured(checked["numbers_unverified"]["summary"])
+    for finding in findings:
+        if finding["held"]:
+            blocks += _finding(finding, texts)
+    blocks += _struck([finding for finding in findings if not finding["held"]])
+    blocks += _next_steps(checked)
+    blocks.append(Paragraph(_footer(checked)))
+    return tuple(blocks)
+
+
+def render_report(checked: Mapping[str, Any]) -> Report:
+    """Return the report of the ask step alone."""
+    if checked["status"] == "answered":
+        held, all_claims = checked["claims"]["held"], checked["claims"]["checked"]
+        status = Status.PASS if held == all_claims else Status.WARN
+        return Report(_TITLE, status, sentence(checked), _answer(checked))
+    status = Status.SKIPPED if checked["reason"] in QUIET else Status.WARN
+    return Report(_TITLE, status, sentence(checked), _reason(checked))
+
+
+def sentence(checked: Mapping[str, Any]) -> str:
+    """Return how a question ended, in one sentence."""
+    if checked["status"] == "answered":
+        claims = checked["claims"]
+        return f"Codex answered; {claims['held']} of {claims['checked']} claims held."
+    if checked["status"] == "refused":
+        return "No explanation: the model refused the question."
+    return _SENTENCES.get(checked["reason"], "No explanation: Codex could not be asked.")
+
+
+def _unanswered(checked: Mapping[str, Any]) -> tuple[Block, ...]:
+    if checked["reason"] == "nothing-to-explain":
+        return ()
+    return (Paragraph(f"{sentence(checked)} {_UNCHANGED}"), *_reason(checked))
+
+
+def _reason(checked: Mapping[str, Any]) -> tuple[Block, ...]:
+    parts: tuple[Span, ...] = (Code(f"{checked['status']}: {checked['reason']}"),)
+    if checked["detail"]:
+        parts += (" ", Untrusted(checked["detail"]))
+    blocks: list[Block] = [Paragraph(parts)]
+    if checked["usage"]:
+        blocks.append(Paragraph(_usage(checked["usage"])))
+    return (Details("What happened", tuple(blocks)),)
+
+
+def _finding(finding: Mapping[str, Any], texts: Mapping[str, str]) -> Iterable[Block]:
+    yield Paragraph(_title(finding))
+    yield Paragraph(Untrusted(finding["explanation"]))
+    items: list[Inline] = [("There: ", Code(finding["quote"]))] if finding["quote"] else []
+    items += [("Measured: ", Untrusted(texts[fact])) for fact in finding["facts"] if fact in texts]
+    yield Items(tuple(items))
+    yield from _unmeasured(finding["numbers_unverified"])
+
+
+def _title(finding: Mapping[str, Any]) -> Inline:
+    about = " · ".join(part for part in (finding["model"], finding["metric"]) if part)
+    parts: list[Span] = [Strong(about or "Several models")]
+    if finding["file"]:
+        line = f":{finding['line']}" if finding["line"] else ""
+        parts += [" in ", Code(f"{finding['file']}{line}")]
+    return (*parts, f", confidence {finding['confidence']}")
+
+
+def _struck(findings: Sequence[Mapping[str, Any]]) -> Iterable[Block]:
+    if not findings:
+        return
+    items = [
+        (Struck(finding["explanation"]), " — ", Untrusted("; ".join(finding["struck"])))
+        for finding in findings
+    ]
+    many = "1 explanation was" if len(items) == 1 else f"{len(items)} explanations were"
+    yield Details(f"{many} struck: a claim did not hold", (Items(tuple(items)),))
+
+
+def _unmeasured(tokens: Sequence[str]) -> Iterable[Block]:
+    if tokens:
+        yield Paragraph(("⚠️ Unverified, nothing measured matches: ", Code(", ".join(tokens))))
+
+
+def _next_steps(checked: Mapping[str, Any]) -> Iterable[Block]:
+    if checked["next_steps"]:
+        yield Heading(3, "Next steps it proposes")
+        yield Items(tuple(Untrusted(step) for step in checked["next_steps"]))
+    if tokens := checked["numbers_unverified"]["next_steps"]:
+        yield Paragraph(("Proposed, not measured: ", Code(", ".join(tokens))))
+
+
+def _footer(checked: Mapping[str, Any]) -> Inline:
+    claims = checked["claims"]
+    return (
+        f"Claims checked: {claims['checked']}, held: {claims['held']}. {_UNCHANGED} ",
+        *_usage(checked["usage"]),
+    )
+
+
+def _usage(usage: Mapping[str, Any] | None) -> tuple[Span, ...]:
+    if usage is None:
+        return ()
+    cached = f", {usage['cached_input_tokens']:,} of them cached" * bool(
+        usage["cached_input_tokens"]
+    )
+    words = (
+        f": {usage['input_tokens']:,} tokens in{cached}, {usage['output_tokens']:,} out, "
+        f"{usage['commands']} commands, {usage['seconds']:.1f} s."
+    )
+    return (f"Codex {usage['codex_version']}, ", Code(usage["model"] or "default model"), words)

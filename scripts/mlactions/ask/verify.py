@@ -1,0 +1,114 @@
+"""`ask verify`: whether Codex was called, whether it answered, and which of its claims hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mlactions import markdown
+from mlactions.ask.answer import NoAnswerError, parse_answer, read_answer
+from mlactions.ask.claims import Checker, as_document
+from mlactions.ask.evidence import Evidence
+from mlactions.ask.outcome import AskStatus, Ending, Trace, ending_of, not_called
+from mlactions.ask.render import render_report
+from mlactions.ask.repository import open_repository
+from mlactions.ask.workspace import (
+    Context,
+    Workspace,
+    quoted_texts,
+    read_context,
+    read_evidence,
+)
+from mlactions.bundle import seal, write_atomic, write_json
+from mlactions.codex_session import Session, find_sessions, read_session
+from mlactions.schema import validate
+
+_EMPTY: Mapping[str, Any] = {
+    "summary": "",
+    "findings": [],
+    "next_steps": [],
+    "numbers_unverified": {"summary": [], "next_steps": []},
+    "claims": {"checked": 0, "held": 0},
+    "facts": {},
+}
+
+
+def verify(out: Path, *, outcome: str) -> dict[str, Any]:
+    """Check the answer in a folder that `prepare` made; write and return checked-answer.json.
+
+    `outcome` is how the step that called Codex ended. The folder `bundle` holds the checked answer
+    and its report, sealed.
+    """
+    workspace = Workspace(out.resolve())
+    context = read_context(workspace)
+    if context is None:
+        return decline(workspace, Ending(AskStatus.NOT_CALLED, "not-prepared"))
+    if context.reason:
+        return decline(workspace, not_called(context.reason, context.detail))
+    evidence = read_evidence(workspace)
+    trace = _trace(workspace, context, outcome)
+    ending, body = _look(workspace, context, evidence, trace)
+    return _write(workspace, ending, trace.session, body, context.commit)
+
+
+def decline(workspace: Workspace, ending: Ending) -> dict[str, Any]:
+    """Write the checked answer of a question that could not be asked."""
+    context = read_context(workspace)
+    return _write(workspace, ending, None, _EMPTY, context.commit if context else "")
+
+
+def _look(
+    workspace: Workspace, context: Context, evidence: Evidence, trace: Trace
+) -> tuple[Ending, Mapping[str, Any]]:
+    ending = ending_of(trace, [str(fact["id"]) for fact in evidence.facts])
+    if ending is not None:
+        return ending, _EMPTY
+    try:
+        message = trace.session.message if trace.session else None
+        answer = parse_answer(read_answer(workspace.answer, message=message))
+    except NoAnswerError as error:
+        return Ending(AskStatus.NO_ANSWER, error.reason, error.detail), _EMPTY
+    sources = open_repository(Path(context.repository))
+    checked = Checker(evidence, sources, quoted_texts(workspace)).check(answer)
+    return Ending(AskStatus.ANSWERED), as_document(checked, evidence)
+
+
+def _trace(workspace: Workspace, context: Context, outcome: str) -> Trace:
+    """Read what the call left in the Codex home."""
+    new = [name for name in find_sessions(workspace.home) if name not in context.sessions]
+    config = workspace.home / "config.toml"
+    now = hashlib.sha256(config.read_bytes()).hexdigest() if config.is_file() else ""
+    return Trace(
+        outcome=outcome,
+        sessions=len(new),
+        set_up=now != context.config or any(workspace.home.glob("*.json")),
+        session=read_session(workspace.home / new[0]) if len(new) == 1 else None,
+        actor=context.actor,
+    )
+
+
+def _write(
+    workspace: Workspace,
+    ending: Ending,
+    session: Session | None,
+    body: Mapping[str, Any],
+    commit: str,
+) -> dict[str, Any]:
+    document = {
+        "version": 1,
+        "status": str(ending.status),
+        "reason": ending.reason,
+        "detail": markdown.printable(ending.detail)[:500],
+        "commit": commit,
+        **body,
+        "usage": asdict(session.usage) if session else None,
+    }
+    path = workspace.bundle / "checked-answer.json"
+    validate(document, "checked-answer", file=str(path))
+    write_json(path, document)
+    write_atomic(workspace.bundle / "report.md", markdown.render(render_report(document)))
+    seal(workspace.bundle, "ask")
+    return document

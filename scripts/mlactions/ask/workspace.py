@@ -1,0 +1,134 @@
+"""The folder a question lives in: where each file is, and what `verify` must know of `prepare`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mlactions.ask.evidence import Evidence, Log, Outcome
+from mlactions.bundle import write_atomic, write_json
+from mlactions.schema import load_json
+from mlactions.settings import Status
+
+MAX_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Names below one folder. Codex reads `facts` and nothing else of it."""
+
+    folder: Path
+
+    @property
+    def prompt(self) -> Path:
+        """What Codex is asked."""
+        return self.folder / "prompt.md"
+
+    @property
+    def schema(self) -> Path:
+        """The form of its answer."""
+        return self.folder / "answer.schema.json"
+
+    @property
+    def answer(self) -> Path:
+        """Its answer, written by `codex exec` itself."""
+        return self.folder / "answer.json"
+
+    @property
+    def facts(self) -> Path:
+        """Codex's working directory: all that was measured."""
+        return self.folder / "facts"
+
+    @property
+    def home(self) -> Path:
+        """The Codex home: configuration and session logs."""
+        return self.folder / "home"
+
+    @property
+    def context(self) -> Path:
+        """What `prepare` leaves for `verify`."""
+        return self.folder / "context.json"
+
+    @property
+    def bundle(self) -> Path:
+        """The checked answer and its report."""
+        return self.folder / "bundle"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What `verify` must know. `reason` says why Codex is not called, empty if it is."""
+
+    reason: str
+    detail: str
+    repository: str
+    head: str
+    commit: str
+    actor: str
+    sessions: tuple[str, ...]
+    config: str
+
+
+def write_context(workspace: Workspace, context: Context) -> None:
+    """Leave the context for `verify`."""
+    write_json(workspace.context, asdict(context))
+
+
+def read_context(workspace: Workspace) -> Context | None:
+    """Return the context, or None if `prepare` did not finish."""
+    if not workspace.context.is_file():
+        return None
+    document = load_json(workspace.context)
+    return Context(**{**document, "sessions": tuple(document["sessions"])})
+
+
+def write_evidence(workspace: Workspace, evidence: Evidence) -> None:
+    """Write the facts as files: what an answer may cite, and what it may read besides."""
+    facts = workspace.facts
+    write_json(facts / "facts.json", {"version": 1, "facts": list(evidence.facts)})
+    write_json(facts / "results.json", [asdict(outcome) for outcome in evidence.outcomes])
+    document = {
+        "head": evidence.head,
+        "base": evidence.base,
+        "models": sorted(evidence.models),
+        "seeds": sorted(evidence.seeds),
+    }
+    write_json(facts / "metrics.json", document)
+    for log in evidence.logs:
+        write_atomic(facts / log_name(log), log.text)
+
+
+def log_name(log: Log) -> str:
+    """Return where the end of a log lies below the facts."""
+    seed = "none" if log.seed is None else log.seed
+    return f"logs/{log.side}/{log.model}/seed-{seed}.log"
+
+
+def read_evidence(workspace: Workspace) -> Evidence:
+    """Read back what `write_evidence` wrote; logs are read as text by whoever quotes them."""
+    facts: Mapping[str, Any] = load_json(workspace.facts / "facts.json", max_bytes=MAX_BYTES)
+    metrics = load_json(workspace.facts / "metrics.json", max_bytes=MAX_BYTES)
+    results = load_json(workspace.facts / "results.json")
+    return Evidence(
+        outcomes=tuple(Outcome(r["word"], Status(r["status"]), r["verdict"]) for r in results),
+        facts=tuple(facts["facts"]),
+        head=metrics["head"],
+        base=metrics["base"],
+        models=frozenset(metrics["models"]),
+        seeds=frozenset(metrics["seeds"]),
+    )
+
+
+def quoted_texts(workspace: Workspace) -> tuple[str, ...]:
+    """Return the other texts Codex was given, which it may quote: logs, the diff, conventions."""
+    files = sorted(path for path in workspace.facts.rglob("*") if path.is_file())
+    texts = [path for path in files if path.suffix in {".log", ".patch", ".md"}]
+    return tuple(path.read_text(encoding="utf-8", errors="replace") for path in texts)
+
+
+def as_json(value: Any) -> str:
+    """Return compact JSON for a step output."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
