@@ -1,0 +1,36 @@
+"""Charts as inline SVG: bars, lines and intervals; the page around them gives the colours."""
+
+from __future__ import annotations
+
+from mlactions.charts import bars, forest, lines
+from mlactions.charts.legend import finite, left_out
+from mlactions.charts.scale import number
+from mlactions.charts.whiskers import CAP, Range, Whisker, drawn_range, ranked, whisker
+from mlactions.report import Chart, Intervals
+
+__all__ = [
+    "CAP",
+    "WIDTHS",
+    "Range",
+    "Whisker",
+    "drawn_range",
+    "finite",
+    "left_out",
+    "number",
+    "ranked",
+    "svg",
+    "whisker",
+]
+
+WIDTHS = {"wide": 760.0, "narrow": 340.0}
+"""Each image is drawn for a desktop and for a phone: scaled text would be too small to read."""
+
+
+def svg(block: Chart | Intervals, shape: str, key: str) -> str:
+    """Return a chart as one `<svg>`; `shape` is a key of `WIDTHS`, `key` makes its ids unique."""
+    width, stacked = WIDTHS[shape], shape == "narrow"
+    if isinstance(block, Intervals):
+        return forest.draw(block, width, key, stacked=stacked)
+    if block.kind == "line":
+        return lines.draw(block, width, key)
+    return bars.draw(block, width, key, stacked=stacked)

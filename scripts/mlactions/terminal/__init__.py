@@ -1,0 +1,149 @@
+"""Reports for a terminal: quick to read, as wide as asked, and free of anybody's escape codes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TextIO
+
+from mlactions.report import (
+    Block,
+    Chart,
+    Details,
+    Heading,
+    Inline,
+    Intervals,
+    Items,
+    Listing,
+    Paragraph,
+    Report,
+    Table,
+    plain,
+)
+from mlactions.terminal.plots import chart, intervals
+from mlactions.terminal.table import table
+from mlactions.terminal.theme import BOLD, DIM, Theme
+from mlactions.terminal.wrapping import paragraph
+from mlactions.text import chunks, width
+
+__all__ = ["render", "show"]
+
+_ROWS = 40
+_NARROWEST, _WIDEST = 30, 120
+
+
+def render(
+    report: Report,
+    *,
+    width: int,
+    color: bool,
+    unicode: bool = True,
+    verbose: bool = False,
+) -> str:
+    """Return the report as text whose lines take at most `width` cells (30 or more).
+
+    `color` allows SGR codes, `unicode` symbols outside ASCII. Folded parts are one line and long
+    tables are cut unless `verbose`.
+    """
+    theme = Theme(color, unicode, verbose, None if verbose else _ROWS)
+    cells = max(width, _NARROWEST)
+    title = theme.banner(report.status) + "  "
+    heading = paragraph(report.title, theme, cells - len(report.status.value) - 4, BOLD)
+    lines = [title + heading[0], *heading[1:], "", *paragraph(report.verdict, theme, cells)]
+    lines += _blocks(report.blocks, theme, cells)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def show(
+    report: Report, stream: TextIO, environ: Mapping[str, str], *, verbose: bool = False
+) -> None:
+    """Print a report the way the stream can show it.
+
+    Colour on a terminal, unless NO_COLOR is set (https://no-color.org) or TERM is dumb; anywhere
+    where FORCE_COLOR is set.
+    """
+    terminal = stream.isatty() and environ.get("TERM") != "dumb"
+    color = bool(environ.get("FORCE_COLOR")) or (terminal and not environ.get("NO_COLOR"))
+    columns = min(shutil.get_terminal_size((100, 24)).columns, _WIDEST)
+    text = render(report, width=columns, color=color, unicode=_has_symbols(stream), verbose=verbose)
+    stream.write(text)
+    stream.flush()
+
+
+def _has_symbols(stream: TextIO) -> bool:
+    return (stream.encoding or "ascii").lower().replace("-", "").startswith("utf")
+
+
+def _blocks(blocks: Iterable[Block], theme: Theme, cells: int) -> Iterator[str]:
+    """Yield the lines of blocks with a blank line between; folds in a row stay together."""
+    previous: Block | None = None
+    for block in blocks:
+        lines = _block(block, theme, cells)
+        folds = isinstance(previous, Details) and isinstance(block, Details) and len(lines) == 1
+        if lines and not folds:
+            yield ""
+        yield from lines
+        previous = block
+
+
+def _block(block: Block, theme: Theme, cells: int) -> list[str]:
+    match block:
+        case Heading(level, text):
+            return _heading(level, text, theme, cells)
+        case Paragraph(text):
+            return paragraph(text, theme, cells)
+        case Table():
+            return _indented(table(block, theme, cells - 2))
+        case Items(items):
+            return [line for item in items for line in _item(item, theme, cells)]
+        case Listing(text, language):
+            return _listing(text, language, theme, cells)
+        case Chart():
+            return _indented(chart(block, theme, cells - 2))
+        case Intervals():
+            return _indented(intervals(block, theme, cells - 2))
+        case Details():
+            return _details(block, theme, cells)
+
+
+def _heading(level: int, text: Inline, theme: Theme, cells: int) -> list[str]:
+    lines = paragraph(text, theme, cells, BOLD)
+    if level > 2:  # noqa: PLR2004  # only sections are underlined
+        return lines
+    size = min(width(theme.line(plain(text))), cells)
+    return [*lines, theme.paint(theme.glyphs.rule * size, DIM)]
+
+
+def _item(item: Inline, theme: Theme, cells: int) -> list[str]:
+    first, *rest = paragraph(item, theme, cells - 4)
+    return [f"  {theme.glyphs.bullet} {first}", *(f"    {line}" for line in rest)]
+
+
+def _listing(text: str, language: str, theme: Theme, cells: int) -> list[str]:
+    lines = theme.lines(text.rstrip("\n"))
+    shown = lines if theme.rows is None else lines[-theme.rows :]
+    gutter = "  " + theme.paint(theme.glyphs.gutter, DIM) + " "
+    printed: list[str] = []
+    if len(shown) < len(lines):
+        note = f"{theme.glyphs.ellipsis} {len(lines) - len(shown):,} earlier lines"
+        printed.append(gutter + theme.paint(note, DIM))
+    for line in shown:
+        colour = {"+": "32", "-": "31"}.get(line[:1], "") if language == "diff" else ""
+        parts = chunks(line, cells - 4)
+        printed += [gutter + theme.paint(part, colour) for part in parts]
+    return printed
+
+
+def _details(block: Details, theme: Theme, cells: int) -> list[str]:
+    opened = theme.verbose or block.open
+    sign = theme.glyphs.unfolded if opened else theme.glyphs.folded
+    first, *rest = paragraph(block.summary, theme, cells - 2)
+    lines = [f"{sign} {first}", *(f"  {line}" for line in rest)]
+    if opened:
+        inner = list(_blocks(block.blocks, theme, cells - 2))
+        lines += _indented(inner[1:])
+    return lines
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"  {line}" if line else "" for line in lines]

@@ -1,0 +1,178 @@
+"""Charts out of characters: bars, sparklines and intervals, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from mlactions.charts import Range, Whisker, drawn_range, finite, number, ranked, whisker
+from mlactions.report import Chart, Interval, Intervals
+from mlactions.terminal.theme import BOLD, COLOURS, DIM, Theme
+from mlactions.text import shorten, width
+
+_VALUE = 9
+_NARROWEST = 8
+
+
+def chart(block: Chart, theme: Theme, cells: int) -> list[str]:
+    """Return a title, then a line per bar, or a sparkline per series."""
+    unit = f" ({theme.line(block.y_label)})" if block.y_label else ""
+    title = theme.paint(_fitted(theme.line(block.title) + unit, cells, theme), BOLD)
+    body = _sparklines(block, theme, cells) if block.kind == "line" else _bars(block, theme, cells)
+    return [title, *(body or [theme.paint("(no values)", DIM)])]
+
+
+def _bars(block: Chart, theme: Theme, cells: int) -> list[str]:
+    categories = block.categories[: theme.rows]
+    rows = [
+        (category if not row else "", series.name, _value(series.values, position))
+        for position, category in enumerate(categories)
+        for row, series in enumerate(block.series)
+    ]
+    known = [value for _, _, value in rows if value is not None]
+    if not known:
+        return []
+    label = min(max(width(theme.line(name)) for name in categories), cells // 3)
+    several = len(block.series) > 1
+    key = min(max(width(theme.line(name)) for _, name, _ in rows), cells // 4) if several else 0
+    room = max(cells - label - key - _VALUE - (4 if several else 3), _NARROWEST)
+    low, high = min(0.0, *known), max(0.0, *known)
+    lines = []
+    for category, name, value in rows:
+        names = _padded(theme.line(category), label, theme) + " "
+        names += _padded(theme.line(name), key, theme) + " " if several else ""
+        bar = _bar(value, low, high, room, theme)
+        text = "no value" if value is None else number(value)
+        lines.append(f"{names}{bar} {theme.line(text):>{_VALUE}}")
+    return lines + _more(len(block.categories) - len(categories), theme)
+
+
+def _bar(value: float | None, low: float, high: float, room: int, theme: Theme) -> str:
+    """Draw from the zero point; parts of a cell where the character set has them."""
+    parts = theme.glyphs.bar
+    # Halves first: the span of two finite numbers may be too large for a float.
+    span = high / 2 - low / 2
+    if value is None or not span:
+        return " " * room
+    zero = round(-low / 2 / span * room)
+    if value < 0:
+        size = max(round(-value / 2 / span * room), 1)
+        return " " * max(zero - size, 0) + parts[-1] * min(size, zero) + " " * (room - zero)
+    steps = round(value / 2 / span * room * (len(parts) - 1))
+    full, rest = divmod(min(steps, (room - zero) * (len(parts) - 1)), len(parts) - 1)
+    bar = parts[-1] * full + parts[rest]
+    return " " * zero + bar + " " * (room - zero - len(bar))
+
+
+def _sparklines(block: Chart, theme: Theme, cells: int) -> list[str]:
+    lines = []
+    shown = block.series[: theme.rows]
+    label = min(max((width(theme.line(one.name)) for one in shown), default=0), cells // 3)
+    for series in shown:
+        values = list(map(finite, series.values))
+        known = [value for value in values if value is not None]
+        if not known:
+            continue
+        first, last = (theme.line(number(value)) for value in (known[0], known[-1]))
+        ends = f"{first} {theme.glyphs.arrow} {last}"
+        room = max(cells - label - 2 - width(ends), _NARROWEST)
+        spark = _spark(values, room, theme.glyphs.spark)
+        name = _padded(theme.line(series.name), label, theme)
+        lines.append(shorten(f"{name} {spark} {ends}", cells, theme.glyphs.ellipsis))
+    return lines + _more(len(block.series) - len(shown), theme)
+
+
+def _spark(values: Sequence[float | None], room: int, levels: str) -> str:
+    """Draw the largest value of each stretch, so that no spike is lost; a gap is a space."""
+    known = [value for value in values if value is not None]
+    low, high = min(known), max(known)
+    span = high / 2 - low / 2
+    count = min(len(values), room)
+    edges = [round(position * len(values) / count) for position in range(count + 1)]
+    drawn = ""
+    for start, stop in pairwise(edges):
+        stretch = [value for value in values[start:stop] if value is not None]
+        share = (max(stretch, default=low) / 2 - low / 2) / span if span else 0.5
+        drawn += levels[min(int(share * len(levels)), len(levels) - 1)] if stretch else " "
+    return drawn
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """Where intervals are drawn: cells of the names, cells of the axis, and its range."""
+
+    label: int
+    room: int
+    axis: Range
+
+    def cell(self, share: float) -> int:
+        return round(share * (self.room - 1))
+
+
+def intervals(block: Intervals, theme: Theme, cells: int) -> list[str]:
+    """Return a line per rule: its interval between the lines of no change and of the limit."""
+    rows = ranked(block.rows, theme.rows)
+    title = theme.paint(_fitted(theme.line(block.title), cells, theme), BOLD)
+    if not rows:
+        return [title, theme.paint("(no rules)", DIM)]
+    label = min(max(width(theme.line(row.label)) for row in rows), cells * 2 // 5)
+    strip = _Strip(label, max(cells - label - 4 - _VALUE, _NARROWEST), drawn_range(rows))
+    lines = [_interval(row, theme, strip) for row in rows]
+    scale = theme.paint(_scale(strip), DIM)
+    return [title, scale, *lines, *_more(len(block.rows) - len(rows), theme)]
+
+
+def _scale(strip: _Strip) -> str:
+    zero, limit = (strip.cell(strip.axis.share(value)) for value in (0.0, 1.0))
+    words = " " * (strip.label + 3 + zero) + "0" + " " * max(limit - zero - 1, 1) + "limit"
+    return words[: strip.label + strip.room + 4 + _VALUE]
+
+
+def _interval(row: Interval, theme: Theme, strip: _Strip) -> str:
+    glyphs = theme.glyphs
+    canvas = [" "] * strip.room
+    for value, sign in ((0.0, glyphs.zero), (1.0, glyphs.limit)):
+        canvas[strip.cell(strip.axis.share(value))] = sign
+    placed = whisker(row, strip.axis)
+    if placed:
+        _draw(canvas, row, placed, theme, strip)
+    colour = COLOURS[row.status]
+    name = _padded(theme.line(row.label), strip.label, theme)
+    icon, drawn = (
+        theme.paint(text, colour) for text in (glyphs.icons[row.status], "".join(canvas))
+    )
+    times = theme.line(f"{number(row.estimate)}×")
+    return f"{name} {icon} {drawn} {times:>{_VALUE}}"
+
+
+def _draw(canvas: list[str], row: Interval, placed: Whisker, theme: Theme, strip: _Strip) -> None:
+    glyphs = theme.glyphs
+    start, stop = strip.cell(placed.start), strip.cell(placed.stop)
+    for position in range(start, stop + 1 if stop > start else start):
+        canvas[position] = glyphs.whisker if canvas[position] == " " else glyphs.crossing
+    ends = ((placed.left, start, 0), (placed.right, stop, 1))
+    for end, position, side in ends:
+        if end == "closed" and stop > start:
+            canvas[position] = glyphs.ends[side]
+        elif end == "clipped":
+            canvas[position] = glyphs.clipped[side]
+    if placed.point is not None:
+        canvas[strip.cell(placed.point)] = glyphs.marks[row.status]
+
+
+def _value(values: tuple[float | None, ...], position: int) -> float | None:
+    return finite(values[position]) if position < len(values) else None
+
+
+def _fitted(text: str, cells: int, theme: Theme) -> str:
+    return shorten(text, cells, theme.glyphs.ellipsis)
+
+
+def _padded(text: str, cells: int, theme: Theme) -> str:
+    fitted = _fitted(text, cells, theme)
+    return fitted + " " * (cells - width(fitted))
+
+
+def _more(left_out: int, theme: Theme) -> list[str]:
+    return [theme.paint(f"{theme.glyphs.ellipsis} {left_out:,} more", DIM)] if left_out > 0 else []
