@@ -1,0 +1,198 @@
+"""The command line of `compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from mlactions.compare import fields
+from mlactions.compare.candidate import read_candidate
+from mlactions.compare.facts import facts
+from mlactions.compare.gate import assess
+from mlactions.compare.model import (
+    Baseline,
+    Candidate,
+    Finding,
+    Settings,
+    Severity,
+    Verdict,
+)
+from mlactions.compare.places import places_of
+from mlactions.compare.reporting import render
+from mlactions.compare.result import Context, HeadRules, Place, document
+from mlactions.compare.rules import AbsentAtBaseError, Rules, git_in, read_rules
+from mlactions.compare.suggest import notices, paste, without_rule
+from mlactions.errors import Exit, UserError
+from mlactions.publish import out_folder, publish
+from mlactions.runner import Annotation, Level, Runner
+from mlactions.settings import Status, check_key, lines_option, option
+
+_ANNOTATED: dict[str, Level] = {"fail": "error", "warn": "warning"}
+MAX_ANNOTATED = 50
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, read and checked. `name` is the baseline's path in the repository."""
+
+    baseline: Path
+    name: str
+    metrics: tuple[Path, ...]
+    out: Path
+    base_ref: str
+    bootstrap: bool
+    predictions: Path | None
+    key: str
+    fail_on_warn: bool
+    settings: Settings
+
+
+@click.group(
+    "compare",
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@option("--baseline", metavar="FILE", help="Baseline YAML.")
+@lines_option("--metrics", metavar="PATH", help="Bundle, folder of <model>.json, or one JSON file.")
+@option("--out", type=click.Path(path_type=Path), help="Folder for result and reports.")
+@option("--base-ref", metavar="REF", help="Take the rules from this commit.")
+@option(
+    "--bootstrap",
+    type=click.Choice(["none", "head"]),
+    help="Where the base has no baseline yet: fail, or use the head's.",
+)
+@lines_option("--expected", metavar="MODEL", help="Models that must have been measured.")
+@option("--predictions", type=click.Path(path_type=Path), help="Folder with base/ and head/.")
+@option("--fail-on", type=click.Choice(["fail", "warn"]), help="What makes the check fail.")
+@option("--on-inconclusive", type=click.Choice(["fail", "warn"]), help="Default: fail.")
+@option("--require", type=click.Choice(["non-inferior"]), help="Accept nothing less.")
+@option("--max-age-days", type=click.IntRange(1, 36_500), help="Warn of older baselines.")
+@option("--key", default="compare", help="Name of the comment and the artifact.")
+@option("--working-directory", default=".", help="Folder that --baseline is relative to.")
+@option("--today", metavar="DAY", help="Day that waivers and ages are judged by; default: now.")
+@click.pass_context
+def command(
+    context: click.Context,
+    *,
+    baseline: str | None,
+    metrics: tuple[str, ...],
+    out: Path | None,
+    base_ref: str | None,
+    bootstrap: str | None,
+    expected: tuple[str, ...],
+    predictions: Path | None,
+    fail_on: str | None,
+    on_inconclusive: Severity | None,
+    require: str | None,
+    max_age_days: int | None,
+    key: str,
+    working_directory: str,
+    today: str | None,
+) -> int:
+    """Check metrics against a baseline YAML.
+
+    Exit code 0: every rule holds (warnings allowed, unless --fail-on warn). 1: a rule fails, or
+    something was not measured. 2: the baseline or a metrics file cannot be used.
+    """
+    if context.invoked_subcommand is not None:
+        return Exit.PASS
+    runner: Runner = context.obj
+    if not baseline:
+        raise UserError("bad input", "`--baseline` is missing.", "Name the baseline YAML.")
+    path = Path(working_directory) / baseline
+    options = Options(
+        baseline=path,
+        name=path.as_posix(),
+        metrics=tuple(map(Path, metrics)),
+        out=out_folder(out, runner, "compare"),
+        base_ref=base_ref or "",
+        bootstrap=bootstrap == "head",
+        predictions=predictions,
+        key=check_key(key, field="key"),
+        fail_on_warn=fail_on == "warn",
+        settings=Settings(
+            today=checked_day(today),
+            on_inconclusive=on_inconclusive,
+            non_inferior=require is not None,
+            max_age_days=max_age_days,
+            expected=frozenset(expected) if expected else None,
+        ),
+    )
+    return run(options, runner)
+
+
+def checked_day(given: str | None) -> str:
+    """Return the day to judge by, as an ISO date; without one, today in UTC."""
+    if not given:
+        return datetime.now(tz=UTC).date().isoformat()
+    hint = fields.day(given)
+    if hint is not None:
+        raise UserError("bad input", f"`--today` is {given!r}.", hint)
+    return given
+
+
+def run(options: Options, runner: Runner) -> int:
+    """Compare, publish, and return the exit code."""
+    candidate = read_candidate(options.metrics)
+    try:
+        rules = read_rules(
+            options.baseline,
+            name=options.name,
+            base_ref=options.base_ref,
+            bootstrap=options.bootstrap,
+            git=git_in(options.baseline.parent),
+        )
+    except AbsentAtBaseError as absent:
+        rules = Rules(Baseline(options.name, ""), "base", absent.commit)
+        verdict = Verdict(Status.FAIL, (), (absent.finding(),))
+    else:
+        verdict = weigh(rules.baseline, candidate, options)
+    context = _context(rules, candidate, verdict, options)
+    result = document(verdict, rules.baseline, candidate, context)
+    publish(runner, options.out, result, render, facts(result))
+    annotate(verdict.findings, context.places, runner)
+    failed = verdict.status is Status.FAIL
+    warned = verdict.status is Status.WARN and options.fail_on_warn
+    return Exit.FAILED_CHECK if failed or warned else Exit.PASS
+
+
+def weigh(baseline: Baseline, candidate: Candidate, options: Options) -> Verdict:
+    """Judge what was measured by one set of rules, and add the notices."""
+    verdict = assess(baseline, candidate, options.settings, {})
+    missing = without_rule(baseline, candidate)
+    return replace(verdict, findings=(*verdict.findings, *notices(missing, baseline)))
+
+
+def _context(rules: Rules, candidate: Candidate, verdict: Verdict, options: Options) -> Context:
+    return Context(
+        key=options.key,
+        rules_from=rules.origin,
+        ref=rules.ref,
+        paste=paste(without_rule(rules.baseline, candidate), candidate),
+        head_rules=_head_rules(rules, candidate, options),
+        places=places_of(verdict.findings, rules.baseline),
+    )
+
+
+def _head_rules(rules: Rules, candidate: Candidate, options: Options) -> HeadRules | None:
+    if rules.head is None:
+        return HeadRules(rules.diff, None, rules.head_error) if rules.head_error else None
+    return HeadRules(rules.diff, weigh(rules.head, candidate, options))
+
+
+def annotate(findings: Sequence[Finding], places: Sequence[Place], runner: Runner) -> None:
+    """Show failures and warnings beside the lines of the baseline, the worst first."""
+    both = zip(findings, places, strict=True)
+    shown = sorted((pair for pair in both if pair[0].level in _ANNOTATED), key=_severity)
+    for finding, place in shown[:MAX_ANNOTATED]:
+        message = finding.message.replace("`", "")
+        level = _ANNOTATED[finding.level]
+        runner.annotate(Annotation(level, message, finding.reason, place.file, place.line))
+
+
+def _severity(pair: tuple[Finding, Place]) -> int:
+    return list(_ANNOTATED).index(pair[0].level)

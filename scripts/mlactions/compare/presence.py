@@ -1,0 +1,89 @@
+"""Whether everything that had to be measured was: models, evaluations, the baseline's age."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from mlactions.compare.model import Baseline, Candidate, Failure, Finding, ModelRules, Settings
+
+
+def models_present(
+    baseline: Baseline, candidate: Candidate, settings: Settings
+) -> Iterator[Finding]:
+    """Yield what is missing, failed, orphaned, stale or without rules, model by model."""
+    yield from map(_failed, candidate.failures)
+    expected = _expected(candidate, settings)
+    failed = {failure.model for failure in candidate.failures if failure.side == "head"}
+    for model in sorted((expected or frozenset()) - baseline.models.keys()):
+        if model not in candidate.head and model not in failed:
+            yield _missing(model)
+    for model, group in baseline.models.items():
+        if model in candidate.head:
+            yield from _age(model, group, baseline, candidate, settings)
+        elif model not in failed:
+            yield from _absent(model, expected, candidate)
+    if not (candidate.head or candidate.failures or candidate.skipped):
+        yield Finding("nothing-measured", "fail", "Nothing was measured.")
+    elif candidate.head and not candidate.head.keys() & baseline.models.keys():
+        yield Finding("nothing-compared", "warn", "No measured model has rules in the baseline.")
+
+
+def _expected(candidate: Candidate, settings: Settings) -> frozenset[str] | None:
+    if settings.expected is None or candidate.expected is None:
+        return settings.expected or candidate.expected
+    return settings.expected | candidate.expected
+
+
+def _failed(failure: Failure) -> Finding:
+    seed = "" if failure.seed is None else f", seed {failure.seed}"
+    log = f" Log: {failure.log}." if failure.log else ""
+    detail = f": {failure.detail}" if failure.detail else ""
+    if failure.side == "base":
+        return Finding(
+            "base-evaluation-failed",
+            "warn",
+            f"The evaluation of `{failure.model}`{seed} at the base ended as {failure.outcome}"
+            f"{detail}. Its recorded values are used.{log}",
+            failure.model,
+        )
+    return Finding(
+        f"evaluation-{failure.outcome}",
+        "fail",
+        f"The evaluation of `{failure.model}`{seed} ended as {failure.outcome}{detail}.{log}",
+        failure.model,
+        keys=("models", failure.model),
+    )
+
+
+def _missing(model: str) -> Finding:
+    message = f"`{model}` was expected and not measured."
+    return Finding("missing-model", "fail", message, model, keys=("models", model))
+
+
+def _absent(model: str, expected: frozenset[str] | None, candidate: Candidate) -> Iterator[Finding]:
+    if expected is None or model in expected:
+        yield _missing(model)
+    elif model not in candidate.skipped:
+        message = f"`{model}` has rules, and no config of that name exists any more."
+        yield Finding("orphan-model", "warn", message, model, keys=("models", model))
+
+
+def _age(
+    model: str, group: ModelRules, baseline: Baseline, candidate: Candidate, settings: Settings
+) -> Iterator[Finding]:
+    """Yield a warning if recorded values that were used are older than they may get."""
+    limit = group.max_age_days or settings.max_age_days or baseline.max_age_days
+    recorded = any(rule.values for rule in group.rules.values())
+    if limit is None or not recorded or model in candidate.base:
+        return
+    keys = ("models", model, "provenance", "measured")
+    measured = group.provenance.get("measured")
+    if measured is None:
+        message = f"The baseline of `{model}` does not say when it was `measured`."
+        yield Finding("baseline-age-unknown", "warn", message, model, keys=keys)
+        return
+    days = (date.fromisoformat(settings.today) - date.fromisoformat(measured)).days
+    if days > limit:
+        message = f"The baseline of `{model}` is {days} days old, allowed are {limit}."
+        yield Finding("stale-baseline", "warn", message, model, keys=keys)

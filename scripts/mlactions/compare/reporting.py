@@ -1,0 +1,307 @@
+"""The report, built from `result.json` alone: the verdict, what failed, then the evidence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mlactions.compare.result import SHOWN_LABELS
+from mlactions.compare.words import allowance, number, plural, signed
+from mlactions.report import (
+    Block,
+    Chart,
+    Chip,
+    Code,
+    Column,
+    Details,
+    Heading,
+    Inline,
+    Interval,
+    Intervals,
+    Items,
+    Listing,
+    Paragraph,
+    Report,
+    Series,
+    Span,
+    Strong,
+    Table,
+)
+from mlactions.settings import Status
+
+MAX_ROWS = 300
+MAX_ITEMS = 100
+MAX_INTERVALS = 40
+OPEN_PASSES = 12
+CHART_ROWS = 12
+
+Row = Mapping[str, Any]
+
+_ARROWS = {"higher": "↑", "lower": "↓", "equal": "="}
+_LEGEND = (
+    "↑ higher is better, ↓ lower is better, = must stay. "
+    "Interval: 95 % bounds of the change. n: values in the baseline, values measured. "
+    "Detectable: the smallest worsening that such an interval shows in 80 % of runs."
+)
+_MEANINGS = {
+    "proven": "worse than allowed, beyond the noise of the seeds",
+    "observed": "more than allowed, and worse than before beyond the noise",
+    "inconclusive": "more than allowed, but the noise could explain it",
+    "not proven": "within what is allowed; the noise reaches beyond it",
+    "non-inferior": "within what is allowed, beyond the noise",
+    "point rule": "too few values to know the noise: the numbers alone decide",
+    "in bounds": "held against min and max only",
+    "incomparable": "measured in another way than the baseline",
+    "not compared": "no number to compare",
+}
+
+
+def render(result: Mapping[str, Any]) -> Report:
+    """Build the report of a comparison."""
+    return Report(
+        title="Model metrics against the baseline",
+        status=Status(result["status"]),
+        verdict=_spans(result["verdict"]),
+        blocks=tuple(_blocks(result)),
+    )
+
+
+def _blocks(result: Mapping[str, Any]) -> Iterator[Block]:
+    rows = result["rows"]
+    bad = [row for row in rows if row["status"] != "pass"]
+    good = [row for row in rows if row["status"] == "pass"]
+    by_status = sorted(bad, key=lambda row: row["status"])
+    if len(good) <= OPEN_PASSES:
+        yield from _table([*by_status, *good])
+    else:
+        yield from _table(by_status)
+        summary = f"{plural(len(good), 'rule')} passed"
+        yield Details(summary, tuple(_table(good)))
+    yield from _intervals([*by_status, *good])
+    yield from _chart(by_status)
+    yield from _findings(result["findings"])
+    yield from _head_rules(result["head_rules"])
+    yield from _paste(result["paste"])
+    yield from _skipped(result["skipped"])
+    yield from _meanings(rows)
+    yield from _provenance(result)
+
+
+def _table(rows: Sequence[Row]) -> Iterator[Block]:
+    if not rows:
+        return
+    one_model = len({row["model"] for row in rows}) == 1
+    columns = _COLUMNS if not one_model else (_COLUMNS[0], *_COLUMNS[2:])
+    shown = [_cells(row) for row in rows[:MAX_ROWS]]
+    cells = tuple(row if not one_model else (row[0], *row[2:]) for row in shown)
+    if one_model:
+        yield Paragraph(("Model ", Code(rows[0]["model"])))
+    yield Table(columns, cells)
+    if len(rows) > MAX_ROWS:
+        yield Paragraph(f"{len(rows) - MAX_ROWS:,} more rules are in result.json.")
+
+
+_COLUMNS = (
+    Column("Verdict"),
+    Column("Model"),
+    Column("Metric"),
+    Column("Baseline", "right"),
+    Column("Measured", "right"),
+    Column("Change", "right"),
+    Column("Allowed", "right"),
+    Column("Interval", "right"),
+    Column("n", "right"),
+    Column("Detectable", "right"),
+)
+
+
+def _cells(row: Row) -> tuple[Inline, ...]:
+    digits = row["decimals"]
+    unit = f" {row['unit']}" if row["unit"] else ""
+    metric = (Code(row["metric"]), f" {_ARROWS[row['direction']]}{unit}")
+    changed = row["change"] is not None
+    change = signed(row["change"], digits) if changed else "–"
+    return (
+        Chip(Status(row["status"]), SHOWN_LABELS[row["label"]]),
+        Code(row["model"]),
+        metric,
+        _optional(row["baseline"], digits) + _mark(row),
+        _optional(row["candidate"], digits),
+        Strong(change) if row["status"] == "fail" and changed else change,
+        allowance(row["direction"], row["allowed"], digits) if changed else _bounds(row),
+        _range(row["low"], row["high"], digits),
+        f"{row['n'][0]} / {row['n'][1]}",
+        _optional(row["detectable"], digits),
+    )
+
+
+def _mark(row: Row) -> str:
+    return " (base)" if row["source"] == "base" else ""
+
+
+def _optional(value: float | None, digits: int) -> str:
+    return "–" if value is None else number(value, digits)
+
+
+def _bounds(row: Row) -> str:
+    low = f"≥ {row['min']:g}" if row["min"] is not None else ""
+    high = f"≤ {row['max']:g}" if row["max"] is not None else ""
+    return ", ".join(part for part in (low, high) if part) or "–"
+
+
+def _range(low: float | None, high: float | None, digits: int) -> str:
+    if low is None or high is None:
+        return "–"
+    return f"{signed(low, digits)} … {signed(high, digits)}"
+
+
+def _spans(message: str) -> tuple[Span, ...]:
+    """Turn the parts of a message that stand in backticks into code."""
+    parts = re.split(r"`([^`]*)`", message)
+    return tuple(Code(part) if n % 2 else part for n, part in enumerate(parts) if part)
+
+
+def _findings(findings: Sequence[Row]) -> Iterator[Block]:
+    for level, title in (("fail", "What failed"), ("warn", "Warnings"), ("notice", "Notices")):
+        items = [item for item in findings if item["level"] == level]
+        if not items:
+            continue
+        block = Items(tuple(_item(item) for item in items[:MAX_ITEMS]))
+        blocks: tuple[Block, ...] = (block,)
+        if len(items) > MAX_ITEMS:
+            more = Paragraph(f"{len(items) - MAX_ITEMS:,} more are in result.json.")
+            blocks = (block, more)
+        if level == "fail":
+            yield Heading(2, title)
+            yield from blocks
+        else:
+            yield Details(f"{title} ({len(items):,})", blocks, open=level == "warn")
+
+
+def _item(item: Row) -> Inline:
+    where = f"{item['file']}:{item['line']}" if item["line"] else item["file"]
+    place: tuple[Span, ...] = (" (", Code(where), ")") if where else ()
+    return (Strong(item["reason"]), ": ", *_spans(item["message"]), *place)
+
+
+def _intervals(rows: Sequence[Row]) -> Iterator[Block]:
+    """Draw degradations in multiples of what each rule allows."""
+    drawn = [row for row in rows if row["allowed"]][:MAX_INTERVALS]
+    if drawn:
+        yield Intervals("Worsening, in multiples of what is allowed", tuple(map(_interval, drawn)))
+
+
+def _interval(row: Row) -> Interval:
+    allowed = row["allowed"]
+    low, high = row["low"], row["high"]
+    mirrored = row["direction"] == "higher" or (row["direction"] == "equal" and row["change"] < 0)
+    if low is not None and mirrored:
+        low, high = -high, -low
+    return Interval(
+        label=f"{row['model']} {row['metric']}",
+        estimate=row["degradation"] / allowed,
+        low=None if low is None else low / allowed,
+        high=None if high is None else high / allowed,
+        limit=1.0,
+        status=Status(row["status"]),
+    )
+
+
+def _chart(rows: Sequence[Row]) -> Iterator[Block]:
+    """Draw how far beyond its limit each regression is, where there are several."""
+    drawn = [row for row in rows if row["status"] == "fail" and row["allowed"]][:CHART_ROWS]
+    if len(drawn) == 1 or not drawn:
+        return
+    one_model = len({row["model"] for row in drawn}) == 1
+    names = (row["metric"] if one_model else f"{row['model']} {row['metric']}" for row in drawn)
+    values = tuple(round(row["degradation"] / row["allowed"], 3) for row in drawn)
+    yield Chart(
+        "Worsening in multiples of what is allowed (1 is the limit)",
+        tuple(names),
+        (Series("worsening", values),),
+        "times allowed",
+    )
+
+
+def _head_rules(head: Mapping[str, Any] | None) -> Iterator[Block]:
+    if head is None:
+        return
+    blocks: list[Block] = [
+        Paragraph(
+            "This change edits the baseline. The verdict above uses the rules of the base commit;"
+            " the edited ones count once they are merged."
+        )
+    ]
+    if head["status"] is None:
+        blocks.append(Paragraph(("The edited file cannot be used: ", *_spans(head["verdict"]))))
+    else:
+        chip = Chip(Status(head["status"]), head["status"])
+        blocks.append(Paragraph(("With the edited rules: ", chip, " ", *_spans(head["verdict"]))))
+    blocks += _table(head["rows"])
+    blocks.append(Listing(head["diff"], "diff"))
+    shown = head["status"] or "unusable"
+    yield Details(f"Edited rules in this change: they would give {shown}", tuple(blocks))
+
+
+def _paste(text: str) -> Iterator[Block]:
+    if text:
+        explain = Paragraph(
+            "Paste into the baseline. Directions are guessed from names; tolerances are above the"
+            " noise where several seeds show it."
+        )
+        yield Details("Rules to paste for what has none", (explain, Listing(text, "yaml")))
+
+
+def _skipped(skipped: Sequence[Row]) -> Iterator[Block]:
+    if skipped:
+        items = tuple((Code(item["model"]), f": {item['reason']}") for item in skipped[:MAX_ITEMS])
+        yield Details(f"{plural(len(skipped), 'model')} not evaluated", (Items(items),))
+
+
+def _meanings(rows: Sequence[Row]) -> Iterator[Block]:
+    used = {SHOWN_LABELS[row["label"]] for row in rows}
+    items = tuple((Strong(name), f": {text}") for name, text in _MEANINGS.items() if name in used)
+    if items:
+        yield Details("How to read this", (Paragraph(_LEGEND), Items(items)))
+
+
+def _provenance(result: Mapping[str, Any]) -> Iterator[Block]:
+    baseline = result["baseline"]
+    where = {
+        "base": f"as of the base commit {baseline['ref'][:12]}",
+        "head": "as of this change, because the base has none",
+        "file": "as it lies on disk",
+    }[baseline["from"]]
+    blocks: list[Block] = [Paragraph(("Rules: ", Code(baseline["file"]), f", {where}."))]
+    entries = result["provenance"][:MAX_ROWS]
+    if entries:
+        fields = [name for name in _FIELDS if any(name in entry["fields"] for entry in entries)]
+        columns = (Column("Model"), Column("Side"), *(Column(name) for name in fields))
+        blocks.append(Table(columns, tuple(_origin(entry, fields) for entry in entries)))
+    yield Details("Where the numbers come from", tuple(blocks))
+
+
+_FIELDS = (
+    "commit",
+    "dirty",
+    "data",
+    "protocol",
+    "config",
+    "seeds",
+    "hardware",
+    "python",
+    "torch",
+    "measured",
+)
+
+
+def _origin(entry: Row, fields: Sequence[str]) -> tuple[Inline, ...]:
+    values = (entry["fields"].get(name, "") for name in fields)
+    return (Code(entry["model"]), entry["side"], *(_brief(value) for value in values))
+
+
+def _brief(value: str) -> str:
+    if re.fullmatch(r"sha256:[0-9a-f]{64}", value):
+        return value[:19]
+    return value[:12] if re.fullmatch(r"[0-9a-f]{40,64}", value) else value

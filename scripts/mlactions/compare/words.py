@@ -1,0 +1,86 @@
+"""Numbers and changes as people read them. The same decimals for every number of a rule."""
+
+from __future__ import annotations
+
+import math
+
+from mlactions.compare.model import Direction, Evidence
+
+MOST_DECIMALS = 10
+LARGEST = 1e15
+
+_MOVED = {
+    ("higher", True): "fell",
+    ("higher", False): "rose",
+    ("lower", True): "rose",
+    ("lower", False): "fell",
+}
+
+
+def decimals_for(evidence: Evidence) -> int:
+    """Return how many decimals show two digits of what is allowed, or of the change.
+
+    More where the change and the limit would otherwise look alike.
+    """
+    scale = evidence.allowed or abs(evidence.change) or abs(evidence.candidate) / 1000
+    digits = decimals_of(scale)
+    while digits < MOST_DECIMALS and _alike(evidence.degradation, evidence.allowed, digits):
+        digits += 1
+    return digits
+
+
+def decimals_of(scale: float) -> int:
+    """Return how many decimals show two digits of `scale`."""
+    if not (scale > 0 and math.isfinite(scale)):
+        return 4
+    return min(max(1 - math.floor(math.log10(scale)), 0), MOST_DECIMALS)
+
+
+def _alike(first: float, second: float, digits: int) -> bool:
+    return first != second and f"{first:.{digits}f}" == f"{second:.{digits}f}"
+
+
+def number(value: float, decimals: int) -> str:
+    """Return a number with so many decimals; far out of their range, four digits."""
+    size = abs(value)
+    if size >= LARGEST or 0 < size < 0.5 * 10**-MOST_DECIMALS:
+        return f"{value:.4g}"
+    shown = f"{value:,.{decimals}f}"
+    return shown.removeprefix("-") if float(shown.replace(",", "")) == 0 else shown
+
+
+def signed(value: float, decimals: int) -> str:
+    """Return a change with its sign."""
+    shown = number(value, decimals)
+    return shown if shown.startswith("-") or not shown.strip("0.,") else f"+{shown}"
+
+
+def plain(value: float) -> str:
+    """Return a number as it was written, up to six digits."""
+    return f"{value:.6g}"
+
+
+def with_unit(text: str, unit: str) -> str:
+    """Return a number and its unit."""
+    return f"{text} {unit}" if unit else text
+
+
+def moved(direction: Direction, change: float, amount: str) -> str:
+    """Say how a metric moved: `fell by 0.031`."""
+    if change == 0:
+        return "did not move"
+    if direction == "equal":
+        return f"{'rose' if change > 0 else 'fell'} by {amount}"
+    worse = (change < 0) == (direction == "higher")
+    return f"{_MOVED[direction, worse]} by {amount}"
+
+
+def allowance(direction: Direction, allowed: float, decimals: int) -> str:
+    """Return the change a rule allows, with the sign that makes it worse."""
+    sign = {"higher": "-", "lower": "+", "equal": "±"}[direction]
+    return f"{sign}{number(allowed, decimals)}" if allowed else "0"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count and its noun: `1 rule`, `2 rules`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
