@@ -4,46 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mlactions.errors import UserError
+from mlactions.strict_yaml import Keys, line_of, parse_yaml
 
 MAX_BYTES = 5 * 1024 * 1024
-MAX_NODES = 500_000
-
-Keys = Sequence[str | int]
-"""A place in a document: mapping keys and list positions from the root."""
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML 1.2's core types: `1e-3` is a number, `no` and `2026-11-01` are strings."""
-
-    yaml_implicit_resolvers = {}  # noqa: RUF012  # the base class declares it so
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), None
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^(?:[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
-        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
-    ),
-    list("-+0123456789."),
-)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
+__all__ = [
+    "Keys",
+    "canonical",
+    "line_of",
+    "load_json",
+    "load_yaml",
+    "parse_json",
+    "parse_yaml",
+    "read_text",
+    "resource",
+    "schema",
+    "validate",
+]
 
 
 def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
@@ -66,133 +48,6 @@ def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
 def load_yaml(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
     """Read one YAML document from a file."""
     return parse_yaml(read_text(path, max_bytes=max_bytes), name=str(path))
-
-
-def parse_yaml(text: str, *, name: str) -> Any:
-    """Parse one YAML document; `name` is the file the messages speak of.
-
-    Raises UserError for syntax errors, a second document, duplicate keys, unknown tags,
-    recursion, and aliases that expand beyond MAX_NODES nodes.
-    """
-    loader = _Loader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        _check_size(node, name)
-        _check_keys(node, name)
-        return loader.construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise UserError(
-            "not valid YAML",
-            f"{error.problem or error.context}.",
-            file=name,
-            line=mark.line + 1 if mark else None,
-        ) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError("not valid YAML", f"{error}.", file=name) from None
-    finally:
-        loader.dispose()
-
-
-def _check_size(root: yaml.Node, name: str) -> None:
-    """Refuse documents that grow when their aliases are expanded (a `billion laughs` bomb)."""
-    sizes: dict[int, int] = {}
-    open_nodes: set[int] = set()
-    stack: list[tuple[yaml.Node, bool]] = [(root, False)]
-    while stack:
-        node, children_done = stack.pop()
-        children = _children(node)
-        if children_done:
-            open_nodes.discard(id(node))
-            sizes[id(node)] = 1 + sum(sizes[id(child)] for child in children)
-            if sizes[id(node)] > MAX_NODES:
-                raise UserError(
-                    "too many values",
-                    f"more than {MAX_NODES:,} once aliases are expanded.",
-                    file=name,
-                )
-        elif id(node) in open_nodes:
-            raise UserError(
-                "endless alias", "an alias contains itself.", file=name, line=_line(node)
-            )
-        elif id(node) not in sizes:
-            if children:
-                open_nodes.add(id(node))
-                stack.append((node, True))
-                stack.extend((child, False) for child in children)
-            else:
-                sizes[id(node)] = 1
-
-
-def _children(node: yaml.Node) -> list[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        return [child for pair in node.value for child in pair]
-    return node.value if isinstance(node, yaml.SequenceNode) else []
-
-
-def _check_keys(root: yaml.Node, name: str) -> None:
-    """Refuse a key that is written twice in one mapping: the last would silently win."""
-    stack, seen = [root], set[int]()
-    while stack:
-        node = stack.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            _refuse_duplicates(node, name)
-        stack.extend(_children(node))
-
-
-def _refuse_duplicates(node: yaml.MappingNode, name: str) -> None:
-    keys: set[Hashable] = set()
-    for key, _ in node.value:
-        if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-            if key.value in keys:
-                raise UserError(
-                    "duplicate key",
-                    f"`{key.value}` is written twice in one mapping.",
-                    "Keep one of them.",
-                    file=name,
-                    line=_line(key),
-                )
-            keys.add(key.value)
-
-
-def _line(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
-
-
-def line_of(text: str, keys: Keys) -> int | None:
-    """Return the 1-based line where a place in a YAML or JSON text stands, or the nearest above.
-
-    Only called once something is wrong, so reading the text again costs nobody anything.
-    """
-    loader = _Loader(text)
-    try:
-        node = loader.get_single_node()
-    except (yaml.YAMLError, RecursionError):
-        return None
-    finally:
-        loader.dispose()
-    line = _line(node) if node is not None else None
-    for key in keys:
-        found = _step(node, key)
-        if found is None:
-            break
-        line, node = found
-    return line
-
-
-def _step(node: yaml.Node | None, key: str | int) -> tuple[int, yaml.Node] | None:
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            if getattr(name, "value", None) == str(key):
-                return _line(name), value
-    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-        return _line(node.value[key]), node.value[key]
-    return None
 
 
 def load_json(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
