@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from mlactions import __version__
 from mlactions.errors import UserError
@@ -90,7 +90,7 @@ class _Answer:
 
 @dataclass
 class GitHub:
-    """One repository on GitHub. Every failure is a GitHubError with endpoint, status and message.
+    """One repository on GitHub, for a `with` block. Every failure is a GitHubError that says why.
 
     Reads and edits are repeated where the failure may pass. Something new is created again only
     if `find`, which looks for it, finds nothing: a lost answer does not mean nothing happened.
@@ -100,7 +100,14 @@ class GitHub:
     patience: Patience = field(default_factory=Patience)
     say: Callable[[str], None] = lambda _line: None
     requests: int = 0
-    _client: Any = None
+    _client: Any = field(default=None, repr=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._client is not None:
+            self._client.transport.close()
 
     def list_comments(self, number: int) -> tuple[Post, ...]:
         """Return all comments of an issue or pull request."""
