@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlactions.bundle import MANIFEST, open_bundle, seal, write_atomic, write_json
+from mlactions.bundle import MANIFEST, open_bundle, seal, unfold, write_atomic, write_json
 from mlactions.errors import UserError
 
 
@@ -116,3 +116,24 @@ def test_written_files_can_be_read_by_another_user(tmp_path: Path) -> None:
     write_atomic(tmp_path / "prompt.md", "x")
 
     assert (tmp_path / "prompt.md").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_folder_of_bundles_unfolds_and_an_unfinished_part_stays_among_them(
+    bundle: Path, tmp_path: Path
+) -> None:
+    parts = tmp_path / "parts"
+    for name in ("b", "a"):
+        shutil.copytree(bundle, parts / name)
+    assert unfold(parts) == (parts / "a", parts / "b")
+
+    (parts / "a" / MANIFEST).unlink()
+    with pytest.raises(UserError, match="did not finish"):
+        [open_bundle(part) for part in unfold(parts)]
+
+
+def test_a_bundle_a_plain_folder_and_a_missing_path_unfold_to_themselves(
+    bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "plain" / "below").mkdir(parents=True)
+    for path in (bundle, tmp_path / "plain", tmp_path / "missing"):
+        assert unfold(path) == (path,)

@@ -109,6 +109,20 @@ def open_bundle(folder: Path, *, word: str | None = None) -> Bundle:
     return Bundle(folder, manifest["word"], entries)
 
 
+def unfold(folder: Path) -> tuple[Path, ...]:
+    """Return a folder of bundles as those bundles, in order; any other path as it is.
+
+    That is what several artifacts downloaded together look like. A folder beside the bundles that
+    is none is returned too, so that a part whose measuring did not finish is missed by its reader.
+    """
+    if not folder.is_dir() or (folder / MANIFEST).exists():
+        return (folder,)
+    folders = sorted(path for path in folder.iterdir() if path.is_dir())
+    if not any((path / MANIFEST).is_file() for path in folders):
+        return (folder,)
+    return tuple(folders)
+
+
 def _files(folder: Path) -> Iterable[Path]:
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlactions.bundle import Bundle, open_bundle
+from mlactions.bundle import Bundle, open_bundle, unfold
 from mlactions.errors import UserError
 from mlactions.metrics import parse_metrics
 from mlactions.publish import check_result
@@ -72,7 +72,7 @@ def collect(folders: Sequence[Path]) -> Evidence:
     """Read bundles; each is checked against its manifest and its schemas."""
     if not folders:
         raise UserError("bad input", "`--bundle` is missing.", "Name the folder of a result.")
-    bundles = [open_bundle(folder) for folder in folders]
+    bundles = [open_bundle(bundle) for folder in folders for bundle in unfold(folder)]
     parts = [_read(bundle) for bundle in bundles]
     facts = _merge_facts(parts)
     return Evidence(
