@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 _PLAIN_LOW, _PLAIN_HIGH = Decimal("0.0001"), Decimal(1_000_000)
+_WHOLE_FROM = Decimal("999.95")
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Scale:
 
     def share(self, value: float | Decimal) -> float:
         """Return where a finite value lies, clipped to 0 (low) … 1 (high)."""
-        position = (Decimal(value) - self.low) / (self.high - self.low)
+        position = (_decimal(value) - self.low) / (self.high - self.low)
         return min(max(float(position), 0.0), 1.0)
 
     def labels(self) -> tuple[str, ...]:
@@ -36,7 +37,7 @@ class Scale:
 
 def scale(values: Iterable[float], *, include: Sequence[float] = (), count: int = 5) -> Scale:
     """Return an axis of about `count` round steps around finite values and those to `include`."""
-    known = [Decimal(value) for value in (*values, *include)] or [Decimal(0), Decimal(1)]
+    known = [_decimal(value) for value in (*values, *include)] or [Decimal(0), Decimal(1)]
     low, high = min(known), max(known)
     if low == high:
         pad = abs(low) / 10 if low else Decimal(1)
@@ -54,11 +55,16 @@ def number(value: float) -> str:
         return "∞" if value > 0 else "-∞" if value < 0 else "?"
     if value == 0:
         return "0"
-    if 1000 <= abs(value) < 1e6:  # noqa: PLR2004  # whole numbers up to a million read well
+    if _WHOLE_FROM <= abs(value) < _PLAIN_HIGH:
         return f"{value:,.0f}"
-    if 1e-4 <= abs(value) < 1000:  # noqa: PLR2004  # the same
+    if _PLAIN_LOW <= abs(value) < _WHOLE_FROM:
         return f"{value:.4g}"
     return _scientific(Decimal(value), 3)
+
+
+def _decimal(value: float | Decimal) -> Decimal:
+    """Return the number that people read, so that 0.95 lies on the tick 0.95."""
+    return Decimal(str(value))
 
 
 def _round_step(raw: Decimal) -> Decimal:

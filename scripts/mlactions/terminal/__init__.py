@@ -93,15 +93,15 @@ def _block(block: Block, theme: Theme, cells: int) -> list[str]:
         case Paragraph(text):
             return paragraph(text, theme, cells)
         case Table():
-            return _indented(table(block, theme, cells - 2))
+            return _indented(table(block, theme, cells - _indent(cells)), cells)
         case Items(items):
             return [line for item in items for line in _item(item, theme, cells)]
         case Listing(text, language):
             return _listing(text, language, theme, cells)
         case Chart():
-            return _indented(chart(block, theme, cells - 2))
+            return _indented(chart(block, theme, cells - _indent(cells)), cells)
         case Intervals():
-            return _indented(intervals(block, theme, cells - 2))
+            return _indented(intervals(block, theme, cells - _indent(cells)), cells)
         case Details():
             return _details(block, theme, cells)
 
@@ -140,10 +140,15 @@ def _details(block: Details, theme: Theme, cells: int) -> list[str]:
     first, *rest = paragraph(block.summary, theme, cells - 2)
     lines = [f"{sign} {first}", *(f"  {line}" for line in rest)]
     if opened:
-        inner = list(_blocks(block.blocks, theme, cells - 2))
-        lines += _indented(inner[1:])
+        inner = list(_blocks(block.blocks, theme, cells - _indent(cells)))
+        lines += _indented(inner[1:], cells)
     return lines
 
 
-def _indented(lines: Iterable[str]) -> list[str]:
-    return [f"  {line}" if line else "" for line in lines]
+def _indent(cells: int) -> int:
+    """Return how far to indent: not at all where folds inside folds have used up the width."""
+    return 2 if cells > _NARROWEST else 0
+
+
+def _indented(lines: Iterable[str], cells: int) -> list[str]:
+    return [" " * _indent(cells) + line if line else "" for line in lines]

@@ -11,7 +11,6 @@ from mlactions.report import Chart, Interval, Intervals
 from mlactions.terminal.theme import BOLD, COLOURS, DIM, Theme
 from mlactions.text import shorten, width
 
-_VALUE = 9
 _NARROWEST = 8
 
 
@@ -33,18 +32,18 @@ def _bars(block: Chart, theme: Theme, cells: int) -> list[str]:
     known = [value for _, _, value in rows if value is not None]
     if not known:
         return []
-    label = min(max(width(theme.line(name)) for name in categories), cells // 3)
     several = len(block.series) > 1
-    key = min(max(width(theme.line(name)) for _, name, _ in rows), cells // 4) if several else 0
-    room = max(cells - label - key - _VALUE - (4 if several else 3), _NARROWEST)
+    label = _column([category for category, _, _ in rows], cells // (4 if several else 3), theme)
+    key = _column([name for _, name, _ in rows], cells // 4, theme) if several else 0
+    texts = ["no value" if value is None else number(value) for _, _, value in rows]
+    size = max(map(len, texts))
+    room = max(cells - label - key - size - (3 if several else 2), 0)
     low, high = min(0.0, *known), max(0.0, *known)
     lines = []
-    for category, name, value in rows:
+    for (category, name, value), text in zip(rows, texts, strict=True):
         names = _padded(theme.line(category), label, theme) + " "
         names += _padded(theme.line(name), key, theme) + " " if several else ""
-        bar = _bar(value, low, high, room, theme)
-        text = "no value" if value is None else number(value)
-        lines.append(f"{names}{bar} {theme.line(text):>{_VALUE}}")
+        lines.append(f"{names}{_bar(value, low, high, room, theme)} {text:>{size}}")
     return lines + _more(len(block.categories) - len(categories), theme)
 
 
@@ -53,7 +52,7 @@ def _bar(value: float | None, low: float, high: float, room: int, theme: Theme) 
     parts = theme.glyphs.bar
     # Halves first: the span of two finite numbers may be too large for a float.
     span = high / 2 - low / 2
-    if value is None or not span:
+    if value is None or not span or not room:
         return " " * room
     zero = round(-low / 2 / span * room)
     if value < 0:
@@ -68,7 +67,7 @@ def _bar(value: float | None, low: float, high: float, room: int, theme: Theme) 
 def _sparklines(block: Chart, theme: Theme, cells: int) -> list[str]:
     lines = []
     shown = block.series[: theme.rows]
-    label = min(max((width(theme.line(one.name)) for one in shown), default=0), cells // 3)
+    label = _column([one.name for one in shown], cells // 3, theme)
     for series in shown:
         values = list(map(finite, series.values))
         known = [value for value in values if value is not None]
@@ -100,10 +99,11 @@ def _spark(values: Sequence[float | None], room: int, levels: str) -> str:
 
 @dataclass(frozen=True)
 class _Strip:
-    """Where intervals are drawn: cells of the names, cells of the axis, and its range."""
+    """Where intervals are drawn: cells of names, axis and values, and the axis's range."""
 
     label: int
     room: int
+    value: int
     axis: Range
 
     def cell(self, share: float) -> int:
@@ -116,8 +116,9 @@ def intervals(block: Intervals, theme: Theme, cells: int) -> list[str]:
     title = theme.paint(_fitted(theme.line(block.title), cells, theme), BOLD)
     if not rows:
         return [title, theme.paint("(no rules)", DIM)]
-    label = min(max(width(theme.line(row.label)) for row in rows), cells * 2 // 5)
-    strip = _Strip(label, max(cells - label - 4 - _VALUE, _NARROWEST), drawn_range(rows))
+    label = _column([row.label for row in rows], cells * 2 // 5, theme)
+    value = max(width(_times(row, theme)) for row in rows)
+    strip = _Strip(label, max(cells - label - 4 - value, 1), value, drawn_range(rows))
     lines = [_interval(row, theme, strip) for row in rows]
     scale = theme.paint(_scale(strip), DIM)
     return [title, scale, *lines, *_more(len(block.rows) - len(rows), theme)]
@@ -126,7 +127,7 @@ def intervals(block: Intervals, theme: Theme, cells: int) -> list[str]:
 def _scale(strip: _Strip) -> str:
     zero, limit = (strip.cell(strip.axis.share(value)) for value in (0.0, 1.0))
     words = " " * (strip.label + 3 + zero) + "0" + " " * max(limit - zero - 1, 1) + "limit"
-    return words[: strip.label + strip.room + 4 + _VALUE]
+    return words[: strip.label + strip.room + 4 + strip.value]
 
 
 def _interval(row: Interval, theme: Theme, strip: _Strip) -> str:
@@ -142,8 +143,11 @@ def _interval(row: Interval, theme: Theme, strip: _Strip) -> str:
     icon, drawn = (
         theme.paint(text, colour) for text in (glyphs.icons[row.status], "".join(canvas))
     )
-    times = theme.line(f"{number(row.estimate)}×")
-    return f"{name} {icon} {drawn} {times:>{_VALUE}}"
+    return f"{name} {icon} {drawn} {_times(row, theme):>{strip.value}}"
+
+
+def _times(row: Interval, theme: Theme) -> str:
+    return theme.line(f"{number(row.estimate)}×")
 
 
 def _draw(canvas: list[str], row: Interval, placed: Whisker, theme: Theme, strip: _Strip) -> None:
@@ -163,6 +167,11 @@ def _draw(canvas: list[str], row: Interval, placed: Whisker, theme: Theme, strip
 
 def _value(values: tuple[float | None, ...], position: int) -> float | None:
     return finite(values[position]) if position < len(values) else None
+
+
+def _column(names: Sequence[str], most: int, theme: Theme) -> int:
+    """Return the cells of the widest name, but not more than `most`."""
+    return min(max((width(theme.line(name)) for name in names), default=0), most)
 
 
 def _fitted(text: str, cells: int, theme: Theme) -> str:
