@@ -57,7 +57,7 @@ def write_documents(out: Path, measured: Measured) -> None:
     validate(document, "evaluation", file="evaluation.json")
     write_json(out / "evaluation.json", document)
     for side, folder in FOLDERS.items():
-        for model, records in _by_model(measured.of(side)).items():
+        for model, records in by_model(measured.of(side)).items():
             if any(record.ok for record in records):
                 content = _metrics_document(records, measured.conditions[side])
                 write_json(out / folder / f"{model}.json", content)
@@ -183,7 +183,8 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _by_model(records: Iterable[Record]) -> dict[str, tuple[Record, ...]]:
+def by_model(records: Iterable[Record]) -> dict[str, tuple[Record, ...]]:
+    """Return the records of one side by model, in their order."""
     models: dict[str, tuple[Record, ...]] = {}
     for record in records:
         name = record.task.config.model

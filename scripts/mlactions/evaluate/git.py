@@ -11,10 +11,21 @@ from typing import Literal
 
 from mlactions.errors import UserError
 
-# A container job's checkout belongs to another user; a user's pager or monitor would hang us.
-_OPTIONS = ("--no-pager", "-c", "safe.directory=*", "-c", "core.fsmonitor=false")
+# A container job's checkout belongs to another user; pagers, monitors and hooks could hang us.
+_OPTIONS = (
+    "--no-pager",
+    "-c",
+    "safe.directory=*",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+)
 
-Kind = Literal["added", "changed", "deleted", "renamed"]
+_LINK_MODE = "120000"
+_VENV = "pyvenv.cfg"
+
+Kind = Literal["added", "changed", "deleted", "renamed", "untracked"]
 
 
 @dataclass(frozen=True)
@@ -66,17 +77,45 @@ class Git:
         return done.stdout.decode().strip() or None
 
     def changes(self, base: str) -> tuple[Change, ...]:
-        """Return how the work tree differs from a commit, untracked files included."""
+        """Return how the work tree differs from a commit, untracked files included.
+
+        Another repository inside this one is not part of the change.
+        """
         fields = iter(self._lines("diff", "--name-status", "-z", "-M", "--no-ext-diff", base))
         found = [_change(status, fields) for status in fields]
         untracked = self._lines("ls-files", "--others", "--exclude-standard", "-z")
-        found += [Change(path, "added") for path in untracked]
+        found += [Change(path, "untracked") for path in untracked if not path.endswith("/")]
         return tuple(sorted(found, key=lambda change: change.path))
 
     def files(self) -> tuple[str, ...]:
-        """Return the tracked and the untracked, not ignored files that exist."""
-        listed = self._lines("ls-files", "--cached", "--others", "--exclude-standard", "-z")
-        return tuple(path for path in sorted(set(listed)) if (self.root / path).is_file())
+        """Return the tracked and the untracked, not ignored files that exist.
+
+        What is installed in a virtual environment is not the repository's.
+        """
+        listed = set(self._lines("ls-files", "--cached", "--others", "--exclude-standard", "-z"))
+        installed = tuple(p.removesuffix(_VENV) for p in listed if p.endswith(f"/{_VENV}"))
+        return tuple(
+            path
+            for path in sorted(listed)
+            if not path.startswith(installed) and (self.root / path).is_file()
+        )
+
+    def aliases(self) -> dict[str, str]:
+        """Return the files that tracked links to folders lead to: path through the link -> real.
+
+        Links out of the repository and links into themselves are left out.
+        """
+        found = {}
+        root = self.root.resolve()
+        files = self.files()
+        for line in self._lines("ls-files", "--stage", "-z"):
+            mode, _, link = line.partition("\t")
+            target = (root / link).resolve() if mode.startswith(_LINK_MODE) else root
+            if target.is_dir() and target.is_relative_to(root) and target != root:
+                prefix = target.relative_to(root).as_posix() + "/"
+                inside = [path for path in files if path.startswith(prefix)]
+                found.update({f"{link}/{path.removeprefix(prefix)}": path for path in inside})
+        return found
 
     @contextmanager
     def worktree(self, commit: str, folder: Path) -> Iterator[Path]:

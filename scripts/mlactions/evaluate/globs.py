@@ -47,11 +47,15 @@ def matches(path: str, glob: str, *, folder: str = "") -> bool:
 def find(folder: Path, globs: Sequence[str], *, field: str, required: bool = True) -> list[str]:
     """Return the files below `folder` that globs match, as sorted POSIX paths.
 
-    Raises UserError for a glob that leads out of the folder and, where `required`, for one that
-    matches nothing: a moved folder must not turn a check into a check of nothing.
+    A glob behind `!` takes files away again. Raises UserError for a glob that leads out of the
+    folder and, where `required`, for one that matches nothing: a moved folder must not turn a
+    check into a check of nothing.
     """
     found: set[str] = set()
+    unwanted = [glob.removeprefix("!") for glob in globs if glob.startswith("!")]
     for glob in globs:
+        if glob.startswith("!"):
+            continue
         pattern = PurePosixPath(glob)
         if pattern.is_absolute() or ".." in pattern.parts:
             raise UserError(
@@ -68,4 +72,8 @@ def find(folder: Path, globs: Sequence[str], *, field: str, required: bool = Tru
                 "Globs are relative to `working-directory`.",
             )
         found.update(path.relative_to(folder).as_posix() for path in files)
-    return sorted(found)
+    return sorted(path for path in found if not any(_is(path, glob) for glob in unwanted))
+
+
+def _is(path: str, glob: str) -> bool:
+    return matches(path, glob if "/" not in glob else f"/{glob.lstrip('/')}")

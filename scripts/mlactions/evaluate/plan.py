@@ -47,7 +47,8 @@ class Plan:
 
 def make_plan(settings: Settings, git: Git | None, environ: Mapping[str, str]) -> Plan:
     """Choose the configs to evaluate. Where anything is in doubt, a config is evaluated."""
-    configs = name_models(globs.find(settings.folder, settings.configs, field="configs"))
+    paths = globs.find(settings.folder, settings.configs, field="configs")
+    configs = name_models(path for path in paths if path != settings.baseline)
     base = Base(None)
     if settings.select == "changed" or settings.also_base:
         base = find_base(settings.base_ref, git, environ)
@@ -80,14 +81,22 @@ def _changed(
     project = Project(
         root=git.root.resolve(),
         folder=folder,
-        arguments=settings.template.arguments,
+        template=settings.template,
         depends=settings.depends,
         files=frozenset(git.files()),
+        aliases=git.aliases(),
         python_path=tuple(filter(None, environ.get("PYTHONPATH", "").split(":"))),
+        workflow=_workflow(environ),
     )
     choices = explain(project, configs, changes)
     notes = _moved_configs(changes, settings.configs, folder, {c.path for c in configs})
     return Plan(choices, tuple(notes), base, changes)
+
+
+def _workflow(environ: Mapping[str, str]) -> str:
+    """Return the path of the workflow that runs us: `owner/name/PATH@ref`."""
+    path = environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0]
+    return "/".join(path.split("/")[2:])
 
 
 def find_base(ref: str, git: Git | None, environ: Mapping[str, str]) -> Base:

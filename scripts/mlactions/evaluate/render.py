@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,8 +18,10 @@ from mlactions.report import (
     Listing,
     Paragraph,
     Report,
+    Span,
     Strong,
     Table,
+    Untrusted,
 )
 from mlactions.settings import Status
 
@@ -38,13 +41,19 @@ def render(result: Mapping[str, Any]) -> Report:
         blocks.append(_table(evaluations, result["metrics"]))
     blocks += _failures(evaluations)
     if result["notes"]:
-        blocks.append(Items(tuple(result["notes"])))
+        blocks.append(Items(tuple(map(with_code, result["notes"]))))
     if result["skipped"]:
         blocks.append(_skipped(result["skipped"]))
     if evaluations:
         blocks.append(_reasons(evaluations))
         blocks.append(_conditions(result))
     return Report("Evaluation", Status(result["status"]), Strong(result["verdict"]), tuple(blocks))
+
+
+def with_code(text: str) -> Inline:
+    """Return our own sentence with what stands in backticks as code."""
+    parts = re.split(r"`([^`]+)`", text)
+    return tuple(Code(part) if odd % 2 else part for odd, part in enumerate(parts) if part)
 
 
 def _table(evaluations: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Table:
@@ -110,12 +119,12 @@ def _failures(evaluations: Iterable[Mapping[str, Any]]) -> list[Block]:
 
 def _where(evaluation: Mapping[str, Any]) -> Inline:
     detail = evaluation["detail"] or evaluation["outcome"]
-    spans: tuple[Inline, ...] = (f"{detail[:1].upper()}{detail[1:]}",)
+    spans: tuple[Span, ...] = (Untrusted(f"{detail[:1].upper()}{detail[1:]}"),)
     if evaluation["file"]:
         spans += (" at ", Code(f"{evaluation['file']}:{evaluation['line']}"))
     if evaluation["log"]:
         spans += (". Log: ", Code(evaluation["log"]))
-    return spans  # type: ignore[return-value]  # every part is a span, none is a tuple
+    return spans
 
 
 def _label(evaluation: Mapping[str, Any]) -> str:
@@ -125,7 +134,7 @@ def _label(evaluation: Mapping[str, Any]) -> str:
 
 
 def _skipped(skipped: Sequence[Mapping[str, Any]]) -> Details:
-    rows = tuple((Code(item["config"]), item["reason"]) for item in skipped)
+    rows = tuple((Code(item["config"]), with_code(item["reason"])) for item in skipped)
     table = Table((Column("Config"), Column("Why it was skipped")), rows)
     return Details(f"Skipped as unchanged: {len(rows)}", (table,))
 
@@ -136,7 +145,7 @@ def _reasons(evaluations: Iterable[Mapping[str, Any]]) -> Details:
         for evaluation in evaluations
         if evaluation["side"] == "head"
     }
-    rows = tuple((Code(config), reason) for config, reason in sorted(reasons.items()))
+    rows = tuple((Code(config), with_code(reason)) for config, reason in sorted(reasons.items()))
     table = Table((Column("Config"), Column("Why it was evaluated")), rows)
     return Details(f"Evaluated: {len(rows)}", (table,))
 
@@ -145,9 +154,9 @@ def _conditions(result: Mapping[str, Any]) -> Details:
     rows = []
     for side, conditions in sorted(result["conditions"].items(), reverse=True):
         commit = conditions["commit"][:12] or "no commit"
-        dirty = ", with uncommitted changes" if side == "head" and result["dirty"] else ""
+        dirty = (", with uncommitted changes",) if side == "head" and result["dirty"] else ()
         rows += [
-            (f"{side}: commit", Code(commit + dirty)),
+            (f"{side}: commit", (Code(commit), *dirty)),
             (f"{side}: protocol", Code(conditions["protocol"][:19])),
             (f"{side}: Python, torch", _versions(conditions)),
             (f"{side}: hardware", conditions["hardware"].replace(";", ", ")),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mlactions.evaluate.collect import mebibytes, model_metrics
 from mlactions.evaluate.documents import (
     Conditions,
     Measured,
+    by_model,
     evaluation_document,
     status_of,
     verdict_of,
@@ -92,6 +94,7 @@ def facts_of(measured: Measured) -> list[Fact]:
         )
     for record in measured.records:
         facts += _record_facts(record)
+    facts += _metric_facts(measured)
     return _unique(facts)
 
 
@@ -102,45 +105,47 @@ def _change_fact(measured: Measured) -> Fact:
     return Fact("evaluate.changes", text, len(changes), "files", data={"files": listed})
 
 
-def _record_facts(record: Record) -> Iterable[Fact]:
+def _record_facts(record: Record) -> Iterator[Fact]:
     task, label = record.task, record.task.label
     model, stem = task.config.model, f"{task.side}.{task.stem}"
     file, line = (record.place.file, record.place.line) if record.place else (None, None)
-    outcome = f"{label} ended {record.outcome}{': ' if record.detail else ''}{record.detail}"
-    about = {"config": task.config.path, "selected": task.reason}
     yield Fact(
         _id(model, f"{stem}.outcome"),
-        outcome,
+        f"{label} ended {record.outcome}{': ' if record.detail else ''}{record.detail}",
         str(record.outcome),
         model=model,
         file=file,
         line=line,
-        data=about,
+        data={"config": task.config.path, "selected": task.reason},
     )
     if record.log is None:
         return
-    yield Fact(_id(model, f"{stem}.seconds"), f"{label} took", record.seconds, "s", model=model)
+    text = f"{label} took {record.seconds:.1f} s"
+    yield Fact(_id(model, f"{stem}.seconds"), text, record.seconds, "s", model)
     if record.peak_memory is not None:
-        text = f"{label} used at most this much resident memory"
-        yield Fact(_id(model, f"{stem}.memory"), text, record.peak_memory, "bytes", model=model)
+        text = f"{label} needed up to {mebibytes(record.peak_memory)} of memory"
+        yield Fact(_id(model, f"{stem}.memory"), text, record.peak_memory, "bytes", model)
     yield Fact(
         _id(model, f"{stem}.log"),
-        f"the end of the log of {label}",
+        f"the log of {label}",
         record.log,
         model=model,
         file=file,
         line=line,
-        data={"tail": list(record.log_tail)},
+        data={} if record.ok else {"tail": list(record.log_tail)},
     )
-    for name, values in record.metrics.items():
-        yield Fact(
-            _id(model, f"{stem}.metric.{name}"),
-            f"{name} of {label}",
-            values[0] if len(values) == 1 else sum(values) / len(values),
-            model=model,
-            metric=name,
-            data={} if len(values) == 1 else {"values": list(values)},
-        )
+
+
+def _metric_facts(measured: Measured) -> Iterator[Fact]:
+    """Yield one fact per model, side and metric: the mean over the seeds that ended ok."""
+    for side in measured.conditions:
+        for model, records in by_model(measured.of(side)).items():
+            for name, values in model_metrics(records).items():
+                mean = sum(values) / len(values)
+                text = f"{name} of {model} is {mean:.6g} at the {side}"
+                data = {"values": values}
+                identity = _id(model, f"{side}.metric.{name}")
+                yield Fact(identity, text, mean, model=model, metric=name, data=data)
 
 
 def _id(model: str, rest: str) -> str:

@@ -28,12 +28,15 @@ class Progress:
     say: Callable[[str], None]
     preferred: Callable[[str], Sequence[str]]
     _done: int = 0
+    _run: int = 0
     _seconds: float = 0.0
 
     def report(self, record: Record) -> None:
         """Print the line of an evaluation that has ended."""
         self._done += 1
-        self._seconds += record.seconds
+        if not record.cached:
+            self._run += 1
+            self._seconds += record.seconds
         parts = [str(record.outcome), f"{record.seconds:.1f} s"]
         if record.cached:
             parts = [str(record.outcome), "from the cache"]
@@ -53,7 +56,8 @@ class Progress:
     def _left(self) -> str:
         """Guess from the mean so far; silent for what is over within seconds."""
         waiting = self.total - self._done
-        seconds = waiting * self._seconds / self._done / min(self.jobs, max(waiting, 1))
+        mean = self._seconds / max(self._run, 1)
+        seconds = waiting * mean / max(1, min(self.jobs, waiting))
         return f"about {minutes(round(seconds))} left" if seconds >= 5 else ""  # noqa: PLR2004
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,14 @@ from typing import Any
 from mlactions import markdown
 from mlactions.bundle import MANIFEST, write_atomic
 from mlactions.errors import Exit, UserError
-from mlactions.evaluate import globs
-from mlactions.evaluate.collect import with_equal_names
-from mlactions.evaluate.documents import Conditions, Measured, write_documents
-from mlactions.evaluate.evaluations import Bench, Checkout
+from mlactions.evaluate.documents import Measured, write_documents
 from mlactions.evaluate.git import Git
-from mlactions.evaluate.hydra import config_hash
+from mlactions.evaluate.measure import Measurer
 from mlactions.evaluate.plan import Plan, make_plan, shards
-from mlactions.evaluate.provenance import Environment, find_program, probe, protocol_hash
-from mlactions.evaluate.records import Record, Side, Task
+from mlactions.evaluate.provenance import find_program
 from mlactions.evaluate.render import render
 from mlactions.evaluate.result import facts_of, result_document
-from mlactions.evaluate.run import Progress, Stop, held_signals, run_all
+from mlactions.evaluate.run import Stop, held_signals
 from mlactions.evaluate.settings import Settings
 from mlactions.evaluate.template import check_names
 from mlactions.publish import publish
@@ -55,8 +51,11 @@ class Session:
         prepare_folder(self.out)
         self._announce(plan)
         stop = Stop()
+        measurer = Measurer(
+            self.settings, self.runner, self.out, self.git, self.environ, self.preferred
+        )
         with held_signals(stop):
-            measured = self._measure(plan, stop)
+            measured = measurer.measure(plan, stop)
             status = self._publish(replace(measured, interrupted=stop.number is not None))
         stop.check()
         return Exit.FAILED_CHECK if status is Status.FAIL else Exit.PASS
@@ -80,72 +79,6 @@ class Session:
         )
         for note in plan.notes:
             self.runner.say(f"note: {note}")
-
-    def _measure(self, plan: Plan, stop: Stop) -> Measured:
-        environment = probe(
-            self.settings.template, folder=self.settings.folder, environ=self.environ
-        )
-        conditions: dict[Side, Conditions] = {"head": self._head_conditions(plan, environment)}
-        checkouts: dict[Side, Checkout] = {
-            "head": Checkout(
-                self.git.root if self.git else self.settings.folder,
-                self.settings.folder,
-                self.environ,
-            )
-        }
-        tasks = [] if self.settings.matrix_only else self._tasks(plan)
-        records = self._evaluate(tasks, checkouts, stop)
-        return Measured(plan, with_equal_names(records), conditions)
-
-    def _tasks(self, plan: Plan) -> list[Task]:
-        return [
-            Task(choice.config, "head", seed, choice.reason)
-            for choice in plan.selected
-            for seed in self.settings.seeds
-        ]
-
-    def _evaluate(
-        self, tasks: Sequence[Task], checkouts: Mapping[Side, Checkout], stop: Stop
-    ) -> tuple[Record, ...]:
-        scratch = self.out / ".scratch"
-        bench = Bench(
-            template=self.settings.template,
-            limits=self.settings.limits,
-            checkouts=checkouts,
-            out=self.out,
-            scratch=scratch,
-            total=len(tasks),
-            show=self._show,
-        )
-        progress = Progress(len(tasks), self.settings.jobs, self.runner.say, self.preferred)
-        try:
-            with self.runner.untrusted_output():
-                return run_all(
-                    tasks,
-                    bench.perform,
-                    jobs=self.settings.jobs,
-                    stop=stop,
-                    ended=progress.report,
-                )
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-
-    def _show(self, task: Task) -> Callable[[str], None] | None:
-        """On GitHub the output goes to the step log as well, each line with its owner."""
-        if not self.runner.on_github:
-            return None
-        prefix = f"{task.label} | "
-        return lambda line: self.runner.say(prefix + line)
-
-    def _head_conditions(self, plan: Plan, environment: Environment) -> Conditions:
-        settings = self.settings
-        return Conditions(
-            commit=(self.git.head() or "") if self.git else "",
-            dirty=self.git.is_dirty() if self.git else False,
-            protocol=protocol_of(settings, settings.folder, required=True),
-            configs=config_hashes(plan, settings.folder),
-            environment=environment,
-        )
 
     def preferred(self, model: str = "") -> Sequence[str]:
         """Return the metrics that the baseline names, of one model or of all, in its order."""
@@ -200,16 +133,3 @@ def prepare_folder(out: Path) -> None:
         )
     for path in out.iterdir():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-
-
-def protocol_of(settings: Settings, folder: Path, *, required: bool) -> str:
-    """Return the protocol hash as it stands in a work tree."""
-    names = globs.find(folder, settings.protocol_files, field="protocol-files", required=required)
-    return protocol_hash(settings.template, {name: (folder / name).read_bytes() for name in names})
-
-
-def config_hashes(plan: Plan, folder: Path) -> dict[str, str]:
-    """Return the hash of every selected config that this work tree has."""
-    paths = [choice.config.path for choice in plan.selected]
-    hashes = {path: config_hash(folder, path) for path in paths}
-    return {path: digest for path, digest in hashes.items() if digest is not None}

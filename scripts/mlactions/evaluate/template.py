@@ -44,6 +44,10 @@ class Template:
             for argument in self.arguments
         ]
 
+    def preview(self, config: str, name: str) -> list[str]:
+        """Return the arguments for one config as static analysis reads them."""
+        return self.fill(values(config=config, name=name, seed=0, output="", predictions=""))
+
     def python(self) -> tuple[str, ...] | None:
         """Return the arguments up to the Python interpreter (`uv run python`), if one is named."""
         for position, argument in enumerate(self.arguments):
