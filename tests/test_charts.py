@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlactions import charts
-from mlactions.charts.scale import number, scale
+from mlactions.charts.scale import number, scale, times
 from mlactions.report import Chart, Interval, Intervals, Series
 from mlactions.settings import Status
 from tests.report_strategies import charts as any_charts
@@ -227,6 +227,14 @@ def test_ticks_are_round(values: tuple[float, ...], labels: tuple[str, ...]) -> 
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(2.6134, "2.61×"), (-0.02547, "-0.03×"), (-0.001, "0×"), (41.0, "41×"), (math.inf, "∞×")],
+)
+def test_multiples_of_the_limit_have_two_decimals(value: float, text: str) -> None:
+    assert times(value) == text
 
 
 @given(finite)

@@ -219,6 +219,16 @@ def test_ascii_keeps_the_meaning() -> None:
     )
 
 
+def test_prose_stays_readable_on_a_wide_screen() -> None:
+    shown = text(Paragraph("word " * 100), cells=250)
+    assert max(map(len, shown.splitlines())) <= 110
+
+
+def test_only_folded_lines_stay_together() -> None:
+    folds = (Details("a", ()), Details("b", ()), Details("c", (Paragraph("text"),), open=True))
+    assert text(*folds, Details("d", ())).endswith("\n▸ a\n▸ b\n\n▾ c\n  text\n\n▸ d\n")
+
+
 class Screen(io.StringIO):
     """A stream that says it is a terminal."""
 
@@ -232,6 +242,12 @@ class OldScreen(Screen):
     """A terminal whose encoding has no symbols."""
 
     encoding = "latin-1"
+
+
+def test_columns_of_the_environment_set_the_width() -> None:
+    stream = Screen()
+    terminal.show(passing(), stream, {"COLUMNS": "60", "NO_COLOR": "1"})
+    assert 55 < max(map(cells_of, stream.getvalue().splitlines())) <= 60
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mlactions.charts import bars, forest, lines
 from mlactions.charts.legend import finite, left_out
-from mlactions.charts.scale import number
+from mlactions.charts.scale import number, times
 from mlactions.charts.whiskers import CAP, Range, Whisker, drawn_range, ranked, whisker
 from mlactions.report import Chart, Intervals
 
@@ -19,6 +19,7 @@ __all__ = [
     "number",
     "ranked",
     "svg",
+    "times",
     "whisker",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlactions.charts.scale import number
+from mlactions.charts.scale import number, times
 from mlactions.charts.svg import Drawing, fitted, text_size
 from mlactions.charts.whiskers import (
     LIMIT,
@@ -102,8 +102,7 @@ def _draw_row(
     placed = whisker(row, axis)
     if placed:
         _draw_whisker(drawing, placed, row.status, y, layout)
-    value = f"{number(row.estimate)}×"
-    drawing.label(value, drawing.width - 2.0, y + 4.0, kind="value", anchor="end")
+    drawing.label(times(row.estimate), drawing.width - 2.0, y + 4.0, kind="value", anchor="end")
     drawing.end_group()
 
 
@@ -139,7 +138,7 @@ def _draw_mark(drawing: Drawing, status: Status, x: float, y: float) -> None:
 def _sentence(row: Interval) -> str:
     low, high = ("" if bound is None else number(bound) for bound in (row.low, row.high))
     bounds = f", interval {low or 'open'} to {high or 'open'}" if low or high else ""
-    return f"{row.label}: {row.status.value}, {number(row.estimate)} times the limit{bounds}"
+    return f"{row.label}: {row.status.value}, {times(row.estimate)} the limit{bounds}"
 
 
 def _description(rows: tuple[Interval, ...]) -> str:

@@ -62,6 +62,11 @@ def number(value: float) -> str:
     return _scientific(Decimal(value), 3)
 
 
+def times(value: float) -> str:
+    """Return a multiple of a limit: more than two decimals would say nothing."""
+    return f"{number(round(value, 2) if math.isfinite(value) else value)}×"
+
+
 def _decimal(value: float | Decimal) -> Decimal:
     """Return the number that people read, so that 0.95 lies on the tick 0.95."""
     return Decimal(str(value))

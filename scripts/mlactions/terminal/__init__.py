@@ -29,7 +29,9 @@ from mlactions.text import chunks, width
 __all__ = ["render", "show"]
 
 _ROWS = 40
-_NARROWEST, _WIDEST = 30, 120
+_NARROWEST = 30
+_READABLE = 110
+"""Cells beyond which prose and charts only get harder to read; tables may use more."""
 
 
 def render(
@@ -49,7 +51,8 @@ def render(
     cells = max(width, _NARROWEST)
     title = theme.banner(report.status) + "  "
     heading = paragraph(report.title, theme, cells - len(report.status.value) - 4, BOLD)
-    lines = [title + heading[0], *heading[1:], "", *paragraph(report.verdict, theme, cells)]
+    verdict = paragraph(report.verdict, theme, min(cells, _READABLE))
+    lines = [title + heading[0], *heading[1:], "", *verdict]
     lines += _blocks(report.blocks, theme, cells)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -64,8 +67,9 @@ def show(
     """
     terminal = stream.isatty() and environ.get("TERM") != "dumb"
     color = bool(environ.get("FORCE_COLOR")) or (terminal and not environ.get("NO_COLOR"))
-    columns = min(shutil.get_terminal_size((100, 24)).columns, _WIDEST)
-    text = render(report, width=columns, color=color, unicode=_has_symbols(stream), verbose=verbose)
+    columns = environ.get("COLUMNS", "")
+    cells = int(columns) if columns.isdecimal() else shutil.get_terminal_size((100, 24)).columns
+    text = render(report, width=cells, color=color, unicode=_has_symbols(stream), verbose=verbose)
     stream.write(text)
     stream.flush()
 
@@ -76,32 +80,33 @@ def _has_symbols(stream: TextIO) -> bool:
 
 def _blocks(blocks: Iterable[Block], theme: Theme, cells: int) -> Iterator[str]:
     """Yield the lines of blocks with a blank line between; folds in a row stay together."""
-    previous: Block | None = None
+    after_fold = False
     for block in blocks:
         lines = _block(block, theme, cells)
-        folds = isinstance(previous, Details) and isinstance(block, Details) and len(lines) == 1
-        if lines and not folds:
+        folded = isinstance(block, Details) and len(lines) == 1
+        if lines and not (folded and after_fold):
             yield ""
         yield from lines
-        previous = block
+        after_fold = folded
 
 
 def _block(block: Block, theme: Theme, cells: int) -> list[str]:
+    readable = min(cells, _READABLE)
     match block:
         case Heading(level, text):
-            return _heading(level, text, theme, cells)
+            return _heading(level, text, theme, readable)
         case Paragraph(text):
-            return paragraph(text, theme, cells)
+            return paragraph(text, theme, readable)
         case Table():
             return _indented(table(block, theme, cells - _indent(cells)), cells)
         case Items(items):
-            return [line for item in items for line in _item(item, theme, cells)]
+            return [line for item in items for line in _item(item, theme, readable)]
         case Listing(text, language):
             return _listing(text, language, theme, cells)
         case Chart():
-            return _indented(chart(block, theme, cells - _indent(cells)), cells)
+            return _indented(chart(block, theme, readable - _indent(cells)), cells)
         case Intervals():
-            return _indented(intervals(block, theme, cells - _indent(cells)), cells)
+            return _indented(intervals(block, theme, readable - _indent(cells)), cells)
         case Details():
             return _details(block, theme, cells)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mlactions.charts import Range, Whisker, drawn_range, finite, number, ranked, whisker
+from mlactions.charts import Range, Whisker, drawn_range, finite, number, ranked, times, whisker
 from mlactions.report import Chart, Interval, Intervals
 from mlactions.terminal.theme import BOLD, COLOURS, DIM, Theme
 from mlactions.text import shorten, width
@@ -147,7 +147,7 @@ def _interval(row: Interval, theme: Theme, strip: _Strip) -> str:
 
 
 def _times(row: Interval, theme: Theme) -> str:
-    return theme.line(f"{number(row.estimate)}×")
+    return theme.line(times(row.estimate))
 
 
 def _draw(canvas: list[str], row: Interval, placed: Whisker, theme: Theme, strip: _Strip) -> None:
