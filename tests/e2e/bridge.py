@@ -2,7 +2,8 @@
 
 GitHub resolves `uses: $/actions/x` to the repository the file is in, at the running commit; act
 does not know that syntax. The copy says `library/self/actions/x@self` instead, and names repository
-and commit where a workflow asks for its own.
+and commit where a workflow asks for its own. act refuses files with `cache-mode`, which the copy
+leaves out: only GitHub's cache service reads it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ SELF_SHA = "5" * 40
 
 WORKFLOWS = re.compile(r"(^|/)action\.ya?ml$|^(\.github/)?workflows/[^/]+\.ya?ml$")
 OWN_REFERENCE = re.compile(r"(\buses:\s*['\"]?)\$/([^\s'\"},]+)")
-USES = re.compile(r"\buses:\s*['\"]?([\w.-]+/[\w.-]+)(?:/[^\s'\"@]+)?@([^\s'\",}#]+)")
+CACHE_MODE = re.compile(r"^ *cache-mode:.*\n", re.MULTILINE)
+USES = re.compile(r"\buses['\"]?:\s*['\"]?([\w.-]+/[\w.-]+)(?:/[^\s'\"@]+)?@([^\s'\",}#]+)")
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Library:
 
 def rewrite(text: str) -> str:
     """Replace what only GitHub resolves."""
-    text = OWN_REFERENCE.sub(rf"\g<1>{SELF}/\2@{SELF_REF}", text)
+    text = OWN_REFERENCE.sub(rf"\g<1>{SELF}/\2@{SELF_REF}", CACHE_MODE.sub("", text))
     text = re.sub(r"\bjob\.workflow_repository\b", f"'{SELF}'", text)
     return re.sub(r"\bjob\.workflow_sha\b", f"'{SELF_SHA}'", text)
 

@@ -56,10 +56,14 @@ TOKEN = "ghs_write"
 
 @dataclass(frozen=True)
 class Run:
-    """What happened. A job that is absent was skipped; `artifacts` is the folder of artifacts."""
+    """What happened. A job that is absent was skipped; `artifacts` is the folder of artifacts.
+
+    `output` is all that act wrote, `errors` what act itself complains about.
+    """
 
     exit_code: int
     jobs: tuple[Job, ...]
+    errors: tuple[str, ...]
     output: str
     artifacts: Path
 
@@ -87,7 +91,8 @@ class Run:
     @property
     def log(self) -> str:
         """What the steps printed, each line after the job's id, for people to read."""
-        return "".join(f"{job.id}: {line}" for job in self.jobs for line in _lines(job.log))
+        lines = [f"{job.id}: {line}" for job in self.jobs for line in _lines(job.log)]
+        return "".join([*lines, *(f"act: {message}\n" for message in self.errors)])
 
 
 def _lines(text: str) -> list[str]:
@@ -185,7 +190,8 @@ class Act:
         events = harness_events.read_events(output)
         left_out = harness_events.unsupported(events)
         assert not left_out, f"act has no machine for a job: {left_out}"
-        return Run(code, harness_events.jobs(events), output, artifacts / str(chosen.run_id))
+        jobs, errors = harness_events.jobs(events), harness_events.errors(events)
+        return Run(code, jobs, errors, output, artifacts / str(chosen.run_id))
 
     def _local_repositories(self, repository: Scratch) -> list[str]:
         """Map every action that is used to a folder here; the rest would need a network."""

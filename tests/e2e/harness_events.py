@@ -94,6 +94,11 @@ def read_events(output: str) -> list[Event]:
     return events
 
 
+def errors(events: Iterable[Event]) -> tuple[str, ...]:
+    """List what act itself calls an error, such as an action it cannot fetch."""
+    return tuple(e["msg"] for e in events if e.get("level") == "error" and e.get("msg"))
+
+
 def unsupported(events: Iterable[Event]) -> list[str]:
     """List the jobs that act left out because it had no machine for them."""
     return [e["msg"] for e in events if "Skipping unsupported platform" in e.get("msg", "")]
