@@ -127,7 +127,7 @@ def passing_rows() -> tuple[tuple[Inline, ...], ...]:
 
 
 INTERVALS = Intervals(
-    "Degradation of each rule",
+    "Degradation, in multiples of what is allowed",
     (
         Interval("digits_cnn test_accuracy", 6.2, 5.42, 6.98, 1.0, Status.FAIL),
         Interval("digits_cnn test_accuracy/class=8", 1.9, -0.55, 4.35, 1.0, Status.FAIL),
@@ -250,7 +250,7 @@ def passing() -> Report:
             Heading(2, "Rules"),
             Table(COLUMNS, passing_rows()),
             Heading(2, "How far from the limit"),
-            Intervals("Degradation of each rule", INTERVALS.rows[3:7]),
+            Intervals("Degradation, in multiples of what is allowed", INTERVALS.rows[3:7]),
             Details("Provenance", (Table((Column("What"), Column("Value")), PROVENANCE),)),
         ),
     )

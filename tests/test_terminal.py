@@ -81,10 +81,11 @@ def test_a_real_report_fits(cells: int) -> None:
 
 
 @pytest.mark.parametrize("cells", range(40, 161))
-def test_numbers_are_never_broken(cells: int) -> None:
+def test_numbers_and_verdicts_are_never_broken(cells: int) -> None:
     shown = terminal.render(failing(), width=cells, color=False)
     for number in ("0.9814", "-0.0310", "[0.0271, 0.0349]", "[-0.0110, 0.0870]", "41×"):
         assert number in shown
+    assert "✗ inconclusive" in shown
 
 
 @pytest.mark.parametrize("status", list(Status))

@@ -224,10 +224,7 @@ def _diff_line(line: str) -> str:
 def _not_drawn(block: Chart | Intervals) -> str:
     if isinstance(block, Chart):
         return " ".join(part for part in (block.y_label, left_out(block)) if part)
-    drawn = "In multiples of what each rule allows."
-    if len(block.rows) > CAP:
-        drawn += f" The gravest {CAP} of {len(block.rows):,} rules."
-    return drawn
+    return f"The gravest {CAP} of {len(block.rows):,} rules." if len(block.rows) > CAP else ""
 
 
 @cache

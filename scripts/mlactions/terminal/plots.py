@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from mlactions.charts import Range, Whisker, drawn_range, finite, number, ranked, times, whisker
 from mlactions.report import Chart, Interval, Intervals
-from mlactions.terminal.theme import BOLD, COLOURS, DIM, Theme
+from mlactions.terminal.theme import BOLD, COLOURS, DIM, SERIES, Theme
 from mlactions.text import shorten, width
 
 _NARROWEST = 8
@@ -25,7 +25,7 @@ def chart(block: Chart, theme: Theme, cells: int) -> list[str]:
 def _bars(block: Chart, theme: Theme, cells: int) -> list[str]:
     categories = block.categories[: theme.rows]
     rows = [
-        (category if not row else "", series.name, _value(series.values, position))
+        (category if not row else "", row, _value(series.values, position))
         for position, category in enumerate(categories)
         for row, series in enumerate(block.series)
     ]
@@ -34,16 +34,18 @@ def _bars(block: Chart, theme: Theme, cells: int) -> list[str]:
         return []
     several = len(block.series) > 1
     label = _column([category for category, _, _ in rows], cells // (4 if several else 3), theme)
-    key = _column([name for _, name, _ in rows], cells // 4, theme) if several else 0
+    names = [series.name for series in block.series]
+    key = _column(names, cells // 4, theme) if several else 0
     texts = ["no value" if value is None else number(value) for _, _, value in rows]
     size = max(map(len, texts))
     room = max(cells - label - key - size - (3 if several else 2), 0)
     low, high = min(0.0, *known), max(0.0, *known)
     lines = []
-    for (category, name, value), text in zip(rows, texts, strict=True):
-        names = _padded(theme.line(category), label, theme) + " "
-        names += _padded(theme.line(name), key, theme) + " " if several else ""
-        lines.append(f"{names}{_bar(value, low, high, room, theme)} {text:>{size}}")
+    for (category, row, value), text in zip(rows, texts, strict=True):
+        head = _padded(theme.line(category), label, theme) + " "
+        head += _padded(theme.line(names[row]), key, theme) + " " if several else ""
+        bar = theme.paint(_bar(value, low, high, room, theme), SERIES[row % len(SERIES)])
+        lines.append(f"{head}{bar} {text:>{size}}")
     return lines + _more(len(block.categories) - len(categories), theme)
 
 
@@ -133,6 +135,7 @@ def _scale(strip: _Strip) -> str:
 def _interval(row: Interval, theme: Theme, strip: _Strip) -> str:
     glyphs = theme.glyphs
     canvas = [" "] * strip.room
+    axis = {" ", glyphs.zero, glyphs.limit}
     for value, sign in ((0.0, glyphs.zero), (1.0, glyphs.limit)):
         canvas[strip.cell(strip.axis.share(value))] = sign
     placed = whisker(row, strip.axis)
@@ -140,9 +143,9 @@ def _interval(row: Interval, theme: Theme, strip: _Strip) -> str:
         _draw(canvas, row, placed, theme, strip)
     colour = COLOURS[row.status]
     name = _padded(theme.line(row.label), strip.label, theme)
-    icon, drawn = (
-        theme.paint(text, colour) for text in (glyphs.icons[row.status], "".join(canvas))
-    )
+    icon = theme.paint(glyphs.icons[row.status], colour)
+    parts = groupby(canvas, key=lambda sign: DIM if sign in axis else colour)
+    drawn = "".join(theme.paint("".join(signs), style) for style, signs in parts)
     return f"{name} {icon} {drawn} {_times(row, theme):>{strip.value}}"
 
 

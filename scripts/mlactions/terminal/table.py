@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from mlactions.report import Column, Inline, Table
 from mlactions.terminal.records import Row, records
-from mlactions.terminal.theme import BOLD, DIM, Theme
+from mlactions.terminal.theme import BOLD, CODE, DIM, Theme
 from mlactions.terminal.wrapping import (
     Line,
     Word,
@@ -21,7 +21,8 @@ from mlactions.terminal.wrapping import (
 
 GAP = 2
 _NUMBER = re.compile(r"[(\[]*[+\-−±]?\d[\d.,]*(?:[eE][+-]?\d+)?\S{0,3}")
-_NARROWEST = 12
+_NARROWEST = 14
+_LONGEST_WORD = 18
 _WIDEST_UNBROKEN = 24
 
 
@@ -89,13 +90,18 @@ def _smallest(numeric: bool, title: list[Word], column: Sequence[list[Word]]) ->
     natural = max(map(text_width, column), default=1)
     if numeric and natural <= _WIDEST_UNBROKEN:
         return max(natural, title_size, 2)
-    numbers = [
+    whole = [
         word_width(word)
         for cell in column
         for word in cell
-        if numeric or _NUMBER.fullmatch("".join(text for text, _ in word))
+        if numeric or _is_whole("".join(text for text, _ in word), word[0][1])
     ]
-    return max(min(natural, _NARROWEST), max(numbers, default=1), title_size, 2)
+    return max(min(natural, _NARROWEST), max(whole, default=1), title_size, 2)
+
+
+def _is_whole(text: str, style: str) -> bool:
+    """Return whether a word must not be broken: a number, and what is neither name nor path."""
+    return bool(_NUMBER.fullmatch(text)) or (style != CODE and len(text) <= _LONGEST_WORD)
 
 
 def _grid(

@@ -137,6 +137,8 @@ COLOURS = {
 }
 """One of the sixteen colours that every terminal theme defines, so dark and light both work."""
 
+SERIES = ("34", "33", "36", "35", "32", "31")
+
 BOLD, DIM, CODE, STRUCK = "1", "2", "36", "2;9"
 
 
