@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 MAX_OUTPUT = 256 * 1024
+MAX_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,12 @@ class _Log:
         self.times = [*self.times[:1], str(event.get("timestamp", ""))]
         match event.get("type"), payload.get("type"):
             case "session_meta", _:
-                self.version = str(payload.get("cli_version", ""))
+                self.version = str(payload.get("cli_version", ""))[:MAX_NAME]
             case "turn_context", _:
-                self.model = str(payload.get("model", ""))
+                self.model = str(payload.get("model", ""))[:MAX_NAME]
             case "event_msg", "token_count":
-                self.tokens = _mapping(payload.get("info")).get("total_token_usage") or self.tokens
+                total = _mapping(payload.get("info")).get("total_token_usage")
+                self.tokens = _mapping(total) or self.tokens
             case "event_msg", "task_complete":
                 self.end = payload
             case "event_msg", "item_completed":
@@ -124,7 +126,7 @@ class _Log:
         if item.get("type") == "CommandExecution":
             line = item.get("command")
             words = line if isinstance(line, list) else [line]
-            code = item.get("exit_code")
+            code = item.get("exit_code") if isinstance(item.get("exit_code"), int) else None
             output = str(item.get("aggregated_output") or "")[:MAX_OUTPUT]
             self.commands.append(Command(" ".join(map(str, words)), code, output))
 
@@ -157,7 +159,7 @@ class _Log:
     def _seconds(self) -> float:
         try:
             first, last = (datetime.fromisoformat(self.times[i]) for i in (0, -1))
-        except (IndexError, ValueError):
+        except (IndexError, TypeError, ValueError):
             return 0.0
         return max(0.0, round((last - first).total_seconds(), 1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -75,12 +76,21 @@ def parse_answer(text: str) -> Answer:
         document = parse_json(text, name="answer")
     except UserError as error:
         raise NoAnswerError("not-json", f"{error.title}: {error.message}") from None
+    _check_unicode(document)
     _check_schema(document)
     _check_limits(document)
     findings = [
         Finding(**{**entry, "facts": tuple(entry["facts"])}) for entry in document["findings"]
     ]
     return Answer(document["summary"], tuple(findings), tuple(document["next_steps"]))
+
+
+def _check_unicode(document: Any) -> None:
+    """Refuse half a surrogate pair: JSON can spell one, no file and no program name can hold it."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise NoAnswerError("not-json", "a text in it is not Unicode") from None
 
 
 def _check_schema(document: Any) -> None:

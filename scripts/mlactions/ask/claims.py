@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from mlactions.ask.answer import Answer, Finding
 from mlactions.ask.evidence import Evidence
-from mlactions.ask.numbers import Measured, groups_of, numbers_in, unverified
+from mlactions.ask.numbers import (
+    Measured,
+    groups_of,
+    numbers_in,
+    sentence_of,
+    texts_in,
+    unverified,
+)
 from mlactions.ask.repository import NoSourceError, Source
+from mlactions.markdown import printable
+
+MAX_TOKENS = 50
+MAX_SHOWN = 120
 
 
 class Sources(Protocol):
@@ -56,7 +67,7 @@ class Checker:
         self._metrics = _known_metrics(evidence)
         self._sources = sources
         self._measured = Measured(_groups(evidence), evidence.seeds)
-        self._quoted = numbers_in(quoted)
+        self._quoted = numbers_in((*quoted, *texts_in(evidence.facts)))
 
     def check(self, answer: Answer) -> Checked:
         """Check every claim of an answer; its prose is held against all files that it cites."""
@@ -74,7 +85,9 @@ class Checker:
         struck: list[str] = []
         checked = max(1, len(finding.facts))
         struck += [
-            f"no fact has the id {fact!r}" for fact in finding.facts if fact not in self._facts
+            f"no fact has the id {_shown(fact)}"
+            for fact in finding.facts
+            if fact not in self._facts
         ]
         struck += [] if finding.facts else ["it cites no fact"]
         for wrong in (self._model(finding), self._metric(finding)):
@@ -94,7 +107,9 @@ class Checker:
         """Return None if no model is named, an empty text if it is known, else what is wrong."""
         if not finding.model:
             return None
-        return "" if finding.model in self._metrics else f"there is no model {finding.model!r}"
+        return (
+            "" if finding.model in self._metrics else f"there is no model {_shown(finding.model)}"
+        )
 
     def _metric(self, finding: Finding) -> str | None:
         if not finding.metric:
@@ -102,7 +117,9 @@ class Checker:
         # A model that crashed has no metrics of its own: any known name may be meant.
         known = self._metrics.get(finding.model) or frozenset().union(*self._metrics.values())
         whose = f" of {finding.model!r}" if finding.model in self._metrics else ""
-        return "" if finding.metric in known else f"there is no metric {finding.metric!r}{whose}"
+        return (
+            "" if finding.metric in known else f"there is no metric {_shown(finding.metric)}{whose}"
+        )
 
     def _place(self, finding: Finding) -> tuple[Finding, str | None, str]:
         """Return the finding with its path from the root, what is wrong, and the file's text."""
@@ -112,10 +129,10 @@ class Checker:
         try:
             source = self._sources.read(finding.file)
         except NoSourceError as error:
-            return finding, f"{finding.file!r} {error}", ""
+            return finding, f"{_shown(finding.file)} {error}", ""
         finding = replace(finding, file=source.path)
         if not 0 <= finding.line <= source.lines:
-            wrong = f"{source.path!r} has {source.lines} lines, not {finding.line}"
+            wrong = f"{_shown(source.path)} has {source.lines} lines, not {finding.line}"
             return finding, wrong, ""
         return finding, "", source.text
 
@@ -150,23 +167,33 @@ def _groups(evidence: Evidence) -> list[list[float]]:
     return groups
 
 
+def _tokens(found: Sequence[str]) -> list[str]:
+    """Return each number once, as many as a reader can use."""
+    return [token[:MAX_SHOWN] for token in dict.fromkeys(found)][:MAX_TOKENS]
+
+
+def _shown(name: str) -> str:
+    """Return a name from the answer for a message."""
+    return repr(name if len(name) <= MAX_SHOWN else name[:MAX_SHOWN] + "…")
+
+
 def _quote(text: str, line: int) -> str:
     """Return the line a finding points at."""
     lines = text.splitlines()
-    return lines[line - 1].strip()[:200] if 0 < line <= len(lines) else ""
+    return printable(lines[line - 1]).strip()[:MAX_SHOWN] if 0 < line <= len(lines) else ""
 
 
 def as_document(checked: Checked, evidence: Evidence) -> dict[str, Any]:
     """Return the part of checked-answer.json that the answer fills."""
-    texts = {str(fact["id"]): str(fact["text"]) for fact in evidence.facts}
+    texts = {str(fact["id"]): sentence_of(fact) for fact in evidence.facts}
     cited = {fact for entry in checked.findings for fact in entry.finding.facts if fact in texts}
     return {
         "summary": checked.answer.summary,
         "findings": [_finding_document(entry) for entry in checked.findings],
         "next_steps": list(checked.answer.next_steps),
         "numbers_unverified": {
-            "summary": list(checked.summary_unverified),
-            "next_steps": list(checked.steps_unverified),
+            "summary": _tokens(checked.summary_unverified),
+            "next_steps": _tokens(checked.steps_unverified),
         },
         "claims": {"checked": checked.checked, "held": checked.held},
         "facts": {identifier: texts[identifier] for identifier in sorted(cited)},
@@ -179,6 +206,6 @@ def _finding_document(entry: CheckedFinding) -> dict[str, Any]:
         "facts": list(entry.finding.facts),
         "held": entry.stands,
         "struck": list(entry.struck),
-        "numbers_unverified": list(entry.numbers_unverified),
+        "numbers_unverified": _tokens(entry.numbers_unverified),
         "quote": entry.quote,
     }

@@ -45,6 +45,7 @@ _SEED = re.compile(r"\bseeds?\s*[=:#]?\s*(\d+)", re.IGNORECASE)
 
 # What a printed number must be multiplied by to be in the unit of the measurement.
 _PERCENT = (0.01, 1.0)
+_RELATIVE = ("%", "percent", "pp", "point", "x", "×")
 _SCALES: Mapping[str, tuple[float, ...]] = {
     **dict.fromkeys(("%", "percent", "pp", "point"), _PERCENT),
     **dict.fromkeys(("s", "sec", "x", "×"), (1.0,)),
@@ -77,37 +78,69 @@ class Printed:
 
 
 class Measured:
-    """Sorted sizes of everything that was measured."""
+    """Sorted sizes of everything that was measured, and of what follows from it."""
 
     def __init__(self, groups: Iterable[Sequence[float]], seeds: frozenset[int]) -> None:
-        sizes: set[float] = set()
+        sizes, ratios = set[float](), set[float]()
         for group in groups:
+            few = sorted(group)[:MAX_GROUP]
             sizes |= {abs(value) for value in group}
-            sizes |= set(_derived(sorted(set(group))[:MAX_GROUP]))
-        self._sizes = sorted(sizes)
+            sizes |= {high - low for low, high in combinations(few, 2)}
+            ratios |= set(_ratios(few))
+        self._sizes, self._ratios = sorted(sizes), sorted(ratios)
         self.seeds = seeds
 
     def has(self, number: Printed) -> bool:
         """Tell whether something measured rounds to what was printed."""
-        return any(
-            self._within(number.size * scale, number.half * scale)
-            for scale in _SCALES.get(number.unit, (1.0,))
-        )
+        scales = _SCALES.get(number.unit, (1.0,))
+        if any(_within(self._sizes, number.size * s, number.half * s) for s in scales):
+            return True
+        # A plain number is no ratio: with enough measurements some ratio would be near any.
+        share = scales[0]
+        relative = number.unit in _RELATIVE
+        return relative and _within(self._ratios, number.size * share, number.half * share)
 
-    def _within(self, size: float, half: float) -> bool:
-        slack = half + 1e-9 * max(1.0, size)
-        place = bisect_left(self._sizes, size - slack)
-        return place < len(self._sizes) and self._sizes[place] <= size + slack
+    def any_of(self, text: str) -> bool:
+        """Tell whether a text states at least one measured number."""
+        return any(self.has(number) for number in printed(text))
 
 
-def _derived(values: Sequence[float]) -> Iterable[float]:
-    """Differences, relative changes and ratios of two values of one metric."""
+def _within(sizes: Sequence[float], size: float, half: float) -> bool:
+    slack = half + 1e-9 * max(1.0, size)
+    place = bisect_left(sizes, size - slack)
+    return place < len(sizes) and sizes[place] <= size + slack
+
+
+def _ratios(values: Sequence[float]) -> Iterable[float]:
+    """Ratios and relative changes of two values of one metric."""
     for low, high in combinations(values, 2):
-        yield high - low
         for part, whole in ((low, high), (high, low)):
             if whole:
                 yield abs(part / whole)
                 yield abs((part - whole) / whole)
+
+
+def sentence_of(fact: Mapping[str, Any]) -> str:
+    """Return a fact's text with its value, which some texts leave out."""
+    text, value, unit = str(fact["text"]), fact.get("value"), str(fact.get("unit") or "")
+    if isinstance(value, str | bool | None) or Measured([[value]], frozenset()).any_of(text):
+        return text
+    shown = f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+    return f"{text.rstrip('.')}: {shown} {unit}".rstrip()
+
+
+def texts_in(facts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the words of facts, such as the end of a log: prose may quote numbers from them."""
+    return [text for fact in facts for text in _words(fact.get("data") or {})]
+
+
+def _words(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    for item in (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    ):
+        yield from _words(item)
 
 
 def groups_of(facts: Iterable[Mapping[str, Any]]) -> list[list[float]]:
@@ -157,7 +190,7 @@ def numbers_in(texts: Iterable[str]) -> frozenset[float]:
 def unverified(
     text: str, measured: Measured, quoted: frozenset[float] = frozenset()
 ) -> tuple[int, tuple[str, ...]]:
-    """Return how many numbers a text states, and those that match nothing."""
+    """Return how many numbers a text states, and those that match nothing, as often as it does."""
     wrong = [
         f"seed {seed}"
         for seed in _SEED.findall(text)
@@ -165,4 +198,4 @@ def unverified(
     ]
     rest = [number for number in printed(_SEED.sub(" ", text)) if not number.small]
     wrong += [n.token for n in rest if n.size not in quoted and not measured.has(n)]
-    return len(rest) + len(_SEED.findall(text)), tuple(dict.fromkeys(wrong))
+    return len(rest) + len(_SEED.findall(text)), tuple(wrong)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mlactions.ask.numbers import sentence_of
 from mlactions.report import (
     Block,
     Code,
@@ -71,7 +72,7 @@ def render_answer(
 def _answer(
     checked: Mapping[str, Any], facts: Sequence[Mapping[str, Any]] = ()
 ) -> tuple[Block, ...]:
-    texts = {**checked["facts"], **{str(fact["id"]): str(fact["text"]) for fact in facts}}
+    texts = {**checked["facts"], **{str(fact["id"]): sentence_of(fact) for fact in facts}}
     findings = checked["findings"]
     blocks: list[Block] = [Paragraph(Untrusted(checked["summary"]))]
     blocks += _unmeasured(checked["numbers_unverified"]["summary"])

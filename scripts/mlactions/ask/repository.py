@@ -87,10 +87,10 @@ class Repository:
 
     def _committed(self, path: str) -> bytes:
         entry = self._git("--literal-pathspecs", "ls-tree", "-l", "-z", self.commit, "--", path)
-        words = (entry or b"").split(b"\t")[0].split()
-        if len(words) != 4:  # noqa: PLR2004  # mode, type, object, size
+        facts, _, found = (entry or b"").partition(b"\t")
+        if found != path.encode() + b"\0":
             raise NoSourceError("is not a file of the repository")
-        mode, kind, name, size = words
+        mode, kind, name, size = facts.split()
         if mode == b"120000":
             raise NoSourceError("is a link")
         if kind != b"blob":
@@ -98,8 +98,13 @@ class Repository:
         return self._git("cat-file", "blob", name.decode()) or b"" if _fits(int(size)) else b""
 
     def _on_disk(self, path: str) -> bytes:
-        full = self.root / path
-        steps = [full, *full.parents][: len(PurePosixPath(path).parts)]
+        try:
+            return self._bytes(self.root / path, len(PurePosixPath(path).parts))
+        except OSError:
+            raise NoSourceError("cannot be read") from None
+
+    def _bytes(self, full: Path, depth: int) -> bytes:
+        steps = [full, *full.parents][:depth]
         if any(step.is_symlink() for step in steps):
             raise NoSourceError("is a link")
         if not full.is_file():

@@ -1,0 +1,307 @@
+"""The question: what Codex is given, and what it is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlactions.ask.evidence import LOG_TAIL_BYTES, MAX_FACTS, collect
+from mlactions.ask.prompt import Supplied, compose
+from mlactions.bundle import write_json
+from mlactions.errors import UserError
+from mlactions.schema import resource
+from tests.ask_cases import (
+    ACCURACY,
+    CRASH,
+    FACTS,
+    Project,
+    ask,
+    git,
+    make_bundle,
+    make_crash,
+    make_project,
+    prepare,
+    write,
+)
+from tests.fakes.strict_schema import strict_schema_fault
+
+NO_NAMESPACES = 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$0" "$@"'
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Make a pull request that raises the learning rate, and the failed comparison."""
+    return make_project(tmp_path)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_the_outputs_name_what_codex_action_needs(project: Project) -> None:
+    ran = prepare(project)
+    workspace = project.workspace
+    assert ran.code == 0
+    assert ran.outputs == {
+        "ask": "true",
+        "status": "pass",
+        "prompt-file": str(workspace.prompt),
+        "output-schema-file": str(workspace.schema),
+        "output-file": str(workspace.answer),
+        "codex-home": str(workspace.home),
+        "working-directory": str(workspace.facts),
+    }
+    assert set(files(project.out)) == {
+        "prompt.md",
+        "answer.schema.json",
+        "context.json",
+        "home/config.toml",
+        "facts/facts.json",
+        "facts/results.json",
+        "facts/metrics.json",
+        "facts/diff.patch",
+        "facts/conventions.md",
+    }
+
+
+def test_everything_can_be_read_by_another_user(project: Project) -> None:
+    os.umask(old := os.umask(0o077))
+    os.umask(0o077)
+    try:
+        prepare(project)
+    finally:
+        os.umask(old)
+    for path in (project.out, *project.out.rglob("*")):
+        assert not path.is_symlink()
+        assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path
+
+
+def test_nothing_that_others_wrote_is_in_the_prompt(project: Project, tmp_path: Path) -> None:
+    crash = make_crash(tmp_path / "evaluate", project.head)
+    assert prepare(project, "--bundle", str(crash)).code == 0
+    prompt = project.workspace.prompt.read_text()
+    assert "CANARY" not in prompt
+    assert "digits_cnn" not in prompt
+    assert "{{" not in prompt
+    assert "Why did these metrics move?" in prompt
+    assert "Why did these evaluations fail?" in prompt
+    assert f"\n    {project.repository}\n" in prompt
+    assert "`logs/head/digits_vit/seed-1.log`" in prompt
+
+
+def test_conventions_come_from_the_base_not_from_the_pull_request(project: Project) -> None:
+    prepare(project)
+    assert (project.workspace.facts / "conventions.md").read_text() == "Metrics are float32.\n"
+    assert "CANARY-AGENTS" in (project.workspace.facts / "diff.patch").read_text()
+
+
+def test_without_a_base_they_come_from_the_head(project: Project) -> None:
+    names = ("--bundle", str(project.bundle), "--repository", str(project.repository))
+    ask(project.out.parent / "step", "prepare", *names, "--out", str(project.out))
+    assert "CANARY-AGENTS" in (project.workspace.facts / "conventions.md").read_text()
+    assert not (project.workspace.facts / "diff.patch").exists()
+    assert "There is no diff" in project.workspace.prompt.read_text()
+
+
+def test_a_base_that_is_not_in_the_clone_gives_neither(project: Project) -> None:
+    ran = prepare(project, "--base-ref", "1" * 40)
+    assert ran.code == 0
+    assert "fetch-depth: 0" in ran.said
+    assert not (project.workspace.facts / "diff.patch").exists()
+    assert not (project.workspace.facts / "conventions.md").exists()
+
+
+def test_a_base_without_common_history_gives_no_diff(project: Project) -> None:
+    git(project.repository, "checkout", "-q", "--orphan", "other")
+    git(project.repository, "commit", "-qm", "Other")
+    orphan = git(project.repository, "rev-parse", "HEAD")
+    git(project.repository, "checkout", "-q", "main")
+    ran = prepare(project, "--base-ref", orphan)
+    assert "No merge base" in ran.said
+    assert not (project.workspace.facts / "diff.patch").exists()
+
+
+def test_a_huge_diff_is_cut(project: Project) -> None:
+    write(project.repository / "data.csv", "1,2,3\n" * 300_000)
+    git(project.repository, "add", "-A")
+    git(project.repository, "commit", "-qm", "Data")
+    prepare(project)
+    text = (project.workspace.facts / "diff.patch").read_text()
+    assert 1_000_000 < len(text) < 1_100_000
+    assert text.endswith("[the rest of the diff is left out]\n")
+
+
+def test_the_same_inputs_give_the_same_bytes(project: Project) -> None:
+    prepare(project)
+    first = files(project.out)
+    prepare(project)
+    assert files(project.out) == first
+
+
+def test_what_an_earlier_question_left_is_removed(project: Project) -> None:
+    prepare(project)
+    for path in (project.workspace.answer, project.workspace.facts / "logs/head/x/seed-0.log"):
+        write(path, "stale")
+    session = write(project.workspace.home / "sessions/2026/01/01/rollout-1.jsonl", "{}")
+    prepare(project)
+    assert not project.workspace.answer.exists()
+    assert not (project.workspace.facts / "logs").exists()
+    context = json.loads(project.workspace.context.read_text())
+    assert context["sessions"] == [session.relative_to(project.workspace.home).as_posix()]
+
+
+def test_the_answer_schema_is_one_that_strict_mode_takes(project: Project) -> None:
+    prepare(project)
+    assert strict_schema_fault(json.loads(project.workspace.schema.read_text())) is None
+
+
+def test_the_end_of_the_log_of_a_failed_evaluation_is_supplied(project: Project) -> None:
+    make_crash(project.out.parent / "evaluate", project.head)
+    prepare(project, "--bundle", str(project.out.parent / "evaluate"))
+    log = (project.workspace.facts / "logs/head/digits_vit/seed-1.log").read_text()
+    assert len(log) == LOG_TAIL_BYTES
+    assert log.endswith("CANARY-LOG: 64, got 48\n")
+    facts = json.loads((project.workspace.facts / "facts.json").read_text())["facts"]
+    assert [fact["id"] for fact in facts] == [ACCURACY, CRASH]
+    metrics = json.loads((project.workspace.facts / "metrics.json").read_text())
+    assert metrics["head"] == {"digits_vit": {"loss": [0.125]}}
+    assert metrics["seeds"] == [0, 1]
+
+
+@pytest.mark.parametrize("status", ["pass", "skipped"])
+def test_when_all_is_well_nothing_is_asked(tmp_path: Path, status: str) -> None:
+    project = make_project(tmp_path, status=status)
+    ran = prepare(project)
+    assert (ran.outputs["ask"], ran.outputs["status"]) == ("false", "skipped")
+    assert "nothing-to-explain" in ran.said
+    assert prepare(project, "--when", "always").outputs["ask"] == "true"
+
+
+def test_a_warning_is_worth_asking_about(tmp_path: Path) -> None:
+    assert prepare(make_project(tmp_path, status="warn")).outputs["ask"] == "true"
+
+
+def test_without_a_key_nothing_is_asked(project: Project) -> None:
+    step = project.out.parent / "step"
+    names = {"INPUT_BUNDLE": f"{project.bundle}\n", "INPUT_OUT": str(project.out)}
+    names |= {"INPUT_REPOSITORY": str(project.repository), "INPUT_HAS_KEY": "false"}
+    environment = {**os.environ, **names, "GITHUB_OUTPUT": str(step), "INPUT_MODEL": ""}
+    launch = [sys.executable, "-I", str(resource("scripts")), "ask", "prepare"]
+    done = subprocess.run(launch, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "ask<<" in step.read_text()
+    assert "Codex is not asked: no-key." in done.stderr
+
+
+def test_a_dead_sandbox_is_found_before_codex_is_paid(project: Project) -> None:
+    names = ["--bundle", str(project.bundle), "--repository", str(project.repository)]
+    launch = [sys.executable, "-I", str(resource("scripts")), "ask", "prepare", *names]
+    command = ["unshare", "-Ur", "sh", "-c", NO_NAMESPACES, *launch, "--out", str(project.out)]
+    done = subprocess.run(
+        command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Codex is not asked: sandbox-dead." in done.stderr
+    detail = json.loads(project.workspace.context.read_text())["detail"]
+    assert detail.startswith("user/max_user_namespaces is 0; unshare: ")
+
+
+def test_a_checkout_at_another_commit_is_said(tmp_path: Path, project: Project) -> None:
+    bundle = make_bundle(tmp_path / "other", "3" * 40)
+    ran = prepare(project, "--bundle", str(bundle))
+    assert ran.code == 0
+    assert "::notice" not in prepare(project).said
+    project_of_other = ask(
+        tmp_path / "step",
+        "prepare",
+        *("--bundle", str(bundle), "--repository", str(project.repository)),
+        *("--out", str(project.out)),
+    )
+    assert "measured at 333333333333" in project_of_other.said
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--codex-version", "latest", "codex-version"),
+        ("--codex-version", "", "codex-version"),
+        ("--allow-users", "*", "allow-users"),
+        ("--allow-bot-users", "renovate,*", "allow-bot-users"),
+        ("--model", 'x" sandbox="', "model"),
+        ("--effort", "very high", "effort"),
+        ("--responses-api-endpoint", "http://x/v1", "responses-api-endpoint"),
+        ("--when", "never", "when"),
+        ("--repository", "/", "git checkout"),
+        ("--bundle", "/nonexistent", "no bundle"),
+    ],
+)
+def test_bad_input_is_named_and_nothing_is_written(
+    project: Project, option: str, value: str, said: str
+) -> None:
+    ran = prepare(project, option, value)
+    assert ran.code == 2
+    assert said in ran.said
+    assert not project.out.exists()
+
+
+def test_a_question_inside_the_repository_is_refused(project: Project) -> None:
+    inside = project.repository / "build/ask"
+    ran = prepare(project, "--out", str(inside))
+    assert ran.code == 2
+    assert "lies inside the repository" in ran.said
+    assert not inside.exists()
+
+
+def test_a_tampered_bundle_is_refused(project: Project) -> None:
+    write_json(project.bundle / "facts.json", {"version": 1, "facts": []})
+    ran = prepare(project)
+    assert ran.code == 2
+    assert "broken bundle" in ran.said
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        {"id": "Upper", "text": "x"},
+        {"id": "a b", "text": "x"},
+        {"id": "a"},
+        {"id": "a", "text": "x", "value": [1]},
+        {"id": "a", "text": "x", "url": "https://example.org"},
+    ],
+)
+def test_facts_of_another_form_are_refused(project: Project, fact: dict[str, object]) -> None:
+    bundle = make_bundle(project.out.parent / "odd", project.head, facts=[fact])
+    ran = prepare(project, "--bundle", str(bundle))
+    assert ran.code == 2
+    assert "not a valid facts file" in ran.said
+
+
+def test_one_id_with_two_meanings_is_refused(project: Project, tmp_path: Path) -> None:
+    same = make_bundle(tmp_path / "same", project.head)
+    assert prepare(project, "--bundle", str(same)).code == 0
+    other = make_bundle(tmp_path / "two", project.head, facts=[{**FACTS[0], "value": -0.5}])
+    ran = prepare(project, "--bundle", str(other))
+    assert ran.code == 2
+    assert "bundles contradict" in ran.said
+
+
+def test_facts_are_capped(tmp_path: Path) -> None:
+    facts = [{"id": f"f.{number}", "text": "x"} for number in range(MAX_FACTS + 3)]
+    evidence = collect([make_bundle(tmp_path, "4" * 40, facts=facts)])
+    assert (len(evidence.facts), evidence.left_out) == (MAX_FACTS, 3)
+
+
+def test_a_word_without_a_question_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no question"):
+        compose(["comment"], repository=tmp_path, supplied=Supplied(diff=False, conventions=False))
+
+
+def test_no_bundle_is_refused() -> None:
+    with pytest.raises(UserError, match="--bundle"):
+        collect([])

@@ -1,0 +1,151 @@
+"""`ask run`: Codex called by ourselves, on a laptop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlactions.schema import resource
+from tests.ask_cases import ANSWER, KEY, Project, Ran, ask, codex_path, make_project
+from tests.fakes.model import FakeModel, hangs, runs, says
+
+READ = runs("cat facts.json", "cat diff.patch")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Make a pull request whose comparison failed."""
+    return make_project(tmp_path)
+
+
+def ask_run(project: Project, endpoint: str, *more: str, **environ: str) -> tuple[Ran, Any]:
+    """Ask at a shell prompt, which is no GitHub runner."""
+    variables = {"PATH": codex_path(), "HOME": str(project.out.parent), "CODEX_API_KEY": KEY}
+    variables |= {"GITHUB_ACTIONS": "", "COLUMNS": "100", "OPENAI_API_KEY": "", **environ}
+    names = ["--bundle", str(project.bundle), "--repository", str(project.repository)]
+    names += ["--base-ref", project.base, "--out", str(project.out)]
+    names += ["--responses-api-endpoint", endpoint]
+    ran = ask(project.out.parent / "step", "run", *names, *more, **variables)
+    answer = project.out / "checked-answer.json"
+    return ran, json.loads(answer.read_text()) if answer.exists() else None
+
+
+@pytest.mark.parametrize("name", ["scripted-model", "gpt-6.1-sol"])
+def test_an_answer(project: Project, name: str) -> None:
+    """Models differ in how they call the shell: directly, or from a script."""
+    with FakeModel(READ, says(ANSWER), key=KEY) as model:
+        ran, checked = ask_run(project, model.endpoint, "--model", name)
+        assert not any(KEY in request.everything for request in model.requests)
+        assert model.others == []
+    assert ran.code == 0
+    assert checked["status"] == "answered"
+    assert checked["claims"] == {"checked": 8, "held": 8}
+    assert checked["usage"]["model"] == name
+    assert "learning_rate = 0.5" in ran.said
+    assert {path.name for path in project.out.iterdir()} == {
+        "checked-answer.json",
+        "report.md",
+        "manifest.json",
+    }
+
+
+def test_an_openai_key_is_good_enough(project: Project) -> None:
+    with FakeModel(READ, says(ANSWER), key=KEY) as model:
+        _, checked = ask_run(project, model.endpoint, CODEX_API_KEY="", OPENAI_API_KEY=KEY)
+    assert checked["status"] == "answered"
+
+
+def test_the_runner_s_tokens_do_not_reach_codex(project: Project) -> None:
+    show = runs("cat facts.json", "cat /proc/*/environ | tr '\\0' '\\n'; env")
+    with FakeModel(show, says(ANSWER), key=KEY) as model:
+        ask_run(project, model.endpoint, GITHUB_TOKEN="CANARY", HF_TOKEN="CANARY")
+        assert "CANARY" not in " ".join(model.requests[1].tool_outputs)
+        assert KEY not in " ".join(model.requests[1].tool_outputs)
+
+
+def test_without_a_key_or_a_login(project: Project) -> None:
+    ran, checked = ask_run(project, "http://127.0.0.1:9/v1/responses", CODEX_API_KEY="")
+    assert ran.code == 0
+    assert (checked["status"], checked["reason"]) == ("not-called", "no-key")
+
+
+def test_a_login_is_used_and_stays_where_it_is(project: Project) -> None:
+    login = project.out.parent / ".codex/auth.json"
+    login.parent.mkdir()
+    login.write_text(json.dumps({"OPENAI_API_KEY": KEY}))
+    with FakeModel(READ, says(ANSWER)) as model:
+        ask_run(project, model.endpoint, CODEX_API_KEY="")
+    assert login.read_text() == json.dumps({"OPENAI_API_KEY": KEY})
+
+
+def test_without_codex(project: Project) -> None:
+    endpoint = "http://127.0.0.1:9/v1/responses"
+    ran, checked = ask_run(project, endpoint, PATH="/usr/bin:/bin")
+    assert (checked["status"], checked["reason"]) == ("not-called", "no-codex")
+    assert "npm install -g @openai/codex" in ran.said
+
+
+def test_a_wrong_key(project: Project) -> None:
+    with FakeModel(says(ANSWER), key=KEY) as model:
+        ran, checked = ask_run(project, model.endpoint, "--required", "true", CODEX_API_KEY="no")
+    assert ran.code == 3
+    assert (checked["status"], checked["reason"]) == ("infrastructure-failed", "auth")
+
+
+def test_the_time_limit(project: Project) -> None:
+    start = time.monotonic()
+    with FakeModel(READ, hangs(), key=KEY) as model:
+        ran, checked = ask_run(project, model.endpoint, "--timeout-minutes", "0.05")
+    assert ran.code == 0
+    assert (checked["status"], checked["reason"]) == ("infrastructure-failed", "timed-out")
+    assert time.monotonic() - start < 3 + 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interruption_ends_codex_too(project: Project, number: signal.Signals) -> None:
+    with FakeModel(READ, hangs(), key=KEY) as model:
+        names = ["--bundle", str(project.bundle), "--repository", str(project.repository)]
+        names += ["--out", str(project.out), "--responses-api-endpoint", model.endpoint]
+        environment = {"PATH": codex_path(), "HOME": str(project.out.parent)}
+        process = subprocess.Popen(
+            [sys.executable, "-I", str(resource("scripts")), "ask", "run", *names],
+            env={**environment, "CODEX_API_KEY": KEY, "TMPDIR": str(project.out.parent)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_for(lambda: len(model.requests) == 2)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert f"Interrupted by {number.name}" in said
+    assert not project.out.exists()
+    assert not list(project.out.parent.glob("mlactions-ask-*"))
+    wait_for(lambda: not using(project.out.parent))
+
+
+def wait_for(condition: Any, seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def using(folder: Path) -> list[str]:
+    """Return the command lines of processes that name a folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if f"{folder}/mlactions-ask" in line and int(entry.name) != os.getpid():
+            found.append(line)
+    return found
