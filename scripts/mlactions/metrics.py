@@ -6,6 +6,7 @@ a slice is `name/slice=value`.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,15 +16,22 @@ from mlactions.errors import UserError
 
 MAX_METRICS = 100_000
 MAX_DEPTH = 20
+MAX_QUOTED = 80
+
+Keys = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A value that is not a finite number: a stable reason code, the metric, what was found."""
+    """A value that is not a finite number: a stable reason code, the metric, what was found.
+
+    `keys` is its place in the document.
+    """
 
     reason: str
     metric: str
     found: str
+    keys: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,13 +57,15 @@ def parse_metrics(document: Any, *, file: str) -> Metrics:
     provenance = document.get("provenance") if wrapped else None
     values: dict[str, tuple[float, ...]] = {}
     problems: list[Problem] = []
-    for count, (name, value) in enumerate(_flatten(body, "", 0)):
+    root = ("metrics",) if wrapped else ()
+    for count, (name, keys, value) in enumerate(_flatten(body, "", root)):
         if count >= MAX_METRICS:
             raise UserError("bad metrics", f"more than {MAX_METRICS:,} metrics.", file=file)
         if name in values:
-            problems.append(Problem("duplicate-key", name, "two spellings of one name"))
+            found = "two spellings of one name"
+            problems.append(Problem("duplicate-key", name, found, keys))
             continue
-        numbers, wrong = _numbers(name, value)
+        numbers, wrong = _numbers(name, value, keys)
         problems += wrong
         if not wrong:
             values[name] = numbers
@@ -64,28 +74,31 @@ def parse_metrics(document: Any, *, file: str) -> Metrics:
     return Metrics(values, tuple(problems), provenance if isinstance(provenance, dict) else {})
 
 
-def _flatten(body: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
+def _flatten(body: Mapping[str, Any], prefix: str, keys: Keys) -> Iterator[tuple[str, Keys, Any]]:
     for key, value in body.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict) and depth < MAX_DEPTH:
-            if value:
-                yield from _flatten(value, f"{name}.", depth + 1)
-            else:
-                yield name, value
+        name, place = f"{prefix}{key}", (*keys, key)
+        if isinstance(value, dict) and value and len(keys) < MAX_DEPTH:
+            yield from _flatten(value, f"{name}.", place)
         else:
-            yield name, value
+            yield name, place, value
 
 
-def _numbers(name: str, value: Any) -> tuple[tuple[float, ...], list[Problem]]:
+def _numbers(name: str, value: Any, keys: Keys) -> tuple[tuple[float, ...], list[Problem]]:
     items = value if isinstance(value, list) else [value]
     if not items:
-        return (), [Problem("empty-list", name, "[]")]
+        return (), [Problem("empty-list", name, "[]", keys)]
     problems = [
-        Problem(reason, name, repr(item)[:80])
+        Problem(reason, name, as_json(item), keys)
         for item in items
         if (reason := problem_of(item)) is not None
     ]
     return (() if problems else tuple(float(item) for item in items)), problems
+
+
+def as_json(value: Any) -> str:
+    """Return a value as its file has it, cut to what a message can hold."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 1]}…"
 
 
 def problem_of(value: Any) -> str | None:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlactions.bundle import MANIFEST, MAX_FILE_BYTES, Bundle, open_bundle
+from mlactions.bundle import MANIFEST, MAX_FILE_BYTES, Bundle, open_bundle, unfold
 from mlactions.compare import fields
 from mlactions.compare.model import Candidate, Failure, Measured, PredictionFile, Side
 from mlactions.errors import UserError
-from mlactions.metrics import kind, parse_metrics
-from mlactions.schema import load_json
+from mlactions.metrics import Problem, kind, parse_metrics
+from mlactions.schema import load_json, read_text
+from mlactions.strict_yaml import lines_of
 
 
-def read_candidate(paths: Sequence[Path]) -> Candidate:
-    """Read and merge everything that was measured.
+def read_candidate(paths: Sequence[Path], *, runs: bool = False) -> Candidate:
+    """Read and merge everything that was measured; `runs` repeat the same models.
 
     Raises UserError for what cannot be read and for what was measured twice. Values that are no
     finite numbers are no error here: they become findings.
     """
     if not paths:
         raise UserError("bad input", "`--metrics` is missing.", "Name a bundle, folder or file.")
-    parts = [_read(path) for path in paths]
-    return parts[0] if len(parts) == 1 else merge(parts)
+    parts = [_read(part) for path in paths for part in unfold(path)]
+    return parts[0] if len(parts) == 1 else merge(parts, runs=runs)
 
 
 def _read(path: Path) -> Candidate:
@@ -52,14 +53,15 @@ def _from_file(path: Path) -> Candidate:
     if not isinstance(models, dict) or not models:
         what = "nothing" if models is None else f"a {kind(models)}" if models else "nothing in it"
         raise UserError("bad metrics", f"`models` holds {what}.", "Write a model.", str(path))
-    return _plain({model: (body, path) for model, body in models.items()})
+    return _plain({model: (body, path) for model, body in models.items()}, root=("models",))
 
 
-def _plain(documents: Mapping[str, tuple[Any, Path]]) -> Candidate:
+def _plain(documents: Mapping[str, tuple[Any, Path]], root: tuple[str, ...] = ()) -> Candidate:
     head = {}
     for model, (document, path) in documents.items():
         _check_name(model, str(path))
-        head[model] = measured(document, file=str(path))
+        place = (*root, model) if root else ()
+        head[model] = measured(document, file=str(path), root=place)
     commits = {str(side.provenance.get("commit") or "") for side in head.values()}
     return Candidate(head, commit=commits.pop() if len(commits) == 1 else "")
 
@@ -70,8 +72,8 @@ def _check_name(model: str, file: str) -> None:
         raise UserError("bad model name", f"found {fields.found(model)}.", hint, file)
 
 
-def measured(document: Any, *, file: str) -> Measured:
-    """Read one model's metrics document."""
+def measured(document: Any, *, file: str, root: tuple[str, ...] = ()) -> Measured:
+    """Read one model's metrics document; `root` is its place in the file."""
     metrics = parse_metrics(document, file=file)
     seeds = document.get("seeds") if "metrics" in document else None
     return Measured(
@@ -80,7 +82,16 @@ def measured(document: Any, *, file: str) -> Measured:
         provenance=metrics.provenance,
         seeds=tuple(seeds) if isinstance(seeds, list) and fields.seeds(seeds) is None else (),
         file=file,
+        lines=_lines(metrics.problems, Path(file), root) if metrics.problems else (),
     )
+
+
+def _lines(
+    problems: Sequence[Problem], path: Path, root: tuple[str, ...]
+) -> tuple[int | None, ...]:
+    places = [(*root, *problem.keys) for problem in problems]
+    lines = lines_of(read_text(path, max_bytes=MAX_FILE_BYTES), places)
+    return tuple(lines[place] for place in places)
 
 
 def _from_bundle(bundle: Bundle) -> Candidate:
@@ -127,8 +138,11 @@ def _predictions(
     return files
 
 
-def merge(parts: Sequence[Candidate]) -> Candidate:
-    """Unite what several jobs measured; a model may be split by seeds, never measured twice."""
+def merge(parts: Sequence[Candidate], *, runs: bool = False) -> Candidate:
+    """Unite what several jobs measured; a model may be split by seeds, never measured twice.
+
+    With `runs`, a model that comes again is another run of it.
+    """
     expected = frozenset[str]().union(
         *(part.head.keys() if part.expected is None else part.expected for part in parts)
     )
@@ -137,8 +151,8 @@ def merge(parts: Sequence[Candidate]) -> Candidate:
         for key, files in part.predictions.items():
             predictions[key] = (*predictions.get(key, ()), *files)
     return Candidate(
-        head=_merge_sides([part.head for part in parts]),
-        base=_merge_sides([part.base for part in parts]),
+        head=_merge_sides([part.head for part in parts], _add_run if runs else _join),
+        base=_merge_sides([part.base for part in parts], _add_run if runs else _join),
         expected=None if all(part.expected is None for part in parts) else expected,
         skipped={
             model: reason
@@ -163,12 +177,27 @@ def _one_commit(parts: Sequence[Candidate]) -> str:
     return commits[0] if len(commits) == 1 else ""
 
 
-def _merge_sides(sides: Sequence[Mapping[str, Measured]]) -> dict[str, Measured]:
+def _merge_sides(
+    sides: Sequence[Mapping[str, Measured]], join: Callable[[Measured, Measured, str], Measured]
+) -> dict[str, Measured]:
     merged: dict[str, Measured] = {}
     for side in sides:
         for model, part in side.items():
-            merged[model] = _join(merged[model], part, model) if model in merged else part
+            merged[model] = join(merged[model], part, model) if model in merged else part
     return merged
+
+
+def _add_run(first: Measured, second: Measured, _model: str) -> Measured:
+    values = dict(first.values)
+    for metric, more in second.values.items():
+        values[metric] = values.get(metric, ()) + more
+    return replace(
+        first,
+        values=values,
+        problems=first.problems + second.problems,
+        lines=first.lines + second.lines,
+        seeds=(),
+    )
 
 
 def _join(first: Measured, second: Measured, model: str) -> Measured:
@@ -191,6 +220,7 @@ def _join(first: Measured, second: Measured, model: str) -> Measured:
         first,
         values=values,
         problems=first.problems + second.problems,
+        lines=first.lines + second.lines,
         provenance={**first.provenance, "seeds": sorted(seeds)},
         seeds=tuple(sorted(seeds)),
     )

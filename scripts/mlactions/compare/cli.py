@@ -13,6 +13,7 @@ from mlactions.compare import fields
 from mlactions.compare.candidate import read_candidate
 from mlactions.compare.facts import facts
 from mlactions.compare.gate import assess
+from mlactions.compare.judge import policy
 from mlactions.compare.model import (
     Baseline,
     Candidate,
@@ -21,7 +22,9 @@ from mlactions.compare.model import (
     Severity,
     Verdict,
 )
+from mlactions.compare.paired import gather
 from mlactions.compare.places import places_of
+from mlactions.compare.predictions import below
 from mlactions.compare.reporting import render
 from mlactions.compare.result import Context, HeadRules, Place, document
 from mlactions.compare.rules import AbsentAtBaseError, Rules, git_in, read_rules
@@ -51,8 +54,21 @@ class Options:
     settings: Settings
 
 
+class _Group(click.Group):
+    """`compare` alone compares; its two other commands are imported when they are called."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return ["calibrate", "update"]
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        from mlactions.compare import maintain
+
+        return {"calibrate": maintain.calibrate, "update": maintain.update}.get(name)
+
+
 @click.group(
     "compare",
+    cls=_Group,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -138,6 +154,8 @@ def checked_day(given: str | None) -> str:
 def run(options: Options, runner: Runner) -> int:
     """Compare, publish, and return the exit code."""
     candidate = read_candidate(options.metrics)
+    if options.predictions is not None:
+        candidate = below(options.predictions, candidate)
     try:
         rules = read_rules(
             options.baseline,
@@ -162,7 +180,9 @@ def run(options: Options, runner: Runner) -> int:
 
 def weigh(baseline: Baseline, candidate: Candidate, options: Options) -> Verdict:
     """Judge what was measured by one set of rules, and add the notices."""
-    verdict = assess(baseline, candidate, options.settings, {})
+    settings = options.settings
+    paired = gather(baseline, candidate, lambda rule: policy(rule, baseline, settings))
+    verdict = assess(baseline, candidate, settings, paired)
     missing = without_rule(baseline, candidate)
     return replace(verdict, findings=(*verdict.findings, *notices(missing, baseline)))
 

@@ -47,9 +47,17 @@ def difference(rule: Rule, baseline: Sequence[float], candidate: Sequence[float]
 
     Both sides are multiplied by the numbers of values, so that no division rounds.
     """
-    n0, n1 = len(baseline), len(candidate)
     with localcontext(_EXACT):
         first, second = _total(baseline), _total(candidate)
+    return difference_of_totals(rule, (first, len(baseline)), (second, len(candidate)))
+
+
+def difference_of_totals(
+    rule: Rule, baseline: tuple[Decimal, int], candidate: tuple[Decimal, int]
+) -> Difference:
+    """Compare two means that are given as a total and a number of values."""
+    (first, n0), (second, n1) = baseline, candidate
+    with localcontext(_EXACT):
         change = second * n0 - first * n1
         allowed = (_decimal(rule.absolute) * n0 + _decimal(rule.relative) * abs(first)) * n1
         worse = degradation(change, rule.direction)
@@ -101,7 +109,7 @@ def decide(
         return point(seen, policy)
     bounds = (seen.degradation - margin, seen.degradation + margin)
     decided = weigh(rule, seen, bounds, policy, worse=bounds[0] > 0)
-    limit = _limit_to_settle(decided, policy)
+    limit = limit_to_settle(decided, policy)
     return replace(
         decided,
         margin=margin,
@@ -156,7 +164,7 @@ def _evidence(seen: Difference, label: Label, outcome: Outcome) -> Evidence:
     )
 
 
-def _limit_to_settle(decided: Evidence, policy: Policy) -> float | None:
+def limit_to_settle(decided: Evidence, policy: Policy) -> float | None:
     """Return the margin at which more seeds would bring a clear answer; None if they need not."""
     if decided.label == "inconclusive":
         return decided.allowed

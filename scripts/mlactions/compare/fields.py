@@ -17,6 +17,7 @@ MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _METRIC_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 _DATE = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])")
 MAX_TEXT = 500
+MAX_UNIT = 20
 MAX_VALUES = 10_000
 MAX_AGE_DAYS = 36_500
 
@@ -62,6 +63,13 @@ def text(value: Any) -> str | None:
     if isinstance(value, str) and 0 < len(value) <= MAX_TEXT:
         return None
     return f"Write 1 to {MAX_TEXT} characters of text."
+
+
+def unit(value: Any) -> str | None:
+    """Accept a unit's name."""
+    if isinstance(value, str) and 0 < len(value) <= MAX_UNIT:
+        return None
+    return f"Write 1 to {MAX_UNIT} characters, for example ms."
 
 
 def day(value: Any) -> str | None:
@@ -162,7 +170,7 @@ RULE: Mapping[str, Check] = {
     "score": text,
     "require": one_of("non-inferior"),
     "on-inconclusive": one_of("fail", "warn"),
-    "unit": text,
+    "unit": unit,
     "owner": text,
     "reason": text,
 }

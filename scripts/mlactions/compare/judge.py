@@ -22,12 +22,11 @@ from mlactions.compare.model import (
 )
 from mlactions.compare.sentences import below_noise, regression
 from mlactions.compare.words import plain, plural, with_unit
-from mlactions.metrics import Problem
 
 Paired = Mapping[tuple[str, str], Evidence | Finding]
 """Evidence of the `paired` rules, which comes from predictions; or why there is none."""
 
-_FOUND = {
+BROKEN = {
     "nan": "is NaN",
     "infinite": "is infinite or too large",
     "boolean": "is a boolean, not a number",
@@ -49,14 +48,18 @@ class Judging:
     baseline: Baseline
     settings: Settings
     paired: Paired
-    problems: Mapping[str, Sequence[Problem]] = field(default_factory=dict)
+    problems: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
 
 
-def problems_of(side: Measured) -> dict[str, list[Problem]]:
-    """Return what is wrong with a side's values, by metric."""
-    found: dict[str, list[Problem]] = {}
-    for problem in side.problems:
-        found.setdefault(problem.metric, []).append(problem)
+def problems_of(side: Measured) -> dict[str, list[tuple[str, str]]]:
+    """Return what is wrong with a side's values, by metric: reason codes and clauses."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    lines = side.lines or (None,) * len(side.problems)
+    for problem, line in zip(side.problems, lines, strict=True):
+        what = BROKEN.get(problem.reason, problem.reason)
+        where = f"{side.file}:{line}" if line else side.file
+        clause = f"{what}: found `{problem.found}` in {where}"
+        found.setdefault(problem.metric, []).append((problem.reason, clause))
     return found
 
 
@@ -91,7 +94,7 @@ def judge(rule: Rule, judging: Judging) -> Judged:
         return Judged("incomparable", (*bounds, *differs), None, reference, source)
     evidence = None
     if not _zero_relative(rule, reference):
-        evidence = decide(rule, reference, values, policy(rule, judging))
+        evidence = decide(rule, reference, values, policy(rule, judging.baseline, judging.settings))
     found = (*bounds, *_weighed(rule, evidence, reference))
     label: Label = evidence.label if evidence else "unmeasured"
     return Judged(label, found, evidence, reference, source)
@@ -110,22 +113,20 @@ def finding(
     return Finding(reason, level, message, rule.model, rule.metric, (*keys, at) if at else keys)
 
 
-def policy(rule: Rule, judging: Judging) -> Policy:
-    """Return what a rule asks: its own word first, then the caller's, then the file's."""
-    settings, baseline = judging.settings, judging.baseline
+def policy(rule: Rule, baseline: Baseline, settings: Settings) -> Policy:
+    """Return what a rule asks: its own word first, then the file's, then the caller's."""
     return Policy(
         non_inferior=rule.non_inferior or settings.non_inferior or baseline.non_inferior,
         inconclusive=rule.on_inconclusive
-        or settings.on_inconclusive
         or baseline.on_inconclusive
+        or settings.on_inconclusive
         or "fail",
     )
 
 
 def _broken(rule: Rule, judging: Judging) -> Iterator[Finding]:
-    for problem in judging.problems.get(rule.metric, ()):
-        what = f"{_FOUND.get(problem.reason, problem.reason)}: found `{problem.found}`"
-        yield finding(rule, problem.reason, f"{named(rule)} {what} in {judging.head.file}.")
+    for reason, clause in judging.problems.get(rule.metric, ()):
+        yield finding(rule, reason, f"{named(rule)} {clause}.")
 
 
 def _absent(rule: Rule, judging: Judging) -> Iterator[Finding]:

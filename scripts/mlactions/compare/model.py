@@ -103,13 +103,17 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Measured:
-    """One model's metrics on one side. `seeds` is empty where the file does not name them."""
+    """One model's metrics on one side. `seeds` is empty where the file does not name them.
+
+    `lines` are those of the broken values, in the order of `problems`.
+    """
 
     values: Mapping[str, tuple[float, ...]]
     problems: tuple[Problem, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
     file: str = ""
+    lines: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,9 @@ class Evidence:
     `change` is candidate minus baseline, `degradation` the same signed so that worse is positive;
     `low` and `high` bound the change. `margin` is half the interval's width, `detectable` the
     smallest true degradation that the interval tells from no change in 80 % of runs.
-    `seeds_to_settle` is set where more seeds would help: None is "not even a thousand".
+    `limit_to_settle` is set where more seeds would help: the margin that brings a clear answer;
+    `seeds_to_settle` is then how many, None for "not even a thousand". `items` counts the pairs
+    of predictions behind `paired` evidence.
     """
 
     label: Label
@@ -172,6 +178,7 @@ class Evidence:
     limit_to_settle: float | None = None
     seeds_to_settle: int | None = None
     p_value: float | None = None
+    items: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,14 @@ from collections.abc import Sequence
 
 from mlactions.compare.model import Baseline, Finding
 from mlactions.compare.result import Place
-from mlactions.schema import line_of
-
-MAX_PLACED = 200
+from mlactions.strict_yaml import lines_of
 
 
 def places_of(findings: Sequence[Finding], baseline: Baseline) -> list[Place]:
-    """Return where each finding points; only MAX_PLACED of them get a line."""
-    placed = 0
-    found = []
-    for finding in findings:
-        if not finding.keys:
-            found.append(Place())
-        elif placed >= MAX_PLACED:
-            found.append(Place(baseline.name))
-        else:
-            placed += 1
-            found.append(Place(baseline.name, line_of(baseline.text, finding.keys)))
-    return found
+    """Return where each finding points; without a place in the file, nowhere."""
+    wanted = {finding.keys for finding in findings if finding.keys}
+    lines = lines_of(baseline.text, wanted) if wanted else {}
+    return [
+        Place(baseline.name, lines[finding.keys]) if finding.keys else Place()
+        for finding in findings
+    ]

@@ -12,12 +12,10 @@ def models_present(
     baseline: Baseline, candidate: Candidate, settings: Settings
 ) -> Iterator[Finding]:
     """Yield what is missing, failed, orphaned, stale or without rules, model by model."""
-    yield from map(_failed, candidate.failures)
-    expected = _expected(candidate, settings)
+    yield from map(evaluation_failed, candidate.failures)
+    yield from missing_models(candidate, settings.expected)
+    expected = expected_models(candidate, settings.expected)
     failed = {failure.model for failure in candidate.failures if failure.side == "head"}
-    for model in sorted((expected or frozenset()) - baseline.models.keys()):
-        if model not in candidate.head and model not in failed:
-            yield _missing(model)
     for model, group in baseline.models.items():
         if model in candidate.head:
             yield from _age(model, group, baseline, candidate, settings)
@@ -29,13 +27,23 @@ def models_present(
         yield Finding("nothing-compared", "warn", "No measured model has rules in the baseline.")
 
 
-def _expected(candidate: Candidate, settings: Settings) -> frozenset[str] | None:
-    if settings.expected is None or candidate.expected is None:
-        return settings.expected or candidate.expected
-    return settings.expected | candidate.expected
+def expected_models(candidate: Candidate, listed: frozenset[str] | None) -> frozenset[str] | None:
+    """Return the models that had to be measured: the bundle's and the caller's; None if unsaid."""
+    if listed is None or candidate.expected is None:
+        return listed or candidate.expected
+    return listed | candidate.expected
 
 
-def _failed(failure: Failure) -> Finding:
+def missing_models(candidate: Candidate, listed: frozenset[str] | None) -> Iterator[Finding]:
+    """Yield the expected models of which nothing at all is known."""
+    failed = {failure.model for failure in candidate.failures if failure.side == "head"}
+    for model in sorted(expected_models(candidate, listed) or ()):
+        if model not in candidate.head and model not in failed:
+            yield _missing(model)
+
+
+def evaluation_failed(failure: Failure) -> Finding:
+    """Return what an evaluation that did not end ok means: a failure, a warning for the base."""
     seed = "" if failure.seed is None else f", seed {failure.seed}"
     log = f" Log: {failure.log}." if failure.log else ""
     detail = f": {failure.detail}" if failure.detail else ""
@@ -62,9 +70,9 @@ def _missing(model: str) -> Finding:
 
 
 def _absent(model: str, expected: frozenset[str] | None, candidate: Candidate) -> Iterator[Finding]:
-    if expected is None or model in expected:
+    if expected is None:
         yield _missing(model)
-    elif model not in candidate.skipped:
+    elif model not in expected and model not in candidate.skipped:
         message = f"`{model}` has rules, and no config of that name exists any more."
         yield Finding("orphan-model", "warn", message, model, keys=("models", model))
 
@@ -73,7 +81,7 @@ def _age(
     model: str, group: ModelRules, baseline: Baseline, candidate: Candidate, settings: Settings
 ) -> Iterator[Finding]:
     """Yield a warning if recorded values that were used are older than they may get."""
-    limit = group.max_age_days or settings.max_age_days or baseline.max_age_days
+    limit = group.max_age_days or baseline.max_age_days or settings.max_age_days
     recorded = any(rule.values for rule in group.rules.values())
     if limit is None or not recorded or model in candidate.base:
         return

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mlactions.compare.messages import spans_of
 from mlactions.compare.result import SHOWN_LABELS
 from mlactions.compare.words import allowance, number, plural, signed
 from mlactions.report import (
@@ -58,11 +59,15 @@ _MEANINGS = {
 
 
 def render(result: Mapping[str, Any]) -> Report:
-    """Build the report of a comparison."""
+    """Build the report of a comparison, a calibration or an update."""
+    if result["mode"] != "compare":
+        from mlactions.compare.maintenance_report import render as render_maintenance
+
+        return render_maintenance(result)
     return Report(
         title="Model metrics against the baseline",
         status=Status(result["status"]),
-        verdict=_spans(result["verdict"]),
+        verdict=spans_of(result["verdict"]),
         blocks=tuple(_blocks(result)),
     )
 
@@ -156,12 +161,6 @@ def _range(low: float | None, high: float | None, digits: int) -> str:
     return f"{signed(low, digits)} … {signed(high, digits)}"
 
 
-def _spans(message: str) -> tuple[Span, ...]:
-    """Turn the parts of a message that stand in backticks into code."""
-    parts = re.split(r"`([^`]*)`", message)
-    return tuple(Code(part) if n % 2 else part for n, part in enumerate(parts) if part)
-
-
 def _findings(findings: Sequence[Row]) -> Iterator[Block]:
     for level, title in (("fail", "What failed"), ("warn", "Warnings"), ("notice", "Notices")):
         items = [item for item in findings if item["level"] == level]
@@ -182,7 +181,7 @@ def _findings(findings: Sequence[Row]) -> Iterator[Block]:
 def _item(item: Row) -> Inline:
     where = f"{item['file']}:{item['line']}" if item["line"] else item["file"]
     place: tuple[Span, ...] = (" (", Code(where), ")") if where else ()
-    return (Strong(item["reason"]), ": ", *_spans(item["message"]), *place)
+    return (Strong(item["reason"]), ": ", *spans_of(item["message"]), *place)
 
 
 def _intervals(rows: Sequence[Row]) -> Iterator[Block]:
@@ -216,12 +215,13 @@ def _chart(rows: Sequence[Row]) -> Iterator[Block]:
     one_model = len({row["model"] for row in drawn}) == 1
     names = (row["metric"] if one_model else f"{row['model']} {row['metric']}" for row in drawn)
     values = tuple(round(row["degradation"] / row["allowed"], 3) for row in drawn)
-    yield Chart(
+    chart = Chart(
         "Worsening in multiples of what is allowed (1 is the limit)",
         tuple(names),
         (Series("worsening", values),),
         "times allowed",
     )
+    yield Details("How far beyond the limit", (chart,))
 
 
 def _head_rules(head: Mapping[str, Any] | None) -> Iterator[Block]:
@@ -234,10 +234,10 @@ def _head_rules(head: Mapping[str, Any] | None) -> Iterator[Block]:
         )
     ]
     if head["status"] is None:
-        blocks.append(Paragraph(("The edited file cannot be used: ", *_spans(head["verdict"]))))
+        blocks.append(Paragraph(("The edited file cannot be used: ", *spans_of(head["verdict"]))))
     else:
         chip = Chip(Status(head["status"]), head["status"])
-        blocks.append(Paragraph(("With the edited rules: ", chip, " ", *_spans(head["verdict"]))))
+        blocks.append(Paragraph(("With the edited rules: ", chip, " ", *spans_of(head["verdict"]))))
     blocks += _table(head["rows"])
     blocks.append(Listing(head["diff"], "diff"))
     shown = head["status"] or "unusable"

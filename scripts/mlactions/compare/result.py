@@ -12,6 +12,9 @@ from mlactions.compare.sentences import moved_sentence
 from mlactions.compare.words import decimals_for, plain, plural
 from mlactions.settings import Status
 
+MAX_SENTENCE = 600
+MAX_MESSAGE = 1500
+
 SHOWN_LABELS: Mapping[str, str] = {
     "proven": "proven",
     "observed": "observed",
@@ -86,12 +89,14 @@ def sentence(verdict: Verdict) -> str:
     failed = [finding for finding in verdict.findings if finding.level == "fail"]
     warned = [finding for finding in verdict.findings if finding.level == "warn"]
     if failed:
-        return _cut(f"{_first(failed[0], verdict.rows)}{_more(len(failed) - 1, 'failure')}")
+        first = _worded(_first(failed[0], verdict.rows))
+        return f"{first}{_more(len(failed) - 1, 'failure')}"
     if verdict.status is Status.SKIPPED:
         return "Nothing to compare: no model was affected."
     passed = f"{plural(len(verdict.rows), 'rule')} of {plural(_models(verdict), 'model')}"
     if warned:
-        return _cut(f"No rule fails; {warned[0].message}{_more(len(warned) - 1, 'warning')}")
+        first = _worded(warned[0].message)
+        return f"No rule fails. {first}{_more(len(warned) - 1, 'warning')}"
     return f"{passed} {'holds' if len(verdict.rows) == 1 else 'hold'}."
 
 
@@ -109,8 +114,12 @@ def _more(count: int, noun: str) -> str:
     return f" And {plural(count, f'more {noun}')}." if count else ""
 
 
-def _cut(text: str, limit: int = 600) -> str:
-    text = " ".join(text.replace("`", "").split())
+def _worded(message: str) -> str:
+    return _cut(message.replace("`", ""), MAX_SENTENCE)
+
+
+def _cut(text: str, limit: int) -> str:
+    text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -130,13 +139,20 @@ def row_document(row: Row) -> dict[str, Any]:
         "label": row.label,
         "reasons": list(row.reasons),
         "source": row.source,
-        "n": [len(row.reference), len(row.values)],
+        "n": _counts(row),
+        "pairs": evidence is not None and evidence.items is not None,
         "min": rule.minimum,
         "max": rule.maximum,
         "owner": rule.owner,
         "note": rule.reason,
     }
     return shown | (_numbers(evidence) if evidence else _means(rule, row))
+
+
+def _counts(row: Row) -> list[int]:
+    if row.evidence is not None and row.evidence.items is not None:
+        return [row.evidence.items] * 2
+    return [len(row.reference), len(row.values)]
 
 
 def _numbers(evidence: Evidence) -> dict[str, Any]:
@@ -174,7 +190,7 @@ def finding_document(finding: Finding, place: Place) -> dict[str, Any]:
         "level": finding.level,
         "model": finding.model,
         "metric": finding.metric,
-        "message": finding.message,
+        "message": _cut(finding.message, MAX_MESSAGE),
         "waived": finding.waived,
         "file": place.file,
         "line": place.line,

@@ -112,15 +112,16 @@ def _beside(rules: Rules, base_text: str, path: Path, name: str) -> Rules:
         return Rules(rules.baseline, "base", rules.ref, None, str(error), str(error))
     if head_text == base_text:
         return rules
-    diff = _diff(base_text, head_text, name)
+    shown = diff(base_text, head_text, name)
     try:
         head = parse_baseline(head_text, name=name)
     except UserError as error:
-        return Rules(rules.baseline, "base", rules.ref, None, str(error), diff)
-    return Rules(rules.baseline, "base", rules.ref, head, "", diff)
+        return Rules(rules.baseline, "base", rules.ref, None, str(error), shown)
+    return Rules(rules.baseline, "base", rules.ref, head, "", shown)
 
 
-def _diff(before: str, after: str, name: str) -> str:
+def diff(before: str, after: str, name: str) -> str:
+    """Return what changed, line by line; at most MAX_DIFF_LINES of it."""
     import difflib  # only where a pull request edits the baseline
 
     lines = list(

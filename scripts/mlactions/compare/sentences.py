@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from mlactions.compare.model import Evidence, Rule
 from mlactions.compare.statistics import SEEDS_SEARCHED
 from mlactions.compare.words import decimals_for, moved, number, plural, signed, with_unit
@@ -10,7 +12,7 @@ _SHOWN = {
     "proven": "worse than allowed beyond the noise (proven)",
     "observed": "worse than before beyond the noise, and more than allowed (observed)",
     "inconclusive": "more than allowed, and within the noise (inconclusive)",
-    "point": "one value against one value, so noise is unknown (point rule)",
+    "point": "no spread is known, so the numbers alone decide (point rule)",
     "not-proven": "within what is allowed, but the noise reaches beyond it (not proven)",
     "non-inferior": "non-inferior",
 }
@@ -43,12 +45,17 @@ def interval(evidence: Evidence) -> str:
         return ""
     digits = decimals_for(evidence)
     low, high = signed(evidence.low, digits), signed(evidence.high, digits)
-    return f"; 95 % bounds of the change {low} and {high}"
+    p_value = "" if evidence.p_value is None else f", McNemar's p {evidence.p_value:.2g}"
+    return f"; 95 % bounds of the change {low} and {high}{p_value}"
 
 
 def _settle(evidence: Evidence) -> str:
     if evidence.limit_to_settle is None:
         return ""
+    if evidence.items is not None and evidence.margin:
+        ratio = evidence.margin / evidence.limit_to_settle if evidence.limit_to_settle else 0
+        items = math.ceil(evidence.items * ratio**2)
+        return f" About {plural(items, 'item')} would settle it." if items else ""
     if evidence.seeds_to_settle is None:
         return f" Not even {SEEDS_SEARCHED:,} seeds would settle it at this spread."
     return f" {plural(evidence.seeds_to_settle, 'seed')} on each side would settle it."

@@ -1,0 +1,182 @@
+"""Change values in a YAML file and nothing else: comments, order, quotes and spaces stay.
+
+Works on the text, at the places a parser marks. A round trip through a YAML writer would spell
+the rest of the file anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from mlactions.errors import UserError
+from mlactions.strict_yaml import Keys, parse_yaml
+
+Changes = Mapping[tuple[str, ...], Mapping[str, Any]]
+"""New values by the path of the mapping they stand in and their key."""
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/:-]*[A-Za-z0-9]")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """Replace a span of the text."""
+
+    start: int
+    end: int
+    text: str
+
+
+def edit(text: str, changes: Changes, *, name: str) -> str:
+    """Return the text with new values; what is not there yet is added.
+
+    A key `value` that becomes a list is renamed to `values`. Raises UserError where the result
+    would not read as intended, for example behind an alias.
+    """
+    root = yaml.compose(text, Loader=yaml.CSafeLoader)
+    edits = [
+        change
+        for path, fields in changes.items()
+        for change in _edits(text, _node(root, path, name), fields)
+    ]
+    for change in sorted(edits, key=lambda change: change.start, reverse=True):
+        text = text[: change.start] + change.text + text[change.end :]
+    return text
+
+
+def check(before: str, after: str, changes: Changes, *, name: str) -> None:
+    """Raise UserError unless `after` reads as `before` with the changes and nothing else."""
+    wanted = copy.deepcopy(parse_yaml(before, name=name))
+    for path, fields in changes.items():
+        body = wanted
+        for key in path:
+            body = body[key]
+        for key, value in fields.items():
+            if key == "values":
+                body.pop("value", None)
+            body[key] = value
+    try:
+        same = parse_yaml(after, name=name) == wanted
+    except UserError:
+        same = False
+    if not same:
+        raise UserError(
+            "cannot edit",
+            "a value stands behind an alias, a merge or an unusual spelling.",
+            "Write it out where it belongs.",
+            name,
+        )
+
+
+def _node(root: yaml.Node | None, path: Keys, name: str) -> yaml.MappingNode:
+    node = root
+    for key in path:
+        node = _value(node, str(key))
+    if not isinstance(node, yaml.MappingNode):
+        where = ".".join(map(str, path))
+        raise UserError("cannot edit", f"`{where}` is written in an unusual way.", file=name)
+    return node
+
+
+def _value(node: yaml.Node | None, key: str) -> yaml.Node | None:
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if name.value == key:
+                return value  # type: ignore[no-any-return]  # PyYAML's nodes are not typed
+    return None
+
+
+def _edits(text: str, node: yaml.MappingNode, fields: Mapping[str, Any]) -> Iterator[_Edit]:
+    present = {name.value: (name, value) for name, value in node.value}
+    missing = {}
+    for key, value in fields.items():
+        if key in present:
+            yield from _replaced(text, present[key], value)
+        elif key == "values" and "value" in present:
+            name, old = present["value"]
+            yield _Edit(name.start_mark.index, name.end_mark.index, "values")
+            yield from _replaced(text, (name, old), value)
+        else:
+            missing[key] = value
+    if missing:
+        yield _added(node, missing)
+
+
+def _replaced(text: str, pair: tuple[Any, Any], value: Any) -> Iterator[_Edit]:
+    name, node = pair
+    if isinstance(node, yaml.SequenceNode) and isinstance(value, list):
+        if len(value) == len(node.value):
+            for child, item in zip(node.value, value, strict=True):
+                yield from _scalar(child, item)
+            return
+    elif isinstance(node, yaml.ScalarNode) and node.start_mark.index == node.end_mark.index:
+        colon = text.index(":", name.end_mark.index) + 1
+        yield _Edit(colon, colon, f" {spell(value)}")
+        return
+    elif isinstance(node, yaml.ScalarNode) and not isinstance(value, list):
+        yield from _scalar(node, value)
+        return
+    start, end = node.start_mark.index, _end(node)
+    if isinstance(node, yaml.SequenceNode) and not node.flow_style:
+        # A block list begins on its own line; the flow list goes behind the key.
+        start = text.index(":", name.end_mark.index) + 1
+        yield _Edit(start, end, f" {spell(value)}")
+        return
+    yield _Edit(start, end, spell(value))
+
+
+def _scalar(node: yaml.Node, value: Any) -> Iterator[_Edit]:
+    """Replace one value; an equal one keeps its spelling: `0.980` stays `0.980`."""
+    start, end = node.start_mark.index, node.end_mark.index
+    if not _same(node, value):
+        yield _Edit(start, end, spell(value))
+
+
+def _same(node: yaml.Node, value: Any) -> bool:
+    if not isinstance(node, yaml.ScalarNode):
+        return False
+    if isinstance(value, str):
+        return bool(node.value == value)
+    try:
+        return value is not None and float(node.value) == float(value)
+    except ValueError:
+        return False
+
+
+def _end(node: yaml.Node) -> int:
+    """Return where a node's last word ends: a block's own end lies behind comments below it."""
+    if isinstance(node, yaml.SequenceNode) and not node.flow_style and node.value:
+        return _end(node.value[-1])
+    return int(node.end_mark.index)
+
+
+def _added(node: yaml.MappingNode, fields: Mapping[str, Any]) -> _Edit:
+    pairs = [f"{key}: {spell(value)}" for key, value in fields.items()]
+    if node.flow_style:
+        place = node.start_mark.index + 1
+        return _Edit(place, place, ", ".join(pairs) + (", " if node.value else ""))
+    place = node.start_mark.index
+    indent = "\n" + " " * node.start_mark.column
+    return _Edit(place, place, indent.join(pairs) + indent)
+
+
+def spell(value: Any) -> str:
+    """Return a value as YAML on one line."""
+    if value is None:
+        return "null"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {spell(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(map(spell, value)) + "]"
+    if isinstance(value, str):
+        plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS
+        return value if plain or _DAY.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value) if isinstance(value, bool) else repr(value)

@@ -1,0 +1,139 @@
+"""A baseline brought up to date: what would change, and whether it may. Pure but for `edit`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlactions.compare import fields
+from mlactions.compare.edit import check, edit, spell
+from mlactions.compare.judge import problems_of
+from mlactions.compare.model import Baseline, Candidate, Finding, Measured, ModelRules, Rule
+from mlactions.compare.presence import evaluation_failed, missing_models
+from mlactions.compare.suggest import key, rule
+from mlactions.compare.words import plural
+
+_RECORDED = ("commit", "protocol", "config", "data", "seeds", "hardware", "python", "torch")
+
+
+@dataclass(frozen=True)
+class Update:
+    """The new text of a baseline file, and which values in it moved."""
+
+    text: str
+    moved: tuple[Moved, ...]
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One metric's recorded values before and after."""
+
+    model: str
+    metric: str
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+
+
+def refusals(
+    candidate: Candidate, expected: frozenset[str] | None, baseline: Baseline | None
+) -> Iterator[Finding]:
+    """Yield every reason why what was measured must not become a baseline."""
+    for failure in candidate.failures:
+        if failure.side == "head":
+            yield evaluation_failed(failure)
+    yield from missing_models(candidate, expected)
+    if not candidate.head:
+        yield Finding("nothing-measured", "fail", "Nothing was measured.")
+    for model, side in candidate.head.items():
+        group = baseline.models.get(model) if baseline else None
+        yield from _broken(model, side)
+        yield from _uneven(model, side)
+        yield from _unmeasured(model, side, group)
+
+
+def _broken(model: str, side: Measured) -> Iterator[Finding]:
+    for metric, problems in problems_of(side).items():
+        for reason, clause in problems:
+            yield Finding(reason, "fail", f"`{metric}` of `{model}` {clause}.", model, metric)
+
+
+def _uneven(model: str, side: Measured) -> Iterator[Finding]:
+    for metric, values in side.values.items():
+        if side.seeds and len(values) != len(side.seeds):
+            count = plural(len(values), "value")
+            message = f"`{metric}` of `{model}` has {count} for {len(side.seeds)} seeds."
+            yield Finding("missing-seeds", "fail", message, model, metric)
+
+
+def _unmeasured(model: str, side: Measured, group: ModelRules | None) -> Iterator[Finding]:
+    broken = {problem.metric for problem in side.problems}
+    for metric in group.rules if group else ():
+        if metric not in side.values and metric not in broken:
+            message = f"`{metric}` of `{model}` has a rule and was not reported."
+            keys = ("models", model, "metrics", metric)
+            yield Finding("missing-metric", "fail", message, model, metric, keys)
+
+
+def update(baseline: Baseline, candidate: Candidate, today: str) -> Update:
+    """Return the baseline with what was measured; raises UserError where it cannot be edited."""
+    changes: dict[tuple[str, ...], dict[str, Any]] = {}
+    moved: list[Moved] = []
+    updated = [model for model in baseline.models if model in candidate.head]
+    for model in updated:
+        group, side = baseline.models[model], candidate.head[model]
+        for name, known in group.rules.items():
+            if not known.bounds_only:
+                changes["models", model, "metrics", name] = _values(known, side.values[name])
+                moved.append(Moved(model, name, known.values, side.values[name]))
+        recorded = provenance(side, candidate, today, group.provenance)
+        if group.provenance:
+            changes["models", model, "provenance"] = recorded
+        else:
+            changes["models", model] = {"provenance": recorded}
+    text = edit(baseline.text, changes, name=baseline.name)
+    check(baseline.text, text, changes, name=baseline.name)
+    return Update(text, tuple(moved), tuple(updated))
+
+
+def _values(known: Rule, values: tuple[float, ...]) -> dict[str, Any]:
+    if len(values) == 1 and len(known.values) == 1:
+        return {"value": values[0]}
+    return {"values": list(values)}
+
+
+def provenance(
+    side: Measured, candidate: Candidate, today: str, before: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what to record of where values came from.
+
+    A field that was recorded and is not reported any more becomes null: its old value would
+    speak of other numbers.
+    """
+    reported = dict(side.provenance)
+    reported["commit"] = reported.get("commit") or candidate.commit or None
+    reported["seeds"] = list(side.seeds) or reported.get("seeds")
+    recorded = {}
+    for name in _RECORDED:
+        value = reported.get(name)
+        if value is not None and fields.PROVENANCE[name](value) is None:
+            recorded[name] = value
+        elif name in before:
+            recorded[name] = None
+    if reported.get("dirty") is True or "dirty" in before:
+        recorded["dirty"] = reported.get("dirty")
+    return {**recorded, "measured": today}
+
+
+def new_baseline(candidate: Candidate, today: str) -> str:
+    """Return a first baseline: every metric measured, directions guessed and marked."""
+    lines = ["version: 1", "models:"]
+    for model, side in sorted(candidate.head.items()):
+        lines += [
+            f"  {key(model)}:",
+            f"    provenance: {spell(provenance(side, candidate, today, {}))}",
+            "    metrics:",
+        ]
+        lines += [f"      {key(name)}: {rule(name, side.values[name])}" for name in side.values]
+    return "\n".join([*lines, ""])
