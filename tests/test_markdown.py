@@ -338,7 +338,7 @@ def test_as_many_rows_as_fit(limit: int) -> None:
 
     assert limit - 40 < len(text) <= limit
     assert f"… {20_000 - kept:,} more rows" in text
-    assert "[The artifact](<https://x.example/a>)" in text
+    assert "[The artifact](https://x.example/a)" in text
     assert page(text).tags.count("td") == 2 * (kept + 1)
 
 

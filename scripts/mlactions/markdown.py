@@ -117,10 +117,11 @@ def link(text: str, url: str) -> str:
     words = escape(text or url).replace("]", "\\]")
     if not re.match(r"https?://[\w.\[\]-]", url):
         return words
-    return f"[{words}](<{quote(printable(url), safe=_URL_CHARACTERS).replace('&', '&amp;')}>)"
+    return f"[{words}]({quote(printable(url), safe=_URL_CHARACTERS).replace('&', '&amp;')})"
 
 
-_URL_CHARACTERS = "!#%&'()*+,/:;=?@[]~"
+# A parenthesis would end the link, a dollar sign could begin a formula.
+_URL_CHARACTERS = "!#%&'*+,/:;=?@[]~"
 
 
 def _longest(build: Callable[[int], str], limit: int) -> str | None:
@@ -225,11 +226,19 @@ def _block(block: Block) -> str:
         case Chart():
             return mermaid(block)
         case Intervals():
-            return ""
+            return mermaid(_bars(block))
         case Details(summary, blocks, opened):
             body = "\n\n".join(part for part in map(_block, blocks) if part)
             tag = "<details open>" if opened else "<details>"
             return f"{tag}<summary>{_html(summary)}</summary>\n\n{body}\n\n</details>"
+
+
+def _bars(intervals: Intervals) -> Chart:
+    """Return the estimates as bars: Mermaid draws no intervals."""
+    rows = intervals.rows
+    values = tuple(round(row.estimate, 2) for row in rows)
+    labels = tuple(row.label for row in rows)
+    return Chart(intervals.title, labels, (Series("", values),), "1 is the limit")
 
 
 def _table(columns: tuple[Column, ...], rows: tuple[tuple[Inline, ...], ...]) -> str:

@@ -1,0 +1,165 @@
+"""What a comment shows: results and a checked answer, read as data and rendered here.
+
+Markdown that somebody else wrote is never posted.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlactions.bundle import open_bundle
+from mlactions.errors import UserError
+from mlactions.publish import check_result
+from mlactions.report import Block, Chip, Code, Details, Inline, Paragraph, Report, spans
+from mlactions.schema import load_json, validate
+from mlactions.settings import Status
+
+WORDS = ("compare", "evaluate")
+"""The words whose results can be shown; a result that names another one is refused."""
+
+MAX_RESULT_BYTES = 16 * 1024 * 1024
+MAX_ANSWER_BYTES = 1024 * 1024
+
+# A schema cannot say all: what a document's word never wrote may not fit together.
+_CONTRADICTIONS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One word's result: its report, the commit it is about, and facts an answer may cite."""
+
+    report: Report
+    commit: str
+    facts: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything to show; `problems` are results that could not be read."""
+
+    results: tuple[Result, ...]
+    problems: tuple[UserError, ...]
+    answer: tuple[Block, ...]
+
+    @property
+    def commits(self) -> tuple[str, ...]:
+        """The commits the results name, without repetition."""
+        return tuple(dict.fromkeys(result.commit for result in self.results if result.commit))
+
+
+def gather(results: Sequence[Path], answer: Path | None) -> Material:
+    """Read everything; what cannot be read becomes a problem that the comment names.
+
+    Keeping silent about it would leave the last, perhaps green, comment standing.
+    """
+    found, problems = [], []
+    for path in results:
+        try:
+            found.append(read_result(path))
+        except UserError as error:
+            problems.append(error)
+    return Material(tuple(found), tuple(problems), answer_blocks(answer, found))
+
+
+def read_result(path: Path) -> Result:
+    """Read `result.json`, alone or in its bundle, and let its word render it."""
+    facts: tuple[Mapping[str, Any], ...] = ()
+    if path.is_dir():
+        bundle = open_bundle(path)
+        file = bundle.path("result.json")
+        if any(entry.path == "facts.json" for entry in bundle.entries):
+            facts = tuple(bundle.json("facts.json", schema="facts")["facts"])
+    else:
+        file = path
+    document = load_json(file, max_bytes=MAX_RESULT_BYTES)
+    check_result(document, file=str(file))
+    word = document["word"]
+    if word not in WORDS:
+        raise UserError(
+            "unknown result",
+            f"it was written by `{word}`, expected one of: {', '.join(WORDS)}.",
+            file=str(file),
+        )
+    validate(document, f"{word}-result", file=str(file))
+    return Result(_rendered(word, document, file), document["commit"], facts)
+
+
+def _rendered(word: str, document: Mapping[str, Any], file: Path) -> Report:
+    render = importlib.import_module(f"mlactions.{word}").render
+    try:
+        report: Report = render(document)
+    except _CONTRADICTIONS as error:
+        raise UserError(
+            "contradictory result", f"`{word}` cannot show it ({error!r}).", file=str(file)
+        ) from None
+    return report
+
+
+def answer_blocks(path: Path | None, results: Sequence[Result]) -> tuple[Block, ...]:
+    """Return the blocks of a checked answer; one that cannot be shown leaves a sentence."""
+    if path is None:
+        return ()
+    try:
+        document = load_json(path, max_bytes=MAX_ANSWER_BYTES)
+        validate(document, "checked-answer", file=str(path))
+    except UserError as error:
+        return (_no_answer(error.title),)
+    commits = {result.commit for result in results if result.commit}
+    if document["commit"] and commits and document["commit"] not in commits:
+        return (_no_answer("it is about another commit"),)
+    facts = [fact for result in results for fact in result.facts]
+    render = importlib.import_module("mlactions.ask").render_answer
+    try:
+        blocks: tuple[Block, ...] = render(document, facts)
+    except _CONTRADICTIONS:
+        return (_no_answer("it contradicts itself"),)
+    return blocks
+
+
+def _no_answer(why: str) -> Paragraph:
+    return Paragraph((Chip(Status.WARN, "No explanation"), f": Codex's answer is left out, {why}."))
+
+
+def combine(material: Material) -> Report:
+    """Make one report: the first result in the open, the answer to it, the others in folds."""
+    problems = tuple(Paragraph(_problem(error)) for error in material.problems)
+    count = len(problems) + len(material.results)
+    lost = f"{len(problems)} of {count} results could not be read, so nothing has passed."
+    if not material.results:
+        return Report("No result", Status.FAIL, lost, (*problems, *material.answer))
+    first, *others = (result.report for result in material.results)
+    end = _start_of_folds(first.blocks)
+    blocks = (
+        *first.blocks[:end],
+        *material.answer,
+        *first.blocks[end:],
+        *(_fold(report, first) for report in others),
+    )
+    if not problems:
+        return replace(first, blocks=blocks)
+    found = Paragraph(first.verdict)
+    return replace(first, status=Status.FAIL, verdict=lost, blocks=(*problems, found, *blocks))
+
+
+def _start_of_folds(blocks: Sequence[Block]) -> int:
+    """Return where the closing folds begin: an explanation reads best before them."""
+    end = len(blocks)
+    while end and isinstance(block := blocks[end - 1], Details) and not block.open:
+        end -= 1
+    return end
+
+
+def _fold(report: Report, first: Report) -> Details:
+    """Fold a further result; one that fails while the first does not is shown at once."""
+    summary: Inline = (Chip(report.status, report.title), ": ", *spans(report.verdict))
+    alarming = report.status is Status.FAIL and first.status is not Status.FAIL
+    return Details(summary, report.blocks, open=alarming)
+
+
+def _problem(error: UserError) -> Inline:
+    name = Path(error.file).name if error.file else "result"
+    return (Chip(Status.FAIL, "No result"), " in ", Code(name), f": {error.title}, {error.message}")
