@@ -18,6 +18,8 @@ from mlactions.report import (
     Details,
     Heading,
     Inline,
+    Interval,
+    Intervals,
     Items,
     Link,
     Listing,
@@ -314,7 +316,7 @@ def test_no_empty_strings() -> None:
 def test_text_cannot_leave_its_quotes(text: str) -> None:
     found = chart(0.1, title=text, y_label=text)
     for line in re.findall(r"(?:title|y-axis) (.*)", found):
-        assert re.fullmatch(r'"[^"`;#\[\]{}<>\\]+"', line)
+        assert re.fullmatch(r'"[^"`;#\[\]{}<>\\]+"( 0 --> 0\.1)?', line)
         assert "%%" not in line
 
 
@@ -377,3 +379,24 @@ def test_text_that_cannot_be_cut_at_rows_is_left_out() -> None:
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(200, 4_000))
 def test_never_longer_than_the_limit(rows: int, folded: int, limit: int) -> None:
     assert len(markdown.render(long_report(rows, folded=folded), limit=limit)) <= limit
+
+
+def limits(*rows: Interval) -> str:
+    return markdown.render(report(Intervals("Worsening", rows)))
+
+
+def test_intervals_become_bars_with_their_limit() -> None:
+    text = limits(
+        Interval("cnn accuracy", 3.4, 2.0, 4.8, 1.0, Status.FAIL),
+        Interval("cnn loss", 0.6, -0.2, 1.4, 1.0, Status.WARN),
+        Interval("cnn f1", -0.5, -0.9, 0.1, 1.0, Status.PASS),
+    )
+
+    assert 'title "Worsening: cnn"' in text
+    assert 'x-axis ["accuracy", "loss"]' in text
+    assert 'y-axis "1 is the limit" 0 --> 3.4' in text
+    assert "bar [3.4, 0.6]\n    line [1, 1]" in text
+
+
+def test_where_all_pass_no_chart_is_needed() -> None:
+    assert "mermaid" not in limits(Interval("cnn f1", -0.5, -0.9, 0.1, 1.0, Status.PASS))

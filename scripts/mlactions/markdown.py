@@ -38,6 +38,7 @@ from mlactions.report import (
     Listing,
     Paragraph,
     Report,
+    Series,
     Span,
     Strong,
     Struck,
@@ -74,6 +75,7 @@ ICONS = {
 }
 
 _HEADINGS = 6
+_MERMAID_ROWS = 12
 
 
 def render(report: Report, *, limit: int = LIMIT, artifact: str = "") -> str:
@@ -226,19 +228,22 @@ def _block(block: Block) -> str:
         case Chart():
             return mermaid(block)
         case Intervals():
-            return mermaid(_bars(block))
+            return _limits(block)
         case Details(summary, blocks, opened):
             body = "\n\n".join(part for part in map(_block, blocks) if part)
             tag = "<details open>" if opened else "<details>"
             return f"{tag}<summary>{_html(summary)}</summary>\n\n{body}\n\n</details>"
 
 
-def _bars(intervals: Intervals) -> Chart:
-    """Return the estimates as bars: Mermaid draws no intervals."""
-    rows = intervals.rows
+def _limits(intervals: Intervals) -> str:
+    """Return the estimates beyond or near their limit as bars: Mermaid draws no intervals."""
+    rows = [row for row in intervals.rows if row.status is not Status.PASS][:_MERMAID_ROWS]
+    models = {row.label.partition(" ")[0] for row in rows}
+    common = models.pop() if len(models) == 1 else ""
+    labels = tuple(row.label.removeprefix(common).strip() for row in rows)
     values = tuple(round(row.estimate, 2) for row in rows)
-    labels = tuple(row.label for row in rows)
-    return Chart(intervals.title, labels, (Series("", values),), "1 is the limit")
+    title = f"{intervals.title}{': ' if common else ''}{common}"
+    return mermaid(Chart(title, labels, (Series("", values),), "1 is the limit"), limit=1)
 
 
 def _table(columns: tuple[Column, ...], rows: tuple[tuple[Inline, ...], ...]) -> str:

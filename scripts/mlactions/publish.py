@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -79,10 +78,8 @@ def tell(runner: Runner, out: Path, result: Mapping[str, Any], report: Report, t
         runner.output(name, value)
     runner.summary(text)
     if not runner.on_github:
-        color = runner.stream.isatty() and "NO_COLOR" not in runner.environ
-        width = int(runner.environ.get("COLUMNS") or shutil.get_terminal_size((100, 24)).columns)
-        runner.say(terminal.render(report, width=width, color=color))
-        runner.say(f"report: {out / 'report.md'}\n        {out / 'report.html'}")
+        terminal.show(report, runner.stream, runner.environ)
+        runner.say(f"\nreport: {out / 'report.md'}\n        {out / 'report.html'}")
     runner.say(f"{Status(result['status']).upper()}: {result['verdict']}")
 
 
