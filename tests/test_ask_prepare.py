@@ -291,6 +291,17 @@ def test_one_id_with_two_meanings_is_refused(project: Project, tmp_path: Path) -
     assert "bundles contradict" in ran.said
 
 
+def test_a_folder_of_bundles_is_each_of_them(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        fact = {"id": f"evaluate.{name}", "text": "x", "model": name}
+        make_bundle(tmp_path / "all" / name, "", facts=[fact])
+    evidence = collect([tmp_path / "all"])
+    assert [fact["id"] for fact in evidence.facts] == ["evaluate.a", "evaluate.b"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no bundle"):
+        collect([tmp_path / "empty"])
+
+
 def test_facts_are_capped(tmp_path: Path) -> None:
     facts = [{"id": f"f.{number}", "text": "x"} for number in range(MAX_FACTS + 3)]
     evidence = collect([make_bundle(tmp_path, "4" * 40, facts=facts)])

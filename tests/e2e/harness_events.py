@@ -54,7 +54,7 @@ class Job:
         return self.result == "success"
 
     def step(self, *path: str, stage: str = "Main") -> Step:
-        """The step with this path; a step that was skipped is not there (KeyError)."""
+        """Return the step with this path; a step that was skipped is not there (KeyError)."""
         for step in self.steps:
             if step.path == path and step.stage == stage:
                 return step
@@ -72,7 +72,9 @@ class Job:
     @property
     def summary(self) -> str:
         """The job summary; a composite repeats what its last step wrote, so only leaves count."""
-        inner = {step.path[:length] for step in self.steps for length in range(1, len(step.path))}
+        # In its post stage act gives steps paths below a step that has none.
+        paths = [step.path for step in self.steps if step.stage == "Main"]
+        inner = {path[:length] for path in paths for length in range(1, len(path))}
         return "".join(step.summary for step in self.steps if step.path not in inner)
 
     @property
