@@ -1,4 +1,4 @@
-"""The stand-ins for GitHub and for the model refuse what the real ones refuse."""
+"""The stand-in for GitHub refuses what GitHub refuses, and does not trust itself."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from urllib.parse import urlsplit
 import pytest
 from ghapi.core import APIError, GhApi
 
-from scripts.dev.trim_openapi import OPERATIONS, trim_schema
+from dev.trim_openapi import OPERATIONS, trim_schema
 from tests.fakes import github_rules
 from tests.fakes.description import FILE, github
 from tests.fakes.github import READ_TOKEN, WRITE_TOKEN, FakeGitHub
 from tests.fakes.github_state import Fault
-from tests.fakes.model import FakeModel, says
-from tests.fakes.strict_schema import strict_schema_fault
 
 REPOSITORY = "/repos/octo/digits"
 COMMENTS = f"{REPOSITORY}/issues/7/comments"
@@ -272,46 +270,3 @@ def test_the_program_serves_a_state_file(tmp_path: Path) -> None:
             process.terminate()
     assert json.loads(state.read_text())["comments"][0]["body"] == "hello"
     assert process.returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("schema", "fault"),
-    [
-        ({"type": "object", "properties": {}, "additionalProperties": False}, None),
-        ({"type": "array", "items": {}}, "root"),
-        ({"type": "object", "properties": {}}, "additionalProperties"),
-        (
-            {"type": "object", "properties": {"a": {}}, "additionalProperties": False},
-            "required",
-        ),
-        (
-            {
-                "type": "object",
-                "properties": {"a": {"type": "array", "items": {"oneOf": []}}},
-                "required": ["a"],
-                "additionalProperties": False,
-            },
-            "schema.a.items: 'oneOf'",
-        ),
-    ],
-)
-def test_strict_mode_takes_closed_objects_only(schema: dict[str, Any], fault: str | None) -> None:
-    found = strict_schema_fault(schema)
-    assert (found is None) if fault is None else (found is not None and fault in found)
-
-
-def test_the_model_lets_in_its_own_key_only() -> None:
-    with FakeModel(says("hello"), key="sk-right") as model:
-        connection = http.client.HTTPConnection(urlsplit(model.url).netloc, timeout=10)
-        body = json.dumps({"model": "m", "input": []})
-        for key, status in (("sk-wrong", 401), ("sk-right", 200)):
-            headers = {"Authorization": f"Bearer {key}"}
-            connection.request("POST", "/v1/responses", body, headers)
-            reply = connection.getresponse()
-            assert reply.status == status
-            text = reply.read().decode()
-        assert "response.completed" in text
-        connection.request("GET", "/v1/models")
-        assert connection.getresponse().status == 404
-        connection.close()
-    assert [request.path for request in model.others] == ["/v1/models"]

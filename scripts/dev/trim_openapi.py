@@ -135,7 +135,7 @@ TRIM = {"schemas": trim_schema, "parameters": trim_parameter, "responses": trim_
 
 
 def trim(source: Json, operations: tuple[str, ...] = OPERATIONS) -> Json:
-    """The description of these operations and of everything they refer to."""
+    """Describe these operations and everything they refer to."""
     paths: Json = {}
     for operation in operations:
         method, path = operation.split(" ")
@@ -167,18 +167,18 @@ def render(description: Json) -> str:
 
 
 def section(name: str, entries: Json) -> list[str]:
-    """A JSON object with one entry a line."""
+    """Write a JSON object with one entry a line."""
     body = [f"{json.dumps(key)}: {compact(entries[key])}" for key in sorted(entries)]
     return [f"{json.dumps(name)}: {{", ",\n".join(body), "}"]
 
 
 def compact(value: Any) -> str:
-    """The shortest JSON, keys sorted."""
+    """Write the shortest JSON, keys sorted."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def fetch() -> Json:
-    """The description out of the npm package; npm checks the package's integrity."""
+    """Get the description out of the npm package; npm checks the package's integrity."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["npm", "pack", "--silent", PACKAGE, "--pack-destination", folder]
         subprocess.run(command, check=True, stdout=sys.stderr)

@@ -27,7 +27,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
 
 @pytest.fixture(scope="session")
 def codex() -> str:
-    """The Codex CLI under test."""
+    """Find the Codex CLI under test."""
     found = shutil.which("codex", path=tool_path())
     assert found, "scripts/dev/tools.sh did not bring the Codex CLI"
     return found
@@ -35,7 +35,7 @@ def codex() -> str:
 
 @pytest.fixture
 def act(library: Library, tmp_path: Path) -> Act:
-    """A way to run workflows that use this library."""
+    """Give a way to run workflows that use this library."""
     return Act(tmp_path / "act", library)
 
 
@@ -53,7 +53,7 @@ def scratch(tmp_path: Path) -> MakeScratch:
 
 @pytest.fixture
 def hub() -> Iterator[FakeGitHub]:
-    """A GitHub that knows alice, who may write."""
+    """Start a GitHub that knows alice, who may write."""
     with FakeGitHub() as fake:
         fake.store.permissions["alice"] = "write"
         yield fake

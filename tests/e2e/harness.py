@@ -68,7 +68,7 @@ class Run:
     artifacts: Path
 
     def job(self, identifier: str, **matrix: Any) -> Job:
-        """The job with this id, and of a matrix the leg with these values (KeyError: skipped)."""
+        """Return the job with this id, or the leg with these values (KeyError: it was skipped)."""
         for job in self.jobs:
             if job.id == identifier and matrix.items() <= job.matrix.items():
                 return job
@@ -111,7 +111,7 @@ def tool_path() -> str:
 
 @cache
 def uv_cache() -> Path:
-    """The machine's store of downloaded packages, so that a run does not fetch them again."""
+    """Find the machine's store of packages, so that a run does not fetch them again."""
     command = ["uv", "cache", "dir", "--no-config"]
     environment = {**os.environ, "PATH": tool_path()}
     return Path(subprocess.check_output(command, text=True, env=environment).strip())
@@ -218,7 +218,7 @@ class Act:
 
 
 def _act() -> str:
-    """The act of our own environment."""
+    """Find the act of our own environment."""
     return str(Path(sys.executable).parent / "act")
 
 

@@ -63,7 +63,7 @@ jobs:
 
 
 def workflow(*steps: str, on: str = "push") -> dict[str, str | bytes | None]:
-    """A repository with one workflow of one job."""
+    """Write a repository with one workflow of one job."""
     head = f"on: {on}\njobs:\n  only:\n    runs-on: ubuntu-latest\n    steps:\n"
     return {".github/workflows/w.yml": head + "".join(f"      - {step}\n" for step in steps)}
 

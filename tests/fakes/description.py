@@ -59,7 +59,7 @@ class Description:
         return frozenset(item["operationId"] for path in paths for item in path.values())
 
     def find(self, method: str, path: str) -> Operation | None:
-        """The operation of a request, None where the description has none."""
+        """Find the operation of a request, None where the description has none."""
         for pattern, template in self._patterns:
             match = pattern.fullmatch(path)
             described = self.document["paths"][template].get(method.lower())
@@ -69,7 +69,7 @@ class Description:
         return None
 
     def request_error(self, operation: Operation, request: Request) -> str | None:
-        """What GitHub would refuse in this request, None where it is well-formed."""
+        """Say what GitHub would refuse in this request, None where it is well-formed."""
         try:
             self._openapi.validate_request(_as_openapi(operation, request))
         except OpenAPIError as error:
@@ -119,7 +119,7 @@ class Description:
         return {**placeholders, **given}
 
     def placeholder(self, schema: Mapping[str, Any]) -> Any:
-        """The plainest value of a schema."""
+        """Make the plainest value of a schema."""
         schema = self.resolve(schema)
         if "anyOf" in schema:
             return self.placeholder(schema["anyOf"][0])
@@ -154,7 +154,7 @@ class Description:
         return responses
 
     def _choose(self, choices: list[Mapping[str, Any]], facts: Any) -> Mapping[str, Any]:
-        """The choice that has the facts' type and knows all their fields."""
+        """Find the choice that has the facts' type and knows all their fields."""
         for choice in map(self.resolve, choices):
             if isinstance(facts, dict) and set(facts) <= set(choice.get("properties", ())):
                 return choice
@@ -169,7 +169,7 @@ _STRINGS = {"date-time": "2026-01-01T00:00:00Z", "uri": f"{SERVER}/placeholder"}
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    """A path template as an expression with named groups."""
+    """Turn a path template into an expression with named groups."""
     parts = re.split(r"\{(\w+)\}", template)
     for index, part in enumerate(parts):
         if index % 2:
@@ -180,7 +180,7 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def _as_openapi(operation: Operation, request: Request) -> MockRequest:
-    """The request as openapi-core takes it."""
+    """Turn a request into one that openapi-core takes."""
     return MockRequest(
         SERVER,
         operation.method,
@@ -193,7 +193,7 @@ def _as_openapi(operation: Operation, request: Request) -> MockRequest:
 
 
 def _reason(error: BaseException) -> str:
-    """The finding itself; openapi-core wraps it in the whole value, which nobody can read."""
+    """Find the finding; openapi-core wraps it in the whole value, which nobody can read."""
     found = getattr(error.__cause__, "schema_errors", None)
     if not found:
         return str(error)
@@ -202,5 +202,5 @@ def _reason(error: BaseException) -> str:
 
 @cache
 def github() -> Description:
-    """The committed description of GitHub."""
+    """Load the committed description of GitHub."""
     return Description(json.loads(FILE.read_text()))

@@ -96,28 +96,28 @@ class FakeGitHub(Loopback):
         return self.url + ENTERPRISE
 
     def add_pull(self, number: int, head_sha: str, **more: Any) -> Pull:
-        """A pull request, with the fields of `Pull`."""
+        """Add a pull request, with the fields of `Pull`."""
         pull = Pull(number, head_sha, **{"repository": self.store.repository, **more})
         self.store.pulls[number] = pull
         return pull
 
     def push(self, number: int, head_sha: str) -> None:
-        """New commits on a pull request."""
+        """Put new commits on a pull request."""
         self.store.pulls[number] = replace(self.store.pulls[number], head_sha=head_sha)
 
     def add_comment(
         self, number: int, body: str, login: str = "alice", account: str = "User"
     ) -> Comment:
-        """A comment that is already there; `account` is `User` or `Bot`."""
+        """Add a comment that is already there; `account` is `User` or `Bot`."""
         return self.store.add_comment(number, body, Identity(login, account))
 
     def add_run(self, number: int, head_sha: str, **more: Any) -> Run:
-        """A workflow run, with the fields of `Run`."""
+        """Add a workflow run, with the fields of `Run`."""
         self.store.runs[number] = Run(number, head_sha, **more)
         return self.store.runs[number]
 
     def comments(self, number: int) -> list[Comment]:
-        """The comments of an issue or pull request, oldest first."""
+        """Return the comments of an issue or pull request, oldest first."""
         found = [item for item in self.store.comments.values() if item.number == number]
         return sorted(found, key=lambda item: item.id)
 
@@ -157,7 +157,7 @@ class FakeGitHub(Loopback):
         return None
 
     def _checked(self, request: Request) -> Reply:
-        """The answer to a request that is let in, checked as it leaves."""
+        """Answer a request that is let in, and check the reply as it leaves."""
         identity = self._admit(request)
         enterprise = request.path.startswith(ENTERPRISE + "/")
         prefix = ENTERPRISE if enterprise else ""
@@ -191,7 +191,7 @@ class FakeGitHub(Loopback):
         return f"{owner}/{name}".lower() == self.store.repository.lower()
 
     def _admit(self, request: Request) -> Identity:
-        """The identity behind the token; who has none, or no name, stays outside."""
+        """Find the identity behind the token; who has none, or no name, stays outside."""
         headers = request.headers
         if not headers.get("user-agent"):
             raise Refusal(403, "Request forbidden by administrative rules: no User-Agent header.")

@@ -43,7 +43,7 @@ def _minimize(call: Call, subject: str, classifier: str) -> Reply:
 
 
 def _input(query: str, variables: dict[str, Any]) -> dict[str, Any] | None:
-    """The mutation's input: literals, variables, or one variable for the whole."""
+    """Read the mutation's input: literals, variables, or one variable for the whole."""
     match = INPUT.search(query)
     if match is None or not query.lstrip().startswith("mutation"):
         return None

@@ -28,7 +28,7 @@ class Call:
     address: str
 
     def number(self, name: str) -> int:
-        """A path parameter that is a number."""
+        """Return a path parameter that is a number."""
         return int(self.parameters[name])
 
     @property
@@ -81,7 +81,7 @@ def page(call: Call, items: Iterable[Any], wrap: str | None = None) -> Reply:
 
 
 def _links(call: Call, number: int, last: int) -> dict[str, str]:
-    """The Link header, as GitHub writes it: absent where there is one page."""
+    """Write the Link header as GitHub does: absent where there is one page."""
     targets: dict[str, int] = {}
     if number > 1:
         targets |= {"prev": number - 1, "first": 1}
@@ -96,7 +96,7 @@ def _links(call: Call, number: int, last: int) -> dict[str, str]:
 
 
 def limit_body(call: Call) -> None:
-    """The rule that the description lacks."""
+    """Refuse a body that is too long: a rule that the description lacks."""
     body = call.body.get("body")
     if isinstance(body, str) and len(body) > BODY_LIMIT:
         message = f"Body is too long (maximum is {BODY_LIMIT} characters)"
@@ -109,7 +109,7 @@ def unprocessable(message: str, /, **error: Any) -> NoReturn:
 
 
 def found(things: Mapping[int, Thing], number: int) -> Thing:
-    """The thing with this number, or 404."""
+    """Find the thing with this number, or answer 404."""
     if number not in things:
         raise Refusal(404, "Not Found", status="404")
     return things[number]

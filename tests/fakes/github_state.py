@@ -22,7 +22,7 @@ class Identity:
     writes: frozenset[str] = ALL_SCOPES
 
     def facts(self) -> dict[str, Any]:
-        """The account as `user` of a comment."""
+        """Show the account as `user` of a comment."""
         return {"login": self.login, "id": stable_number(self.login), "type": self.type}
 
 
@@ -47,18 +47,18 @@ class Fault:
 
     @classmethod
     def lost_reply(cls, method: str = "POST", path: str = "/comments", status: int = 502) -> Fault:
-        """The change is made, the answer says it was not (status 0: there is no answer)."""
+        """Make the change and say it was not made (status 0: say nothing)."""
         return cls(status, method, path, after=True)
 
     @classmethod
     def throttled(cls, retry_after: int, status: int = 429, method: str = "") -> Fault:
-        """The secondary rate limit, which says how long to wait."""
+        """Be the secondary rate limit, which says how long to wait."""
         message = "You have exceeded a secondary rate limit. Please wait before you try again."
         return cls(status, method, headers={"retry-after": str(retry_after)}, message=message)
 
     @classmethod
     def exhausted(cls, reset: int, method: str = "") -> Fault:
-        """The primary rate limit, which says when it ends (seconds since 1970)."""
+        """Be the primary rate limit, which says when it ends (seconds since 1970)."""
         headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(reset)}
         message = "API rate limit exceeded for installation ID 1."
         return cls(403, method, headers=headers, message=message)
@@ -82,7 +82,7 @@ class Comment:
         return f"IC_{self.id:012d}"
 
     def facts(self, repository: str) -> dict[str, Any]:
-        """The comment as the API shows it; `repository` is the repository's address."""
+        """Show the comment as the API does; `repository` is the repository's address."""
         return {
             "id": self.id,
             "node_id": self.node_id,
@@ -109,7 +109,7 @@ class Issue:
     labels: tuple[str, ...] = ()
 
     def facts(self, repository: str) -> dict[str, Any]:
-        """The issue as the API shows it."""
+        """Show the issue as the API does."""
         return {
             "id": 1000 + self.number,
             "number": self.number,
@@ -147,7 +147,7 @@ class Pull:
         return (self.head_repository or "ghost/gone").split("/")[0]
 
     def facts(self, repository: str) -> dict[str, Any]:
-        """The pull request as the API shows it, in a list or alone."""
+        """Show the pull request as the API does, in a list or alone."""
         return {
             "id": 1000 + self.number,
             "number": self.number,
@@ -184,7 +184,7 @@ class Run:
     artifacts: tuple[str, ...] = ()
 
     def facts(self, repository: str, name: str) -> dict[str, Any]:
-        """The run as the API shows it; `name` is the repository's."""
+        """Show the run as the API does; `name` is the repository's."""
         return {
             "id": self.id,
             "name": self.name,
@@ -220,7 +220,7 @@ class Store:
     ticks: int = 0
 
     def now(self) -> str:
-        """The time of the next change: one second after the last, whatever the clock says."""
+        """Return the time of the next change: a second after the last, whatever the clock says."""
         self.ticks += 1
         start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
         return (start + dt.timedelta(seconds=self.ticks)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -234,7 +234,7 @@ class Store:
         return max([0, *self.issues, *self.pulls]) + 1
 
     def add_comment(self, number: int, body: str, author: Identity) -> Comment:
-        """A new comment, with an id above all others'."""
+        """Add a comment, with an id above all others'."""
         identifier = max(self.comments, default=1_000_000) + 1
         now = self.now()
         comment = Comment(identifier, number, body, author, now, now)
@@ -242,7 +242,7 @@ class Store:
         return comment
 
     def change_comment(self, identifier: int, **changes: Any) -> Comment:
-        """A comment with other content."""
+        """Give a comment other content."""
         comment = replace(self.comments[identifier], **changes, updated_at=self.now())
         self.comments[identifier] = comment
         return comment
@@ -261,12 +261,12 @@ def blob_sha(content: bytes) -> str:
 
 
 def stable_number(name: str) -> int:
-    """A number that is the same for the same name in every process."""
+    """Return a number that is the same for the same name in every process."""
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)
 
 
 def repository_facts(name: str) -> dict[str, Any]:
-    """A repository as it stands inside other things."""
+    """Show a repository as it stands inside other things."""
     owner, short = name.split("/")
     return {
         "id": stable_number(name),

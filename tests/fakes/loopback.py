@@ -179,7 +179,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def until_stopped() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set."""
+    """Yield an event that SIGTERM and SIGINT set."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

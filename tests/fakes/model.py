@@ -192,7 +192,7 @@ class FakeModel(Loopback):
         return turn, seen
 
     def _refusal(self, seen: ModelRequest) -> Reply | None:
-        """What the real service would say before it thinks."""
+        """Say what the real service would say before it thinks."""
         given = seen.request.headers.get("authorization", "")
         if self.key is not None and given != f"Bearer {self.key}":
             return _error(401, "invalid_api_key", "Incorrect API key provided.")
@@ -229,7 +229,7 @@ class FakeModel(Loopback):
 
 
 def _items(turn: Turn, seen: ModelRequest, number: int) -> list[dict[str, Any]]:
-    """The output of a turn: tool calls, then a message."""
+    """Write the output of a turn: tool calls, then a message."""
     items = [_call(command, f"call_{number}_{i}", seen) for i, command in enumerate(turn.calls)]
     text = turn.answer(seen) if turn.answer else turn.text
     if text is not None:
@@ -240,7 +240,7 @@ def _items(turn: Turn, seen: ModelRequest, number: int) -> list[dict[str, Any]]:
 
 
 def _call(command: str, identifier: str, seen: ModelRequest) -> dict[str, Any]:
-    """A shell call in the form that the tools on offer take (it depends on the model's name)."""
+    """Write a shell call in the form of the tools on offer, which the model's name decides."""
     if any(tool.get("name") == "exec_command" for tool in seen.body.get("tools", ())):
         call = {"type": "function_call", "name": "exec_command", "call_id": identifier}
         return {**call, "arguments": json.dumps({"cmd": command, "login": False})}
@@ -254,7 +254,7 @@ def _error(status: int, code: str, message: str) -> Reply:
 
 
 def _text(content: Any) -> str:
-    """The text of a message or tool output, which is a string or a list of parts."""
+    """Return the text of a message or tool output: a string, or a list of parts."""
     if isinstance(content, str):
         return content
     return "".join(part.get("text", "") for part in content)

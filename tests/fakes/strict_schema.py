@@ -8,7 +8,7 @@ UNSUPPORTED = ("oneOf", "allOf", "not", "if", "patternProperties", "dependentReq
 
 
 def strict_schema_fault(schema: Any, where: str = "schema") -> str | None:
-    """What strict mode would not take: every object closed, every property required."""
+    """Find what strict mode refuses: objects left open, properties not required."""
     if isinstance(schema, list):
         found = (strict_schema_fault(item, where) for item in schema)
         return next(filter(None, found), None)
