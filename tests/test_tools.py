@@ -1,0 +1,41 @@
+"""The tools that tests run on are pinned, by hash, and at the version the product pins."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = ROOT / "scripts" / "dev" / "tools.sh"
+LOCK = json.loads((ROOT / "scripts" / "dev" / "npm" / "package-lock.json").read_text())
+
+
+def test_every_package_is_locked_by_hash_and_to_no_registry() -> None:
+    packages = {name: entry for name, entry in LOCK["packages"].items() if name}
+    assert len(packages) >= 2
+    assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
+    assert not any("resolved" in entry for entry in packages.values())
+
+
+def test_the_tests_drive_the_codex_that_the_action_installs() -> None:
+    action = yaml.safe_load((ROOT / "actions" / "ask" / "action.yml").read_text())
+    steps = [step for step in action["runs"]["steps"] if "codex-action" in step.get("uses", "")]
+    pinned = steps[0]["with"]["codex-version"]
+    assert LOCK["packages"]["node_modules/@openai/codex"]["version"] == pinned
+
+
+def test_a_second_set_up_installs_nothing() -> None:
+    first = subprocess.run([SCRIPT, "all"], capture_output=True, text=True, check=True)
+    second = subprocess.run([SCRIPT, "all"], capture_output=True, text=True, check=True)
+    assert second.stdout == first.stdout
+    assert "installed" not in second.stderr
+    assert [line.split()[1] for line in second.stderr.splitlines()] == ["uv:", "node:", "codex:"]
+
+
+def test_an_unknown_tool_is_bad_input() -> None:
+    result = subprocess.run([SCRIPT, "gpu"], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "tools: usage: tools.sh uv|node|codex|all\n"
