@@ -22,8 +22,7 @@ def test_every_package_is_locked_by_hash_and_to_no_registry() -> None:
 
 def test_the_tests_drive_the_codex_that_the_action_installs() -> None:
     action = yaml.safe_load((ROOT / "actions" / "ask" / "action.yml").read_text())
-    steps = [step for step in action["runs"]["steps"] if "codex-action" in step.get("uses", "")]
-    pinned = steps[0]["with"]["codex-version"]
+    pinned = action["inputs"]["codex-version"]["default"]
     assert LOCK["packages"]["node_modules/@openai/codex"]["version"] == pinned
 
 
