@@ -34,6 +34,7 @@ class Settings:
 
     results: tuple[Path, ...]
     answer: Path | None
+    unexplained: str
     identity: Identity
     connection: Connection
     number: int | None
@@ -46,6 +47,7 @@ class Settings:
 @click.command("comment")
 @lines_option("--result", required=True, help="Bundle or result.json; all but the first folded.")
 @option("--answer", type=click.Path(path_type=Path), help="checked-answer.json of `ask`.")
+@option("--unexplained", default="", help="Why Codex was not asked, said in place of an answer.")
 @option("--key", default="gate", show_default=True, help="One comment per key and pull request.")
 @option("--token", default="", help="A token with `pull-requests: write`.")
 @option(
@@ -63,7 +65,7 @@ class Settings:
 def command(runner: Runner, /, **options: Any) -> int:
     """Show results as one sticky pull-request comment; without the right to, in the summary."""
     settings = _settings(options, runner)
-    material = gather(settings.results, settings.answer)
+    material = gather(settings.results, settings.answer, settings.unexplained)
     draft = _draft(settings, material, runner.environ)
     with GitHub(settings.connection, say=runner.say) as hub:
         if settings.issue_title:
@@ -84,6 +86,7 @@ def _settings(options: Mapping[str, Any], runner: Runner) -> Settings:
     return Settings(
         results=tuple(Path(path) for path in options["result"]),
         answer=options["answer"],
+        unexplained=options["unexplained"],
         identity=Identity(options["author_login"], check_key(options["key"], field="key")),
         connection=_connection(options["token"].strip(), runner.environ),
         number=options["pull_request"],

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlactions.bundle import open_bundle
+from mlactions.bundle import open_bundle, unfold
 from mlactions.errors import UserError
 from mlactions.publish import check_result
 from mlactions.report import Block, Chip, Code, Details, Inline, Paragraph, Report, spans
@@ -51,18 +51,21 @@ class Material:
         return tuple(dict.fromkeys(result.commit for result in self.results if result.commit))
 
 
-def gather(results: Sequence[Path], answer: Path | None) -> Material:
+def gather(results: Sequence[Path], answer: Path | None, unexplained: str = "") -> Material:
     """Read everything; what cannot be read becomes a problem that the comment names.
 
     Keeping silent about it would leave the last, perhaps green, comment standing.
     """
     found, problems = [], []
-    for path in results:
+    for path in (part for given in results for part in unfold(given)):
         try:
             found.append(read_result(path))
         except UserError as error:
             problems.append(error)
-    return Material(tuple(found), tuple(problems), answer_blocks(answer, found))
+    blocks = answer_blocks(answer, found)
+    if answer is None and unexplained:
+        blocks = (Paragraph(f"Codex was not asked for an explanation: {unexplained}."),)
+    return Material(tuple(found), tuple(problems), blocks)
 
 
 def read_result(path: Path) -> Result:
