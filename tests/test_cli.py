@@ -1,0 +1,127 @@
+"""The command line: every way to end has its exit code and one line that says why."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from mlactions import __main__ as cli
+from mlactions.errors import AgentError, Exit, Interrupted, UserError
+from mlactions.runner import Runner
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    """Run a word whose command raises; the real group, handlers and exit codes."""
+
+    @click.command()
+    def command() -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "WORDS", {"word": (__name__, "test")})
+    monkeypatch.setattr(sys.modules[__name__], "command", command, raising=False)
+    stream = io.StringIO()
+    code = cli.run(["word"], Runner(environ={"GITHUB_ACTIONS": "true"}, stream=stream))
+    return code, stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (
+            UserError("not YAML", "found a tab.", "Use spaces.", "b.yaml", 3),
+            2,
+            "::error file=b.yaml,line=3,title=not YAML::found a tab. Use spaces.\n",
+        ),
+        (AgentError("no answer", "it is empty."), 3, "::error title=no answer::it is empty.\n"),
+        (
+            click.UsageError("No such option: --x"),
+            2,
+            "::error title=bad input::No such option: --x\n",
+        ),
+        (Interrupted(signal.SIGTERM), 143, "Interrupted by SIGTERM.\n"),
+        (Interrupted(signal.SIGINT), 130, "Interrupted by SIGINT.\n"),
+    ],
+)
+def test_every_error_is_one_line(
+    error: BaseException, code: int, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_with(error, monkeypatch) == (code, line)
+
+
+def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, output = run_with(ZeroDivisionError("one by zero"), monkeypatch)
+
+    assert code == Exit.BUG == 70
+    assert "ZeroDivisionError: one by zero" in output
+    assert output.rstrip().endswith("::Please report the traceback above.")
+
+
+def launch(*arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / "scripts/run", *arguments],
+        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nosuch"], ["compare", "--nosuch"], ["compare"], ["evaluate", "--jobs", "many"]]
+)
+def test_bad_usage_is_one_line_and_two(arguments: list[str]) -> None:
+    done = launch(*arguments)
+
+    assert done.returncode == Exit.BAD_INPUT
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("word", ["", *cli.WORDS])
+def test_help_names_the_variables(word: str) -> None:
+    done = launch(*word.split(), "--help")
+
+    assert done.returncode == 0
+    assert "Usage: mlactions" in done.stdout
+    assert not word or "INPUT_" in done.stdout or "Commands:" in done.stdout
+
+
+def test_sigterm_ends_a_running_command_with_143(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    (repository / "model.yaml").write_text("name: model\n")
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "x"]):
+        subprocess.run(["git", *command], cwd=repository, check=True)
+    arguments = ["--configs", "model.yaml", "--select", "all", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        [
+            str(ROOT / "scripts/run"),
+            "evaluate",
+            "--command",
+            "sleep 60 {config} {output}",
+            *arguments,
+        ],
+        cwd=repository,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 20
+    while not list(tmp_path.glob("out/logs/**/*.log")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+
+    assert process.returncode == 143
+    assert (tmp_path / "out" / "manifest.json").is_file()
