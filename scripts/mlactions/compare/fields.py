@@ -83,9 +83,14 @@ def day(value: Any) -> str | None:
     return "Write a day as year-month-day, for example 2026-11-01."
 
 
+def whole(value: Any) -> bool:
+    """Tell whether a value is a whole number; JSON does not know 1 from 1.0."""
+    return problem_of(value) is None and float(value).is_integer()
+
+
 def age(value: Any) -> str | None:
     """Accept a number of days."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_AGE_DAYS:
+    if whole(value) and 0 < value <= MAX_AGE_DAYS:
         return None
     return "Write a whole number of days, for example 90."
 
@@ -121,10 +126,8 @@ def names(value: Any) -> str | None:
 
 def seeds(value: Any) -> str | None:
     """Accept a list of whole numbers, or nothing where an evaluation has no seeds."""
-    whole = isinstance(value, list) and all(
-        isinstance(item, int) and not isinstance(item, bool) for item in value
-    )
-    return None if value is None or whole else "Write a list of whole numbers, [0, 1, 2]."
+    listed = isinstance(value, list) and all(map(whole, value))
+    return None if value is None or listed else "Write a list of whole numbers, [0, 1, 2]."
 
 
 def mapping(value: Any) -> str | None:
@@ -187,7 +190,7 @@ WAIVER: Mapping[str, Check] = {
     "until": day,
 }
 ROOT: Mapping[str, Check] = {
-    "version": lambda value: None if type(value) is int and value == 1 else "Write `version: 1`.",
+    "version": lambda value: None if whole(value) and value == 1 else "Write `version: 1`.",
     "models": mapping,
     "waivers": lambda value: None if isinstance(value, list) else "Write a list of waivers.",
     "max-age-days": age,

@@ -77,6 +77,7 @@ def assess(baseline: Baseline, candidate: Candidate, settings: Settings, paired:
             rows.append(_row(rule, judged, own, judging.head.values.get(rule.metric, ())))
             findings += own
     findings += map(waivers.apply, models_present(baseline, candidate, settings))
+    findings += _broken_without_rule(baseline, candidate)
     findings += _unused_waivers(baseline, settings.today)
     findings += worse_slices(baseline, candidate)
     return Verdict(_overall(rows, findings, candidate), tuple(rows), tuple(findings))
@@ -108,6 +109,17 @@ def _row(rule: Rule, judged: Judged, findings: list[Finding], values: tuple[floa
         evidence=judged.evidence,
         reasons=tuple(finding.reason for finding in findings),
     )
+
+
+def _broken_without_rule(baseline: Baseline, candidate: Candidate) -> Iterable[Finding]:
+    """Yield a warning for each broken value that no rule is about."""
+    for model, head in candidate.head.items():
+        group = baseline.models.get(model)
+        for metric, problems in problems_of(head).items():
+            if group is None or metric not in group.rules:
+                for reason, clause in problems:
+                    message = f"`{metric}` of `{model}`, which has no rule, {clause}."
+                    yield Finding(reason, "warn", message, model, metric)
 
 
 def _unused_waivers(baseline: Baseline, today: str) -> Iterable[Finding]:

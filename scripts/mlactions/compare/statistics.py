@@ -28,8 +28,13 @@ _EXPANSION_FROM = 3
 
 def student_upper_tail(t: float, degrees: float) -> float:
     """Return P(T > t) of Student's t distribution, for any positive real degrees of freedom."""
-    half = 0.5 * incomplete_beta(degrees / 2, 0.5, degrees / (degrees + t * t))
-    return half if t >= 0 else 1 - half
+    square = t * t
+    if square < 1:
+        # Near the middle, degrees / (degrees + square) would round to 1.
+        middle = 0.5 * incomplete_beta(0.5, degrees / 2, square / (degrees + square))
+        return 0.5 - math.copysign(middle, t)
+    half = 0.5 * incomplete_beta(degrees / 2, 0.5, degrees / (degrees + square))
+    return half if t > 0 else 1 - half
 
 
 def incomplete_beta(a: float, b: float, x: float) -> float:
@@ -153,11 +158,14 @@ def _spread(squared_error: float, degrees: float) -> Spread | None:
 
 
 def variance(values: Sequence[float]) -> float:
-    """Return the unbiased sample variance; exactly 0 for equal values."""
+    """Return the unbiased sample variance: exactly 0 for equal values, infinite on overflow."""
     if values.count(values[0]) == len(values):
         return 0.0
-    mean = math.fsum(values) / len(values)
-    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    try:
+        mean = math.fsum(values) / len(values)
+        return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    except OverflowError:
+        return math.inf
 
 
 def seeds_to_settle(
