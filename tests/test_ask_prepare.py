@@ -92,7 +92,8 @@ def test_nothing_that_others_wrote_is_in_the_prompt(project: Project, tmp_path: 
     assert "Why did these metrics move?" in prompt
     assert "Why did these evaluations fail?" in prompt
     assert f"\n    {project.repository}\n" in prompt
-    assert "`logs/head/digits_vit/seed-1.log`" in prompt
+    assert "`logs.json`" in prompt
+    assert "digits_vit" not in prompt
 
 
 def test_conventions_come_from_the_base_not_from_the_pull_request(project: Project) -> None:
@@ -146,7 +147,7 @@ def test_the_same_inputs_give_the_same_bytes(project: Project) -> None:
 
 def test_what_an_earlier_question_left_is_removed(project: Project) -> None:
     prepare(project)
-    for path in (project.workspace.answer, project.workspace.facts / "logs/head/x/seed-0.log"):
+    for path in (project.workspace.answer, project.workspace.facts / "logs/9.log"):
         write(path, "stale")
     session = write(project.workspace.home / "sessions/2026/01/01/rollout-1.jsonl", "{}")
     prepare(project)
@@ -164,9 +165,18 @@ def test_the_answer_schema_is_one_that_strict_mode_takes(project: Project) -> No
 def test_the_end_of_the_log_of_a_failed_evaluation_is_supplied(project: Project) -> None:
     make_crash(project.out.parent / "evaluate", project.head)
     prepare(project, "--bundle", str(project.out.parent / "evaluate"))
-    log = (project.workspace.facts / "logs/head/digits_vit/seed-1.log").read_text()
+    log = (project.workspace.facts / "logs/1.log").read_text()
     assert len(log) == LOG_TAIL_BYTES
     assert log.endswith("CANARY-LOG: 64, got 48\n")
+    assert json.loads((project.workspace.facts / "logs.json").read_text()) == [
+        {
+            "file": "logs/1.log",
+            "model": "digits_vit",
+            "side": "head",
+            "seed": 1,
+            "outcome": "crashed",
+        }
+    ]
     facts = json.loads((project.workspace.facts / "facts.json").read_text())["facts"]
     assert [fact["id"] for fact in facts] == [ACCURACY, CRASH]
     metrics = json.loads((project.workspace.facts / "metrics.json").read_text())

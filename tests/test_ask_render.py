@@ -15,7 +15,21 @@ from mlactions.report import Report, Struck, Untrusted
 from mlactions.settings import Status
 from tests.github_html import page
 
-TAGS = {"h2", "h3", "h4", "p", "strong", "code", "ul", "li", "details", "summary", "del", "br"}
+TAGS = {
+    "span",
+    "h2",
+    "h3",
+    "h4",
+    "p",
+    "strong",
+    "code",
+    "ul",
+    "li",
+    "details",
+    "summary",
+    "del",
+    "br",
+}
 
 USAGE = {
     "input_tokens": 12345,

@@ -176,7 +176,7 @@ def test_a_crash_is_explained_from_its_log(tmp_path: Path) -> None:
     finding = {**ANSWER["findings"][0], "model": "digits_vit", "metric": "", "facts": [CRASH]}
     finding["explanation"] = "The layer expected 64 features and got 48, at seed 1 but not seed 3."
     answer = {**ANSWER, "findings": [finding]}
-    log = runs("cat facts.json", "tail -c 100 logs/head/digits_vit/seed-1.log")
+    log = runs("cat facts.json", "tail -c 100 logs/1.log")
     _, checked = asked(project, log, says(answer))
     assert checked["findings"][0]["held"]
     assert checked["findings"][0]["numbers_unverified"] == ["seed 3"]

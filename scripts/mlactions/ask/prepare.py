@@ -11,7 +11,7 @@ from pathlib import Path
 from mlactions.ask.evidence import Evidence, collect
 from mlactions.ask.prompt import MAX_CHARACTERS, Supplied, compose
 from mlactions.ask.repository import Repository, open_repository
-from mlactions.ask.workspace import Context, Workspace, log_name, write_context, write_evidence
+from mlactions.ask.workspace import Context, Workspace, write_context, write_evidence
 from mlactions.bundle import write_atomic
 from mlactions.codex import Endpoint, home_config, sandbox_fault
 from mlactions.codex_session import find_sessions
@@ -117,8 +117,7 @@ def _supply(
     found = trusted and repository.show(trusted, "AGENTS.md", limit=MAX_CONVENTIONS_BYTES)
     if found:
         write_atomic(workspace.facts / "conventions.md", found)
-    logs = [log_name(log) for log in evidence.logs]
-    return Supplied(diff=bool(diff), conventions=bool(found), logs=logs)
+    return Supplied(diff=bool(diff), conventions=bool(found), logs=bool(evidence.logs))
 
 
 def _write_prompt(

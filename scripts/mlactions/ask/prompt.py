@@ -24,7 +24,7 @@ class Supplied:
 
     diff: bool
     conventions: bool
-    logs: Sequence[str] = ()
+    logs: bool = False
 
 
 def compose(words: Sequence[str], *, repository: Path, supplied: Supplied) -> str:
@@ -63,7 +63,6 @@ def _files(supplied: Supplied) -> str:
         lines.append("- `diff.patch`: what changed since the merge base.")
     if supplied.conventions:
         lines.append("- `conventions.md`: the repository's own conventions for its code.")
-    lines += [
-        f"- `{name}`: the end of the log of an evaluation that failed." for name in supplied.logs
-    ]
+    if supplied.logs:
+        lines.append("- `logs.json`: whose logs are under `logs/`, of each its end.")
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -97,14 +97,19 @@ def write_evidence(workspace: Workspace, evidence: Evidence) -> None:
         "seeds": sorted(evidence.seeds),
     }
     write_json(facts / "metrics.json", document)
-    for log in evidence.logs:
-        write_atomic(facts / log_name(log), log.text)
+    _write_logs(facts, evidence.logs)
 
 
-def log_name(log: Log) -> str:
-    """Return where the end of a log lies below the facts."""
-    seed = "none" if log.seed is None else log.seed
-    return f"logs/{log.side}/{log.model}/seed-{seed}.log"
+def _write_logs(facts: Path, logs: Sequence[Log]) -> None:
+    """Write the ends of logs under numbers: Codex reads a path too, and models are named freely."""
+    listed = []
+    for number, log in enumerate(logs, start=1):
+        name = f"logs/{number}.log"
+        write_atomic(facts / name, log.text)
+        entry = {"file": name, "model": log.model, "side": log.side, "seed": log.seed}
+        listed.append({**entry, "outcome": log.outcome})
+    if listed:
+        write_json(facts / "logs.json", listed)
 
 
 def read_evidence(workspace: Workspace) -> Evidence:
