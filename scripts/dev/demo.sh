@@ -12,16 +12,19 @@ bold='' plain=''
 if [[ -t 1 && -z ${NO_COLOR-} ]]; then bold=$'\e[1m' plain=$'\e[0m'; fi
 
 step() { printf '\n%s── %s%s\n\n' "$bold" "$1" "$plain"; }
-shown() { printf '%s$ %s%s\n' "$bold" "$*" "$plain"; "$@"; }
+shown() {
+  printf '%s$%s%s\n' "$bold" "$(printf ' %q' "$@")" "$plain" | sed "s#$root/##g"
+  "$@"
+}
 commit() { git add -A && git -c user.name="A teammate" -c user.email=teammate@example.org commit -qm "$1"; }
 mlactions() { "$root/scripts/run" "$@"; }
 evaluate() {
-  shown mlactions evaluate --configs configs/digits_cnn.yaml --seeds "$1" --out "$2" "${@:3}" \
+  shown mlactions evaluate --configs "$1" --seeds "$2" --out "$3" "${@:4}" \
     --command "python scripts/evaluate.py --config {config} --seed {seed} --output {output}"
 }
 # The gate, as a pull request runs it: rules from the main branch, exit code 0 or 1.
 gate() {
-  evaluate 0,1,2 "$demo/$1/evaluate" --base-ref main
+  evaluate "configs/digits_*.yaml" 0,1,2 "$demo/$1/evaluate" --base-ref main
   shown mlactions compare --baseline configs/baseline.yaml --base-ref main --metrics "$demo/$1/evaluate" --out "$demo/$1/compare"
 }
 
@@ -33,7 +36,7 @@ git init -q -b main
 
 step "1. The main branch: train and evaluate five seeds, and write down what the model can do"
 commit "A convolutional network for handwritten digits"
-evaluate 0,1,2,3,4 "$demo/main/evaluate" --select all
+evaluate configs/digits_cnn.yaml 0,1,2,3,4 "$demo/main/evaluate" --select all
 shown mlactions compare update --baseline configs/baseline.yaml --metrics "$demo/main/evaluate" --out "$demo/main/update"
 commit "Measure the baseline"
 
