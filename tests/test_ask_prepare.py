@@ -171,6 +171,7 @@ def test_the_end_of_the_log_of_a_failed_evaluation_is_supplied(project: Project)
     assert json.loads((project.workspace.facts / "logs.json").read_text()) == [
         {
             "file": "logs/1.log",
+            "called": "logs/head/digits_vit/seed-1.log",
             "model": "digits_vit",
             "side": "head",
             "seed": 1,

@@ -132,6 +132,13 @@ def test_the_bundle_s_own_facts_come_first() -> None:
     assert "Measured: as the bundle has it" in shown(ANSWERED, fact)
 
 
+def test_many_facts_are_counted() -> None:
+    facts = {f"compare.{number}": f"fact {number}" for number in range(8)}
+    text = shown({**ANSWERED, "findings": [{**HELD, "facts": list(facts)}], "facts": facts})
+    assert text.count("Measured: ") == 5
+    assert "… and 3 more" in text
+
+
 def test_the_report_of_the_step_alone() -> None:
     report = render_report(ANSWERED)
     assert (report.status, report.verdict) == (

@@ -25,12 +25,13 @@ Values = Mapping[str, Mapping[str, Sequence[float]]]
 
 @dataclass(frozen=True)
 class Log:
-    """The end of one evaluation's output."""
+    """The end of one evaluation's output; `path` is its name in the bundle, which facts use."""
 
     model: str
     side: str
     seed: int | None
     outcome: str
+    path: str
     text: str
 
 
@@ -126,7 +127,8 @@ def _log(bundle: Bundle, run: Mapping[str, Any], listed: set[str]) -> Log:
     if run["log"] in listed:
         data = bundle.path(run["log"]).read_bytes()
         text = data[-LOG_TAIL_BYTES:].decode(errors="replace")
-    return Log(run["model"], run["side"], run["seed"], run["outcome"], text)
+    path = run["log"] or ""
+    return Log(run["model"], run["side"], run["seed"], run["outcome"], path, text)
 
 
 def _merge_facts(parts: Iterable[Evidence]) -> tuple[Mapping[str, Any], ...]:

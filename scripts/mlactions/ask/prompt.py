@@ -64,5 +64,8 @@ def _files(supplied: Supplied) -> str:
     if supplied.conventions:
         lines.append("- `conventions.md`: the repository's own conventions for its code.")
     if supplied.logs:
-        lines.append("- `logs.json`: whose logs are under `logs/`, of each its end.")
+        lines.append(
+            "- `logs.json`: which `file` under `logs/` is the end of which evaluation's log; "
+            "`called` is its name in facts."
+        )
     return "\n".join(lines)

@@ -54,6 +54,7 @@ QUIET = {"nothing-to-explain", "no-key", "no-codex", "skipped"}
 """Reasons that are somebody's choice: no warning is due."""
 
 _TITLE = "Codex's explanation"
+_SHOWN_FACTS = 5
 _UNCHANGED = "The verdict does not depend on it."
 
 
@@ -125,7 +126,9 @@ def _finding(finding: Mapping[str, Any], texts: Mapping[str, str]) -> Iterable[B
     yield Paragraph(_title(finding))
     yield Paragraph(Untrusted(finding["explanation"]))
     items: list[Inline] = [("There: ", Code(finding["quote"]))] if finding["quote"] else []
-    items += [("Measured: ", Untrusted(texts[fact])) for fact in finding["facts"] if fact in texts]
+    known = [texts[fact] for fact in finding["facts"] if fact in texts]
+    items += [("Measured: ", Untrusted(text)) for text in known[:_SHOWN_FACTS]]
+    items += [f"… and {len(known) - _SHOWN_FACTS} more"] if len(known) > _SHOWN_FACTS else []
     yield Items(tuple(items))
     yield from _unmeasured(finding["numbers_unverified"])
 

@@ -106,8 +106,8 @@ def _write_logs(facts: Path, logs: Sequence[Log]) -> None:
     for number, log in enumerate(logs, start=1):
         name = f"logs/{number}.log"
         write_atomic(facts / name, log.text)
-        entry = {"file": name, "model": log.model, "side": log.side, "seed": log.seed}
-        listed.append({**entry, "outcome": log.outcome})
+        entry = {"file": name, "called": log.path, "model": log.model, "side": log.side}
+        listed.append({**entry, "seed": log.seed, "outcome": log.outcome})
     if listed:
         write_json(facts / "logs.json", listed)
 
