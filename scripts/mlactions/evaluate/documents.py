@@ -147,7 +147,7 @@ def status_of(measured: Measured) -> Status:
         return Status.FAIL
     if any(not record.ok for record in measured.of("base")):
         return Status.WARN
-    return Status.PASS if measured.records else Status.SKIPPED
+    return Status.PASS if measured.plan.selected else Status.SKIPPED
 
 
 def verdict_of(measured: Measured) -> str:
@@ -155,23 +155,26 @@ def verdict_of(measured: Measured) -> str:
     head = measured.of("head")
     bad = [record for record in head if not record.ok]
     unchanged = len(measured.plan.skipped)
-    tail = f"; {_count(unchanged, 'config')} unchanged" if unchanged else ""
+    tail = f"; {count(unchanged, 'config')} unchanged" if unchanged else ""
     models = len({record.task.config.model for record in head})
     if measured.interrupted:
         done = sum(record.ok for record in head)
-        return f"Stopped early: {done} of {_count(len(head), 'evaluation')} had ended ok."
+        return f"Stopped early: {done} of {count(len(head), 'evaluation')} had ended ok."
+    if not head and measured.plan.selected:
+        planned = len(measured.plan.selected)
+        return f"{count(planned, 'config')} to evaluate in other jobs{tail}."
     if not head:
-        return f"Nothing to evaluate: {_count(unchanged, 'config')} unchanged."
+        return f"Nothing to evaluate: {count(unchanged, 'config')} unchanged."
     if bad:
         counts = _outcomes(bad)
-        return f"{len(bad)} of {_count(len(head), 'evaluation')} failed ({counts}){tail}."
+        return f"{len(bad)} of {count(len(head), 'evaluation')} failed ({counts}){tail}."
     base = [record for record in measured.of("base") if not record.ok]
     if base:
         return (
-            f"All {_count(len(head), 'evaluation')} ended ok, but"
+            f"All {count(len(head), 'evaluation')} ended ok, but"
             f" {len(base)} at the base did not ({_outcomes(base)}){tail}."
         )
-    return f"{_count(models, 'model')} evaluated in {_count(len(head), 'run')}, all ok{tail}."
+    return f"{count(models, 'model')} evaluated in {count(len(head), 'run')}, all ok{tail}."
 
 
 def _outcomes(records: Sequence[Record]) -> str:
@@ -179,7 +182,8 @@ def _outcomes(records: Sequence[Record]) -> str:
     return ", ".join(f"{kinds.count(kind)} {kind}" for kind in Outcome if kind in kinds)
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """Return `1 config`, `3 configs`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,21 +84,13 @@ class Git:
         fields = iter(self._lines("diff", "--name-status", "-z", "-M", "--no-ext-diff", base))
         found = [_change(status, fields) for status in fields]
         untracked = self._lines("ls-files", "--others", "--exclude-standard", "-z")
-        found += [Change(path, "untracked") for path in untracked if not path.endswith("/")]
+        found += [Change(p, "untracked") for p in _own(untracked) if not p.endswith("/")]
         return tuple(sorted(found, key=lambda change: change.path))
 
     def files(self) -> tuple[str, ...]:
-        """Return the tracked and the untracked, not ignored files that exist.
-
-        What is installed in a virtual environment is not the repository's.
-        """
+        """Return the tracked and the untracked, not ignored files that exist."""
         listed = set(self._lines("ls-files", "--cached", "--others", "--exclude-standard", "-z"))
-        installed = tuple(p.removesuffix(_VENV) for p in listed if p.endswith(f"/{_VENV}"))
-        return tuple(
-            path
-            for path in sorted(listed)
-            if not path.startswith(installed) and (self.root / path).is_file()
-        )
+        return tuple(path for path in sorted(_own(listed)) if (self.root / path).is_file())
 
     def aliases(self) -> dict[str, str]:
         """Return the files that tracked links to folders lead to: path through the link -> real.
@@ -148,6 +140,12 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         check=False,
         stdin=subprocess.DEVNULL,
     )
+
+
+def _own(paths: Collection[str]) -> list[str]:
+    """Leave out what is installed in a virtual environment: it is not the repository's."""
+    installed = tuple(p.removesuffix(_VENV) for p in paths if p.endswith(f"/{_VENV}"))
+    return [path for path in paths if not path.startswith(installed)]
 
 
 def _change(status: str, fields: Iterator[str]) -> Change:

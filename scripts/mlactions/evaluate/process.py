@@ -22,7 +22,7 @@ from mlactions.evaluate.proctree import MARKER, Family, oom_kills
 HURRY_SECONDS = 2.0
 """Grace after an interruption: a runner that cancels kills us about ten seconds later."""
 
-_SAMPLE_SECONDS = 0.1
+_SAMPLE_SECONDS = (0.02, 0.1)
 _SAMPLE_SHARE = 0.02
 _TICK_SECONDS = 0.1
 _CHUNK = 1 << 16
@@ -162,11 +162,17 @@ class _Watch:
         now = time.monotonic()
         if now >= self._next_sample:
             self._family.sample()
-            cost = time.monotonic() - now
-            self._next_sample = now + max(_SAMPLE_SECONDS, cost / _SAMPLE_SHARE)
+            self._next_sample = now + self._pause(time.monotonic() - now, now - self._started)
         for key, _ in self._selector.select(max(0.0, min(_TICK_SECONDS, until - now))):
             if key.fd == self._pipe:
                 self._read()
+
+    @staticmethod
+    def _pause(cost: float, age: float) -> float:
+        """Look often at a young process, and later spend no more than a small share of a core."""
+        shortest, longest = _SAMPLE_SECONDS
+        pause = min(max(shortest, age / 4), longest)
+        return pause if age < 1 else max(pause, cost / _SAMPLE_SHARE)
 
     def _read(self) -> bool:
         """Move a chunk into the log; False when there is none now, or never again."""

@@ -142,7 +142,8 @@ def _counters(root: Path) -> Iterable[Path]:
     groups = root / "sys/fs/cgroup"
     with contextlib.suppress(OSError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
-            number, controllers, path = line.split(":", 2)
+            number, _, rest = line.partition(":")
+            controllers, _, path = rest.partition(":")
             if number == "0":
                 yield groups / path.lstrip("/") / "memory.events"
             elif "memory" in controllers.split(","):

@@ -40,7 +40,8 @@ class Progress:
         parts = [str(record.outcome), f"{record.seconds:.1f} s"]
         if record.cached:
             parts = [str(record.outcome), "from the cache"]
-        parts += [part for part in (self._metric(record), self._left()) if part]
+        left = "" if record.outcome is Outcome.INTERRUPTED else self._left()
+        parts += [part for part in (self._metric(record), left) if part]
         line = f"[{self._done}/{self.total}] {record.task.label}: {', '.join(parts)}"
         self.say(line if record.ok or not record.detail else f"{line}: {record.detail}")
 

@@ -12,11 +12,12 @@ from typing import Any
 from mlactions import markdown
 from mlactions.bundle import MANIFEST, write_atomic
 from mlactions.errors import Exit, UserError
-from mlactions.evaluate.documents import Measured, write_documents
+from mlactions.evaluate.documents import Measured, count, write_documents
 from mlactions.evaluate.git import Git
 from mlactions.evaluate.measure import Measurer
 from mlactions.evaluate.plan import Plan, make_plan, shards
 from mlactions.evaluate.provenance import find_program
+from mlactions.evaluate.records import Outcome
 from mlactions.evaluate.render import render
 from mlactions.evaluate.result import facts_of, result_document
 from mlactions.evaluate.run import Stop, held_signals
@@ -74,7 +75,7 @@ class Session:
     def _announce(self, plan: Plan) -> None:
         base = f" since {plan.base[:12]}" if plan.base else ""
         self.runner.say(
-            f"{len(plan.choices)} configs: {len(plan.selected)} to evaluate,"
+            f"{count(len(plan.choices), 'config')}: {len(plan.selected)} to evaluate,"
             f" {len(plan.skipped)} unchanged{base}."
         )
         for note in plan.notes:
@@ -107,7 +108,7 @@ class Session:
 def annotate(runner: Runner, measured: Measured) -> None:
     """Show each failure beside the line its traceback ends at; a broken base is a warning."""
     for record in measured.records:
-        if record.ok or record.log is None:
+        if record.ok or record.outcome in {Outcome.INTERRUPTED, Outcome.NOT_RUN}:
             continue
         place = record.place if record.task.side == "head" else None
         runner.annotate(

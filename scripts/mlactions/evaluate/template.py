@@ -5,7 +5,6 @@ No shell reads it, so no config name can be more than one argument.
 
 from __future__ import annotations
 
-import itertools
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ _OPERATOR = re.compile(r"&&|\|\||[|;<>&]")
 _EXPANSION = re.compile(r"`|\$[A-Za-z_{(]")
 _INTERPRETER = re.compile(r"(?:ba|da|z|k|c|tc|fi|a)?sh|python[\d.]*|pypy[\d.]*|perl|ruby|node")
 _INLINE = re.compile(r"-[A-Za-z]*[ce]")
+_WITH_VALUE = frozenset({"-o", "+o", "-O", "-W", "-X"})
 _PYTHON = re.compile(r"(?:python|pypy)[\d.]*(?:\.exe)?")
 
 
@@ -106,12 +106,14 @@ def _check(template: Template) -> None:
 def _programs(arguments: Sequence[str]) -> Iterator[str]:
     """Yield the arguments that an interpreter reads as program text: `bash -eu -c TEXT`."""
     interpreting = False
-    for argument, following in itertools.pairwise(arguments):
+    for before, argument, following in zip(
+        ("", *arguments), arguments, arguments[1:], strict=False
+    ):
         if _INTERPRETER.fullmatch(PurePosixPath(argument).name):
             interpreting = True
         elif interpreting and _INLINE.fullmatch(argument):
             yield following
-        elif not argument.startswith("-"):
+        elif not argument.startswith("-") and before not in _WITH_VALUE:
             interpreting = False
 
 

@@ -1,0 +1,88 @@
+"""Which configs there are, what their models are called, how they are dealt out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mlactions.errors import UserError
+from mlactions.evaluate.plan import shards
+from tests.evaluate_support import PROJECT, Repository, chosen, plan_for
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository.make(tmp_path / "repo", PROJECT)
+
+
+def test_odd_names_are_told_apart_and_safe(tmp_path: Path) -> None:
+    names = (
+        "a b.yaml",
+        "größe.yaml",
+        "-x.yaml",
+        "ViT.yaml",
+        "vit.yaml",
+        "it's.yaml",
+        'q".yaml',
+        "模型.yaml",
+    )
+    files = {f"configs/{name}": "a: 1\n" for name in names} | {"more/vit.yaml": "", "e.py": ""}
+    repository = Repository.make(tmp_path / "repo", files)
+
+    plan = plan_for(repository, select="all", configs=("configs/*", "more/*"))
+    models = [choice.config.model for choice in plan.selected]
+
+    assert len({model.casefold() for model in models}) == len(names) + 1
+    assert all(model[0].isalnum() and model.isascii() for model in models)
+    assert {"a-b", "gr-e", "x", "it-s", "q-", "more.vit"} <= set(models)
+    assert sum("is called" in note for note in plan.notes) == len(names) + 1
+
+
+def test_configs_leave_out_the_baseline_and_what_is_excluded(repository: Repository) -> None:
+    repository.write({"configs/baseline.yaml": "version: 1\n", "configs/smoke.yaml": ""})
+
+    plan = plan_for(repository, select="all", configs=("configs/*.yaml", "!configs/smoke*"))
+
+    assert set(chosen(plan)) == {"cnn", "vit"}
+
+
+@pytest.mark.parametrize("glob", ["../*.yaml", "/etc/*.yaml", "missing/*.yaml", "configs/x.yaml"])
+def test_configs_that_match_nothing_or_lead_out_are_refused(
+    repository: Repository, glob: str
+) -> None:
+    with pytest.raises(UserError, match="`configs`"):
+        plan_for(repository, configs=("configs/*.yaml", glob))
+
+
+def test_more_configs_than_allowed_are_refused(repository: Repository) -> None:
+    with pytest.raises(UserError, match="`max-configs` is 1"):
+        plan_for(repository, select="all", max_configs=1)
+    assert len(plan_for(repository, select="all", max_configs=1, matrix_only=True).selected) == 2
+
+
+def test_a_shard_evaluates_what_it_names(repository: Repository) -> None:
+    repository.commit({"configs/vit.yaml": "a: 1\n"})
+
+    plan = plan_for(repository, only=("configs/cnn.yaml",))
+
+    assert chosen(plan) == {"cnn": "named by `only`"}
+    with pytest.raises(UserError, match="`only` names 'configs/no"):
+        plan_for(repository, only=("configs/no.yaml",))
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "jobs"), [(0, 256, 0), (1, 256, 1), (300, 256, 256), (5, 2, 2)]
+)
+def test_shards_hold_every_config_once(count: int, most: int, jobs: int) -> None:
+    paths = [f"configs/{number}.yaml" for number in range(count)]
+
+    include = shards(paths, most)["include"]
+
+    assert len(include) == jobs
+    assert [item["shard"] for item in include] == [str(n) for n in range(1, jobs + 1)]
+    assert sorted(path for item in include for path in item["configs"].splitlines()) == sorted(
+        paths
+    )
+    sizes = [len(item["configs"].splitlines()) for item in include]
+    assert not sizes or max(sizes) - min(sizes) <= 1

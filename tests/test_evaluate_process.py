@@ -1,0 +1,389 @@
+"""Real processes: how they end, what they leave behind, what is kept of their output."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlactions.evaluate.collect import judge_exit
+from mlactions.evaluate.logfile import Log, tail
+from mlactions.evaluate.process import Ended, Limits, run
+from mlactions.evaluate.proctree import Family, oom_kills, process_table
+from mlactions.evaluate.records import Place
+from mlactions.evaluate.tracebacks import find_place, last_exception
+
+LINUX = sys.platform == "linux"
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Iterator[str]:
+    """Name a run; whatever of it is left in the end fails the test and is ended."""
+    name = f"left-{tmp_path.name}-{os.getpid()}"
+    yield name
+    left = survivors(name)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+def survivors(name: str) -> list[int]:
+    listed = subprocess.run(["ps", "-Ao", "pid=,args="], capture_output=True, text=True, check=True)
+    rows = [line.strip().split(None, 1) for line in listed.stdout.splitlines()]
+    return [int(pid) for pid, *args in rows if args and name in args[0]]
+
+
+def python(
+    tmp_path: Path,
+    source: str,
+    *arguments: str,
+    timeout: float = 20,
+    grace: float = 0.3,
+    stop: threading.Event | None = None,
+) -> tuple[Ended, str]:
+    """Run a script as an evaluation would be; return how it ended and its log."""
+    script = tmp_path / "script.py"
+    script.write_text(dedent(source))
+    path = tmp_path / "log"
+    with Log(path) as log:
+        ended = run(
+            [sys.executable, str(script), *arguments],
+            folder=tmp_path,
+            environ={"PATH": os.environ["PATH"], "KEPT": "yes"},
+            log=log,
+            limits=Limits(timeout, grace),
+            stop=stop or threading.Event(),
+        )
+    return ended, path.read_bytes().decode("utf-8", "replace")
+
+
+def test_a_process_that_ends_well(tmp_path: Path) -> None:
+    source = "import os, sys; print(os.environ['KEPT'], sys.stdin.read() == '', os.getcwd())"
+
+    ended, log = python(tmp_path, source)
+
+    assert (ended.code, ended.by, ended.out_of_memory) == (0, "itself", False)
+    assert log == f"yes True {tmp_path}\n"
+    assert 0 < ended.seconds < 10
+
+
+def test_output_and_errors_share_one_log_in_their_order(tmp_path: Path) -> None:
+    source = "import os; os.write(1, b'a\\n'); os.write(2, b'b\\n'); os.write(1, b'c\\n')"
+
+    assert python(tmp_path, source)[1] == "a\nb\nc\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        ("raise SystemExit(3)", 3),
+        ("import os; os.kill(os.getpid(), 11)", -11),
+        ("import os; os.abort()", -6),
+    ],
+)
+def test_exit_codes_and_signals_are_told_apart(tmp_path: Path, source: str, code: int) -> None:
+    assert python(tmp_path, source)[0].code == code
+
+
+def test_a_process_that_hangs_is_ended(tmp_path: Path, marker: str) -> None:
+    ended, log = python(
+        tmp_path, "import time; print('start', flush=True); time.sleep(60)", marker, timeout=0.5
+    )
+
+    assert ended.by == "time-out"
+    assert ended.code == -signal.SIGTERM
+    assert 0.5 <= ended.seconds < 2
+    assert log == "start\n"
+
+
+def test_a_process_may_tidy_up_within_the_grace(tmp_path: Path, marker: str) -> None:
+    source = """
+        import signal, sys, time
+        def tidy(*_):
+            time.sleep(0.2); print('saved'); sys.exit(5)
+        signal.signal(signal.SIGTERM, tidy)
+        time.sleep(60)
+        """
+
+    ended, log = python(tmp_path, source, marker, timeout=0.5, grace=5)
+
+    assert (ended.by, ended.code, log) == ("time-out", 5, "saved\n")
+
+
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+
+
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path, marker: str) -> None:
+    ended, _ = python(tmp_path, f"{STUBBORN}; time.sleep(60)", marker, timeout=0.4, grace=0.2)
+
+    assert (ended.by, ended.code) == ("time-out", -signal.SIGKILL)
+
+
+def test_a_process_that_never_stops_printing_is_ended(tmp_path: Path, marker: str) -> None:
+    source = f"{STUBBORN}\nwhile True: print('x' * 1000)"
+
+    ended, log = python(tmp_path, source, marker, timeout=0.4, grace=0.2)
+
+    assert ended.by == "time-out"
+    assert ended.seconds < 2
+    assert len(log) < 3_000_000
+
+
+FORKS = {
+    "a child": "os.fork() or time.sleep(60)",
+    "a stubborn child": "signal.signal(15, signal.SIG_IGN); os.fork() or time.sleep(60)",
+    "a grandchild": "os.fork() or (os.fork() or time.sleep(60))",
+    "a child in its own group": "os.fork() or (os.setpgid(0, 0), time.sleep(60))",
+    "a daemon": "os.fork() or (os.setsid(), os.fork() and os._exit(0), time.sleep(60))",
+    "a stubborn daemon": (
+        "signal.signal(15, signal.SIG_IGN);"
+        "os.fork() or (os.setsid(), os.fork() and os._exit(0), time.sleep(60))"
+    ),
+}
+
+
+@pytest.mark.skipif(not LINUX, reason="daemons are found through /proc")
+@pytest.mark.parametrize("fork", FORKS.values(), ids=FORKS)
+@pytest.mark.parametrize("hang", ["", "time.sleep(60)"], ids=["ends", "hangs"])
+def test_nobody_is_left_behind(tmp_path: Path, marker: str, fork: str, hang: str) -> None:
+    source = f"""
+        import os, signal, time
+        pid = os.getpid()
+        {fork}
+        if os.getpid() == pid:
+            time.sleep(0.1)
+            {hang or "pass"}
+        """
+
+    ended, _ = python(tmp_path, source, marker, timeout=0.4, grace=0.1)
+
+    assert ended.by == ("time-out" if hang else "itself")
+    assert ended.seconds < 3
+    assert not survivors(marker)
+
+
+@pytest.mark.skipif(not LINUX, reason="escaped processes are found through /proc")
+def test_a_daemon_that_clears_its_environment_is_seen_before(tmp_path: Path, marker: str) -> None:
+    source = f"""
+        import os, subprocess, sys, time
+        subprocess.Popen(
+            ["env", "-i", "setsid", sys.executable, "-c", "import time; time.sleep(60)", "{marker}"]
+        )
+        time.sleep(0.5)
+        """
+
+    python(tmp_path, source, marker, grace=0.2)
+
+    assert not survivors(marker)
+
+
+def test_a_stop_ends_it_in_a_hurry(tmp_path: Path, marker: str) -> None:
+    stop = threading.Event()
+    timer = threading.Timer(0.5, stop.set)
+    timer.start()
+
+    started = time.monotonic()
+    ended, _ = python(tmp_path, f"{STUBBORN}; time.sleep(60)", marker, grace=3600, stop=stop)
+
+    assert (ended.by, ended.code) == ("interruption", -signal.SIGKILL)
+    assert time.monotonic() - started < 5
+    timer.join()
+
+
+@pytest.mark.skipif(not LINUX, reason="memory of a process tree is read from /proc")
+def test_peak_memory_is_that_of_the_whole_family(tmp_path: Path) -> None:
+    size = 150 * 2**20
+    source = f"""
+        import os, time
+        pid = os.fork()
+        block = b"x" * {size}
+        time.sleep(0.4)
+        if pid == 0: os._exit(0)
+        os.waitpid(pid, 0)
+        """
+
+    peak = python(tmp_path, source)[0].peak_memory
+
+    assert peak is not None
+    assert 2 * size < peak < 2 * size + 80 * 2**20
+
+
+@pytest.mark.skipif(not LINUX, reason="the process table is read from /proc")
+def test_the_process_table_knows_us() -> None:
+    entry = process_table()[os.getpid()]
+
+    assert entry.parent == os.getppid()
+    assert entry.group == os.getpgid(0)
+    assert entry.resident > 10 * 2**20
+    assert not entry.zombie
+
+
+def test_a_process_id_that_was_used_again_is_not_ours() -> None:
+    family = Family(leader=2**22 + 7)
+    family._known[os.getpid()] = 1  # a start time that is not ours
+
+    assert os.getpid() not in {entry.pid for entry in family.alive()}
+
+
+@pytest.mark.parametrize(
+    ("files", "kills"),
+    [
+        (
+            {
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/b/memory.events": "low 0\noom 4\noom_kill 3\n",
+                "proc/vmstat": "oom_kill 9\n",
+            },
+            3,
+        ),
+        (
+            {
+                "proc/self/cgroup": "4:cpu,memory:/x\n0::/\n",
+                "sys/fs/cgroup/memory/x/memory.oom_control": "under_oom 0\noom_kill 2\n",
+            },
+            2,
+        ),
+        ({"sys/fs/cgroup/memory.events": "oom_kill 1\n"}, 1),
+        ({"proc/vmstat": "nr_free 1\noom_kill 7\n"}, 7),
+        ({"proc/self/cgroup": "garbage\n"}, 0),
+        ({}, 0),
+    ],
+)
+def test_out_of_memory_kills_are_counted_where_the_kernel_says_so(
+    tmp_path: Path, files: dict[str, str], kills: int
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    assert oom_kills(tmp_path) == kills
+
+
+@pytest.mark.parametrize(
+    ("ended", "outcome", "detail"),
+    [
+        (Ended(0, "itself", 1, None, out_of_memory=False), "ok", ""),
+        (
+            Ended(1, "itself", 1, None, out_of_memory=False),
+            "crashed",
+            "exit code 1: ValueError: no",
+        ),
+        (Ended(-11, "itself", 1, None, out_of_memory=False), "crashed", "SIGSEGV: ValueError: no"),
+        (Ended(-9, "itself", 1, 2**30, out_of_memory=True), "killed", "peaked at 1 GiB"),
+        (Ended(-9, "itself", 1, None, out_of_memory=False), "killed", "most often for lack of"),
+        (Ended(137, "itself", 1, None, out_of_memory=False), "killed", "SIGKILL"),
+        (Ended(1, "itself", 1, None, out_of_memory=True), "killed", "out of memory"),
+        (Ended(0, "itself", 1, None, out_of_memory=True), "ok", ""),
+        (Ended(-15, "time-out", 90, None, out_of_memory=False), "timed-out", "after 1.5 min"),
+        (Ended(0, "time-out", 90, None, out_of_memory=False), "timed-out", "after 1.5 min"),
+        (Ended(-15, "interruption", 1, None, out_of_memory=False), "interrupted", "stopped"),
+        (Ended(-200, "itself", 1, None, out_of_memory=False), "crashed", "signal 200"),
+    ],
+)
+def test_every_end_has_its_name(ended: Ended, outcome: str, detail: str) -> None:
+    found = judge_exit(ended, ["Traceback …", "ValueError: no", "  cleaning up"], timeout=90)
+
+    assert found[0] == outcome
+    assert detail in found[1]
+
+
+def test_a_log_keeps_its_beginning_and_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with Log(path, limit=2000) as log:
+        for number in range(10_000):
+            log.write(f"line {number}\n".encode())
+
+    text = path.read_text()
+    assert text.startswith("line 0\nline 1\n")
+    assert text.endswith("line 9998\nline 9999\n")
+    assert re.search(r"\n… \d+,\d+ bytes left out …\n", text)
+    assert len(text) < 2100
+
+
+@given(st.lists(st.binary(max_size=3000), max_size=30))
+def test_a_short_log_is_kept_as_it_is(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[bytes]
+) -> None:
+    path = tmp_path_factory.mktemp("logs") / "log"
+    shown: list[str] = []
+    with Log(path, limit=400_000, show=shown.append) as log:
+        for part in parts:
+            log.write(part)
+
+    assert path.read_bytes() == b"".join(parts)
+    assert all("\n" not in line and "\x1b" not in line for line in shown)
+    assert all(len(line) <= 2000 for line in tail(path))
+    assert len(tail(path)) <= 40
+
+
+def test_lines_are_shown_when_they_are_complete(tmp_path: Path) -> None:
+    shown: list[str] = []
+    with Log(tmp_path / "log", show=shown.append) as log:
+        log.write("grö".encode()[:3])
+        log.write("ö".encode()[1:] + b"\xff\nne")
+        assert shown == ["grö\ufffd"]
+        log.write(b"xt\r\n\x1b[31mred\x1b[0m\n10%\r50%\r100%\n::set-output name=x::y\nend")
+
+    assert shown == ["grö\ufffd", "next", "red", "100%", "::set-output name=x::y", "end"]
+
+
+def test_the_tail_shows_what_a_terminal_would(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    bar = "\r".join(f"\x1b[2K{n}%|███| loss {n}" for n in range(100))
+    path.write_bytes(
+        f"a\n{bar}\n\n".encode()
+        + b"\xff\xfe \x00 \x1b]0;title\x07 bell\a\n"
+        + b"y" * 5000
+        + b"\n\n"
+    )
+
+    assert tail(path) == ["a", "99%|███| loss 99", "", "\ufffd\ufffd   bell", "y" * 1999 + "…"]
+
+
+TRACEBACK = """
+Traceback (most recent call last):
+  File "{root}/scripts/evaluate.py", line 3, in <module>
+    main()
+  File "scripts/model.py", line 2, in forward
+    x @ y
+  File "{root}/.venv/lib/python3.12/site-packages/torch/nn.py", line 99, in f
+    raise
+  File "/usr/lib/python3.12/json.py", line 1, in loads
+RuntimeError: shapes do not match
+
+During handling of the above exception, another exception occurred:
+"""
+
+
+def test_a_traceback_ends_at_the_users_own_line(tmp_path: Path) -> None:
+    for name in (
+        "scripts/evaluate.py",
+        "scripts/model.py",
+        ".venv/lib/python3.12/site-packages/torch/nn.py",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    text = TRACEBACK.format(root=tmp_path)
+
+    assert find_place(text, root=tmp_path, folder=tmp_path) == Place("scripts/model.py", 2)
+    assert find_place(text, root=tmp_path, folder=tmp_path / "x") == Place("scripts/evaluate.py", 3)
+    assert find_place("no traceback", root=tmp_path, folder=tmp_path) is None
+    assert last_exception(text.splitlines()) == "RuntimeError: shapes do not match"
+    assert last_exception(["some words", ""]) == "some words"
+    assert last_exception([]) == ""
+
+
+@given(st.text())
+def test_no_log_breaks_the_search_for_a_place(text: str) -> None:
+    find_place(f'File "{text}", line 1\n{text}', root=Path.cwd(), folder=Path.cwd())

@@ -1,0 +1,142 @@
+"""What people see while it runs and in the end."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlactions.evaluate import render
+from mlactions.evaluate.records import Config, Outcome, Record, Task
+from mlactions.evaluate.render import with_code
+from mlactions.evaluate.run import Progress
+from mlactions.markdown import render as to_markdown
+from mlactions.report import Code, plain
+from mlactions.schema import validate
+from tests.evaluate_support import (
+    Repository,
+    evaluate,
+    make_project,
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
+    repository = make_project(tmp_path / "repo")
+    monkeypatch.chdir(repository.root)
+    return repository
+
+
+def test_the_report_is_written_where_asked(project: Repository, tmp_path: Path) -> None:
+    ran = evaluate(tmp_path, "--select", "all", "--report-file", "outputs/eval_report.md")
+
+    assert (project.root / "outputs/eval_report.md").read_text() == (
+        ran.out / "report.md"
+    ).read_text()
+    refused = evaluate(tmp_path, "--select", "all", "--report-file", "../report.md")
+    assert refused.code == 2
+    assert "`report-file`" in refused.text
+
+
+def test_a_failure_is_annotated_at_its_line(project: Repository, tmp_path: Path) -> None:
+    project.commit({"src/model.py": "def forward():\n    raise ValueError('shapes 3, 4')\n"})
+    project.commit({"configs/a.yaml": "sys.path.insert(0, 'src'); import model; model.forward()"})
+
+    ran = evaluate(
+        tmp_path, "--base-ref", "base", "--configs", "!configs/b*", GITHUB_ACTIONS="true"
+    )
+
+    assert "\n::error file=src/model.py,line=2,title=evaluation failed::a seed 0 ended" in ran.text
+    assert (ran.evaluations[0]["file"], ran.evaluations[0]["line"]) == ("src/model.py", 2)
+    assert "`src/model.py:2`" in (ran.out / "report.md").read_text()
+
+
+def test_the_baseline_says_which_metric_comes_first(project: Repository, tmp_path: Path) -> None:
+    project.write(
+        {
+            "configs/a.yaml": "write({'aaa': 1, 'b': 2, 'val_acc': 0.5, 'loss': 3})",
+            "configs/baseline.yaml": "models: {a: {metrics: {val_acc: {}, gone: {}, loss: {}}}}",
+        }
+    )
+
+    ran = evaluate(tmp_path, "--select", "all", "--configs", "!configs/b*")
+
+    assert re.search(r"a seed 0: ok, \d+\.\d s, val_acc 0\.5$", ran.text, re.MULTILINE)
+    assert ran.json("result.json")["metrics"] == ["val_acc", "loss", "aaa"]
+    for broken in ("a: [", "models: 3", "- 1", "models: {a: 1}", ""):
+        project.write({"configs/baseline.yaml": broken})
+        assert evaluate(tmp_path, "--select", "all", "--configs", "!configs/b*").code == 0
+
+
+def test_progress_guesses_what_is_left() -> None:
+    said: list[str] = []
+    progress = Progress(3, 1, said.append, lambda _model: ["f1"])
+    task = Task(Config("c.yaml", "c", "c"), "head", None, "")
+
+    progress.report(Record(task, Outcome.OK, seconds=90, metrics={"a": (1.0,), "f1": (0.5, 0.7)}))
+    progress.report(Record(task, Outcome.OK, cached=True, seconds=1))
+    progress.report(Record(task, Outcome.CRASHED, "exit code 1", seconds=0.25))
+
+    assert said == [
+        "[1/3] c: ok, 90.0 s, f1 0.6, about 3 min left",
+        "[2/3] c: ok, from the cache, about 1.5 min left",
+        "[3/3] c: crashed, 0.2 s: exit code 1",
+    ]
+
+
+@given(st.text())
+def test_our_sentences_keep_their_words_when_code_is_marked(text: str) -> None:
+    assert (
+        plain(with_code(f"`{text.replace('`', '')}` changed"))
+        == f"{text.replace('`', '') or '``'} changed"
+    )
+    assert plain(with_code("`a` and `b` changed")) == "a and b changed"
+    assert with_code("`a` changed") == (Code("a"), " changed")
+
+
+TEXT = st.text(max_size=60)
+NUMBER = st.floats(allow_nan=False)
+
+
+RESULT = st.fixed_dictionaries(
+    {
+        "model": st.just("m"), "config": TEXT, "side": st.sampled_from(["head", "base"]),
+        "seed": st.none() | st.integers(), "reason": TEXT, "detail": TEXT,
+        "outcome": st.sampled_from([str(outcome) for outcome in Outcome]),
+        "seconds": st.floats(0, 1e9), "peak_memory_bytes": st.none() | st.integers(0, 2**50),
+        "log": st.none() | TEXT, "log_tail": st.lists(TEXT, max_size=3),
+        "metrics": st.dictionaries(TEXT, NUMBER | st.lists(NUMBER, min_size=2)),
+        "predictions": st.none(), "file": st.none() | TEXT, "line": st.integers(1, 9),
+        "cached": st.booleans(),
+    }
+)  # fmt: skip
+
+
+@given(st.lists(RESULT, max_size=4), st.lists(TEXT, max_size=2), st.lists(TEXT, max_size=3))
+def test_any_result_can_be_shown(
+    evaluations: list[dict[str, Any]], notes: list[str], metrics: list[str]
+) -> None:
+    conditions = {
+        "commit": "",
+        "protocol": "sha256:" + "0" * 64,
+        "hardware": "cpu",
+        "python": None,
+        "torch": None,
+    }
+    result = {
+        "version": 1, "word": "evaluate", "status": "fail", "verdict": "It failed.",
+        "commit": "", "key": "k", "dirty": True, "base": None, "interrupted": False,
+        "expected": [], "notes": notes, "metrics": metrics,
+        "skipped": [{"model": "m", "config": note, "reason": note} for note in notes],
+        "evaluations": evaluations, "conditions": {"head": conditions},
+    }  # fmt: skip
+    validate(result, "evaluate-result", file="result.json")
+
+    text = to_markdown(render(result))
+
+    assert text.startswith("## ")
+    assert "It failed." in text
