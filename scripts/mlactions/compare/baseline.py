@@ -187,7 +187,7 @@ def _check(
 def _unknown(keys: Keys, known: Mapping[str, fields.Check]) -> _WrongError:
     from difflib import get_close_matches  # only once something is wrong
 
-    close = get_close_matches(str(keys[-1]), known, n=1, cutoff=0.5)
+    close = get_close_matches(str(keys[-1]), known, n=1, cutoff=0.6)
     hint = f"Did you mean `{close[0]}`?" if close else f"Known fields: {_listed(known)}."
     return _WrongError(keys, "unknown field", f"`{_dotted(keys)}`.", hint)
 
