@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mlactions.bundle import open_bundle
 from tests.evaluate_support import (
     COMMAND,
     GOOD,
     PROGRAM,
-    Ran,
     Repository,
     evaluate,
     make_project,
@@ -266,48 +260,6 @@ def test_only_our_own_folder_is_emptied(project: Repository, tmp_path: Path) -> 
     refused = evaluate(tmp_path, "--select", "all")
     assert (refused.code, "'thesis.tex'" in refused.text) == (2, True)
     assert (tmp_path / "out/metrics/a.json").is_file()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_keeps_what_it_had(
-    project: Repository, tmp_path: Path, number: signal.Signals
-) -> None:
-    marker = f"left-{os.getpid()}-{number}"
-    sleeper = f"""
-import subprocess
-Path({str(tmp_path / "started")!r}).touch()
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-subprocess.run(["python", "-c", "import time; time.sleep(60)", {marker!r}])
-"""
-    project.write({"configs/b.yaml": sleeper, "configs/c.yaml": GOOD})
-    launcher = Path(__file__).parents[1] / "scripts"
-    process = subprocess.Popen(
-        [
-            *(sys.executable, str(launcher), "evaluate", "--out", str(tmp_path / "out")),
-            *("--command", COMMAND, "--configs", "configs/*.yaml", "--select", "all"),
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    until = time.monotonic() + 30
-    while not (tmp_path / "started").exists() and time.monotonic() < until:
-        time.sleep(0.05)
-    process.send_signal(number)
-    text = process.communicate(timeout=30)[1]
-
-    ran = Ran(process.returncode, text, tmp_path / "out")
-    assert ran.code == 128 + number
-    assert ran.outcomes == {"a": "ok", "b": "interrupted", "c": "not-run"}
-    open_bundle(ran.out, word="evaluate")
-    assert ran.json("metrics/a.json")["metrics"] == {"accuracy": [0.9]}
-    assert ran.json("result.json")["status"] == "fail"
-    assert "Stopped early: 1 of 3 evaluations had ended ok." in text
-    assert (
-        marker
-        not in subprocess.run(
-            ["ps", "-Ao", "args="], capture_output=True, text=True, check=True
-        ).stdout
-    )
 
 
 def test_equal_runs_give_equal_bytes(project: Repository, tmp_path: Path) -> None:

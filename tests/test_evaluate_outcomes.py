@@ -48,6 +48,14 @@ ENDS: list[tuple[str, str, str]] = [
     ("print('x' * 2_000_000); " + GOOD, "ok", ""),
     ("os.write(1, b'\\xff\\xfe\\n' * 100); " + GOOD, "ok", ""),
     ("write({'count': 10**400})", "bad-metrics", "infinite"),
+    ("output.write_text('{\"a\": ' + '9' * 5000 + '}')", "bad-metrics", "not valid JSON"),
+    ("output.write_text('{\"a\": ' + '[' * 99999)", "bad-metrics", "nested too deeply"),
+    ("output.write_text('{\"\\\\ud800\": 1}')", "bad-metrics", "the metric name"),
+    ("write({'a\\n::error::b': 1})", "bad-metrics", "the metric name"),
+    ("write({'': 1})", "bad-metrics", "the metric name"),
+    ("write({'a': '\\ud800'})", "bad-metrics", "(string)"),
+    ("write({'metrics': {'a': 1}, 'provenance': {'data': '\\ud800\\n'}})", "ok", ""),
+    ("raise ValueError('\\n::error::x')", "crashed", "exit code 1"),
 ]  # fmt: skip
 
 

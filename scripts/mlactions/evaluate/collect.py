@@ -17,12 +17,14 @@ from mlactions.evaluate.records import Outcome, Record, Task
 from mlactions.evaluate.tracebacks import last_exception
 from mlactions.metrics import Metrics, parse_metrics
 from mlactions.schema import load_json
+from mlactions.text import one_line
 
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.jsonl"
 _PREDICTIONS = (PREDICTIONS, "predictions.csv")
 _SHELL_KILLED = 128 + signal.SIGKILL
 _SHOWN_PROBLEMS = 5
+_NAME_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,11 @@ def read_files(folder: Path, *, seeded: bool) -> tuple[Outcome, str, Found]:
         metrics = parse_metrics(load_json(path), file=METRICS)
     except UserError as error:
         return Outcome.BAD_METRICS, f"{error.title}: {_where(error)}{error.message}", nothing
+    except ValueError as error:  # a number of more digits than Python converts
+        return Outcome.BAD_METRICS, f"not valid JSON: {error}", nothing
     if problem := _problem(metrics, seeded=seeded):
-        return Outcome.BAD_METRICS, problem, Found(metrics, None)
+        sound = {name: v for name, v in metrics.values.items() if _is_printable(name)}
+        return Outcome.BAD_METRICS, problem, Found(replace(metrics, values=sound), None)
     try:
         return Outcome.OK, "", Found(metrics, _find_predictions(folder))
     except UserError as error:
@@ -90,7 +95,9 @@ def _where(error: UserError) -> str:
 
 
 def _problem(metrics: Metrics, *, seeded: bool) -> str:
-    """Say what is wrong with the values, "" when nothing is."""
+    """Say what is wrong with the names and values, "" when nothing is."""
+    if odd := [name for name in metrics.values if not _is_printable(name)]:
+        return f"the metric name {odd[0][:80]!r} is empty, too long or not printable"
     if metrics.problems:
         shown = [
             f"{problem.metric} is {problem.found} ({problem.reason})"
@@ -109,6 +116,11 @@ def _problem(metrics: Metrics, *, seeded: bool) -> str:
             " one per seed each"
         )
     return ""
+
+
+def _is_printable(name: str) -> bool:
+    """Say whether a name fits one line of a report; half a surrogate pair fits no file."""
+    return bool(name.strip()) and len(name) <= _NAME_CHARACTERS and one_line(name) == name
 
 
 def _find_predictions(folder: Path) -> Path | None:

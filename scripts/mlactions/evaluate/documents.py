@@ -14,6 +14,7 @@ from mlactions.evaluate.provenance import Environment
 from mlactions.evaluate.records import Outcome, Record, Side
 from mlactions.schema import validate
 from mlactions.settings import Status
+from mlactions.text import one_line
 
 FOLDERS: Mapping[Side, str] = {"head": "metrics", "base": "base/metrics"}
 
@@ -136,7 +137,7 @@ def reported_data(records: Iterable[Record]) -> str | None:
 
 
 def _digest(value: Any) -> str:
-    text = str(value)
+    text = one_line(str(value))
     bare = len(text) == 64 and not set(text) - set("0123456789abcdef")  # noqa: PLR2004
     return f"sha256:{text}" if bare else text
 

@@ -15,6 +15,7 @@ from mlactions.evaluate.process import Limits, run
 from mlactions.evaluate.records import Outcome, Record, Side, Task
 from mlactions.evaluate.template import Template, values
 from mlactions.evaluate.tracebacks import find_place
+from mlactions.text import one_line
 
 LOG_BUDGET = 128 * 1024 * 1024
 """Bytes of all logs of a bundle together."""
@@ -64,7 +65,7 @@ class Bench:
         record = Record(
             task,
             outcome,
-            detail,
+            one_line(detail),
             seconds=round(ended.seconds, 3),
             peak_memory=ended.peak_memory,
             log=log.relative_to(self.out).as_posix(),
@@ -101,7 +102,7 @@ class Bench:
         return replace(
             record,
             outcome=outcome,
-            detail=detail,
+            detail=one_line(detail),
             metrics=found.metrics.values,
             reported=found.metrics.provenance,
             predictions=predictions,

@@ -129,7 +129,7 @@ class Git:
         if done.returncode != 0:
             message = done.stderr.decode(errors="replace").strip()
             raise UserError("git failed", f"git {arguments[0]}: {message}.", file=str(self.root))
-        return [line for line in done.stdout.decode(errors="surrogateescape").split("\0") if line]
+        return [line for line in done.stdout.decode(errors="replace").split("\0") if line]
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:

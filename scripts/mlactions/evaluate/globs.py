@@ -71,8 +71,18 @@ def find(folder: Path, globs: Sequence[str], *, field: str, required: bool = Tru
                 f"`{field}` has {glob!r}, which matches no file in {folder}.",
                 "Globs are relative to `working-directory`.",
             )
-        found.update(path.relative_to(folder).as_posix() for path in files)
+        found.update(_utf8(path.relative_to(folder).as_posix(), field) for path in files)
     return sorted(path for path in found if not any(_is(path, glob) for glob in unwanted))
+
+
+def _utf8(path: str, field: str) -> str:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            "bad input", f"`{field}` matches {path!r}, whose name is not UTF-8.", "Rename it."
+        ) from None
+    return path
 
 
 def _is(path: str, glob: str) -> bool:

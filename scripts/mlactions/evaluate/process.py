@@ -113,16 +113,23 @@ class _Watch:
             self._turn(until=deadline)
         seconds = time.monotonic() - self._started
         self._end_family(min(limits.grace, HURRY_SECONDS) if stop.is_set() else limits.grace, stop)
-        _, status, usage = os.wait4(self._process.pid, 0)
-        self._process.returncode = os.waitstatus_to_exitcode(status)
+        code, largest = self._reap()
         self._read_all()
         return Ended(
-            code=self._process.returncode,
+            code=code,
             by=by,
             seconds=seconds,
-            peak_memory=_peak(self._family.peak, usage.ru_maxrss),
+            peak_memory=_peak(self._family.peak, largest),
             out_of_memory=oom_kills() > kills,
         )
+
+    def _reap(self) -> tuple[int, int]:
+        """Return the exit code and the kernel's figure of the largest resident set."""
+        if self._process.returncode is not None:
+            return self._process.returncode, 0
+        _, status, usage = os.wait4(self._process.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        return self._process.returncode, usage.ru_maxrss
 
     def close(self) -> None:
         """Let go of the pipe; if something went wrong before, end the family first."""
@@ -137,6 +144,8 @@ class _Watch:
 
     def _has_ended(self) -> bool:
         """Look without reaping: until then the process id, and so the group's, stays ours."""
+        if not hasattr(os, "waitid"):  # macOS before Python 3.13
+            return self._process.poll() is not None
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
         ended = os.waitid(os.P_PID, self._process.pid, flags) is not None
         if ended and self._pidfd is not None:
@@ -146,12 +155,12 @@ class _Watch:
     def _end_family(self, grace: float, stop: Event) -> None:
         """SIGTERM, a grace, SIGKILL; a process that is told to stop may still print."""
         self._family.sample()
-        if self._has_ended() and not self._family.alive():
+        if self._has_ended() and not self._family.is_alive():
             return
         self._family.send(signal.SIGTERM)
         patience = time.monotonic() + grace
         while time.monotonic() < patience:
-            if self._has_ended() and not self._family.alive():
+            if self._has_ended() and not self._family.is_alive():
                 return
             if stop.is_set():
                 patience = min(patience, time.monotonic() + HURRY_SECONDS)
@@ -212,6 +221,6 @@ def _peak(sampled: int | None, reaped: int) -> int | None:
     `ru_maxrss` is in KiB on Linux and in bytes on macOS.
     """
     if sys.platform != "linux":
-        return reaped
+        return reaped or None
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return max(sampled or 0, reaped * 1024 if reaped > own else 0) or None

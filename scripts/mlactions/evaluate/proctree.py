@@ -10,7 +10,7 @@ import contextlib
 import os
 import secrets
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,6 +65,7 @@ class Family:
 
     leader: int
     marker: str = field(default_factory=lambda: secrets.token_hex(16))
+    table: Callable[[], dict[int, Entry]] = process_table
     peak: int | None = None
     _known: dict[int, int] = field(default_factory=dict)
 
@@ -73,7 +74,7 @@ class Family:
 
         Pages that forked workers share are counted once for each of them.
         """
-        members = self._members(process_table())
+        members = self._members(self.table())
         if members:
             self._known.update((entry.pid, entry.started) for entry in members)
             total = sum(entry.resident for entry in members)
@@ -81,13 +82,23 @@ class Family:
 
     def alive(self) -> list[Entry]:
         """Return the members that still run, also those that only carry the marker."""
-        table = process_table()
+        table = self.table()
         members = {entry.pid: entry for entry in self._members(table)}
         own = os.getpid()
         for pid, entry in table.items():
             if pid not in members and pid != own and self._carries_marker(pid):
                 members[pid] = entry
         return [entry for entry in members.values() if not entry.zombie]
+
+    def is_alive(self) -> bool:
+        """Say whether anybody is left; without /proc, whether the process group still exists."""
+        if self.table():
+            return bool(self.alive())
+        try:
+            os.killpg(self.leader, 0)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
 
     def send(self, number: signal.Signals) -> None:
         """Signal the whole family: the process group, and every member outside of it."""

@@ -13,6 +13,7 @@ from types import FrameType
 from mlactions.errors import Interrupted
 from mlactions.evaluate.collect import minutes
 from mlactions.evaluate.records import Outcome, Record, Task
+from mlactions.text import one_line
 
 Perform = Callable[[Task, threading.Event], Record]
 
@@ -43,7 +44,8 @@ class Progress:
         left = "" if record.outcome is Outcome.INTERRUPTED else self._left()
         parts += [part for part in (self._metric(record), left) if part]
         line = f"[{self._done}/{self.total}] {record.task.label}: {', '.join(parts)}"
-        self.say(line if record.ok or not record.detail else f"{line}: {record.detail}")
+        # A metric's name is the user's text: it must not begin a line of its own.
+        self.say(one_line(line if record.ok or not record.detail else f"{line}: {record.detail}"))
 
     def _metric(self, record: Record) -> str:
         names = [

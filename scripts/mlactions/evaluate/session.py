@@ -27,6 +27,7 @@ from mlactions.publish import publish
 from mlactions.runner import Annotation, Runner
 from mlactions.schema import load_yaml
 from mlactions.settings import Status
+from mlactions.text import one_line
 
 _OURS = frozenset(
     {"evaluation.json", "facts.json", "result.json", "report.md", "report.html", MANIFEST}
@@ -79,7 +80,7 @@ class Session:
             f" {len(plan.skipped)} unchanged{base}."
         )
         for note in plan.notes:
-            self.runner.say(f"note: {note}")
+            self.runner.say(one_line(f"note: {note}"))
 
     def preferred(self, model: str = "") -> Sequence[str]:
         """Return the metrics that the baseline names, of one model or of all, in its order."""
