@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from mlactions.evaluate.render import with_code
 from mlactions.evaluate.run import Progress
 from mlactions.markdown import render as to_markdown
 from mlactions.report import Code, plain
-from mlactions.schema import validate
+from mlactions.schema import load_json, validate
 from tests.evaluate_support import (
     Repository,
     evaluate,
@@ -96,6 +97,22 @@ def test_our_sentences_keep_their_words_when_code_is_marked(text: str) -> None:
     )
     assert plain(with_code("`a` and `b` changed")) == "a and b changed"
     assert with_code("`a` changed") == (Code("a"), " changed")
+
+
+CASES = Path(__file__).parent / "cases" / "evaluate"
+
+
+@pytest.mark.parametrize("case", sorted(path.name for path in CASES.iterdir()))
+def test_reports_look_as_accepted(case: str) -> None:
+    result = load_json(CASES / case / "result.json")
+    validate(result, "evaluate-result", file=case)
+    expected = CASES / case / "report.md"
+
+    report = to_markdown(render(result))
+
+    if os.environ.get("MLACTIONS_ACCEPT"):
+        expected.write_text(report, encoding="utf-8")
+    assert report == expected.read_text(encoding="utf-8")
 
 
 TEXT = st.text(max_size=60)

@@ -31,6 +31,7 @@ _STATUS = {
     "not-run": Status.SKIPPED,
 }
 _OPEN_TAILS = 1
+_MINUTES_FROM = 120
 
 
 def render(result: Mapping[str, Any]) -> Report:
@@ -86,7 +87,9 @@ def _outcome(evaluation: Mapping[str, Any]) -> Inline:
 def _time(evaluation: Mapping[str, Any]) -> str:
     if evaluation["cached"]:
         return "cached"
-    return f"{evaluation['seconds']:.1f} s" if evaluation["log"] else ""
+    seconds = evaluation["seconds"]
+    long = f"{seconds / 60:.1f} min" if seconds >= _MINUTES_FROM else f"{seconds:.1f} s"
+    return long if evaluation["log"] else ""
 
 
 def _memory(evaluation: Mapping[str, Any]) -> str:
@@ -118,10 +121,11 @@ def _failures(evaluations: Iterable[Mapping[str, Any]]) -> list[Block]:
 
 
 def _where(evaluation: Mapping[str, Any]) -> Inline:
-    detail = evaluation["detail"] or evaluation["outcome"]
-    spans: tuple[Span, ...] = (Untrusted(f"{detail[:1].upper()}{detail[1:]}"),)
+    spans: tuple[Span, ...] = (Strong(evaluation["outcome"].capitalize()),)
     if evaluation["file"]:
         spans += (" at ", Code(f"{evaluation['file']}:{evaluation['line']}"))
+    if evaluation["detail"]:
+        spans += (": ", Untrusted(evaluation["detail"]))
     if evaluation["log"]:
         spans += (". Log: ", Code(evaluation["log"]))
     return spans
