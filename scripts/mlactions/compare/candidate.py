@@ -122,7 +122,14 @@ def _failures(evaluations: Iterable[Mapping[str, Any]]) -> Iterable[Failure]:
         if item["outcome"] != "ok":
             detail = item["detail"] or (item["log_tail"] or [""])[-1]
             yield Failure(
-                item["model"], item["side"], item["seed"], item["outcome"], detail, item["log"]
+                model=item["model"],
+                side=item["side"],
+                seed=item["seed"],
+                outcome=item["outcome"],
+                detail=detail,
+                log=item["log"],
+                file=item["file"],
+                line=item["line"],
             )
 
 

@@ -16,13 +16,16 @@ from typing import Any
 import yaml
 
 from mlactions.errors import UserError
-from mlactions.strict_yaml import Keys, parse_yaml
+from mlactions.strict_yaml import Keys, parse_yaml, resolve
 
 Changes = Mapping[tuple[str, ...], Mapping[str, Any]]
 """New values by the path of the mapping they stand in and their key."""
 
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/:-]*[A-Za-z0-9]")
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+AT_END = "provenance"
+"""Fields go to the front of a rule and to the end of a provenance."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]*[A-Za-z0-9]")
+_LIKE_A_NUMBER = re.compile(r"[0-9.:_]+")
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
 
 
@@ -45,7 +48,7 @@ def edit(text: str, changes: Changes, *, name: str) -> str:
     edits = [
         change
         for path, fields in changes.items()
-        for change in _edits(text, _node(root, path, name), fields)
+        for change in _edits(text, _node(root, path, name), fields, at_end=path[-1] == AT_END)
     ]
     for change in sorted(edits, key=lambda change: change.start, reverse=True):
         text = text[: change.start] + change.text + text[change.end :]
@@ -94,7 +97,9 @@ def _value(node: yaml.Node | None, key: str) -> yaml.Node | None:
     return None
 
 
-def _edits(text: str, node: yaml.MappingNode, fields: Mapping[str, Any]) -> Iterator[_Edit]:
+def _edits(
+    text: str, node: yaml.MappingNode, fields: Mapping[str, Any], *, at_end: bool
+) -> Iterator[_Edit]:
     present = {name.value: (name, value) for name, value in node.value}
     missing = {}
     for key, value in fields.items():
@@ -106,7 +111,9 @@ def _edits(text: str, node: yaml.MappingNode, fields: Mapping[str, Any]) -> Iter
             yield from _replaced(text, (name, old), value)
         else:
             missing[key] = value
-    if missing:
+    if missing and at_end and node.value:
+        yield _appended(text, node, missing)
+    elif missing:
         yield _added(node, missing)
 
 
@@ -155,10 +162,27 @@ def _end(node: yaml.Node) -> int:
     """Return where a node's last word ends: a block's own end lies behind comments below it."""
     if isinstance(node, yaml.SequenceNode) and not node.flow_style and node.value:
         return _end(node.value[-1])
+    if isinstance(node, yaml.MappingNode) and not node.flow_style and node.value:
+        key, value = node.value[-1]
+        return max(_end(key), _end(value))
     return int(node.end_mark.index)
 
 
+def _appended(text: str, node: yaml.MappingNode, fields: Mapping[str, Any]) -> _Edit:
+    """Add fields behind the last one; a comment beside that one stays beside it."""
+    pairs = [f"{key}: {spell(value)}" for key, value in fields.items()]
+    key, value = node.value[-1]
+    place = max(_end(key), _end(value))
+    if node.flow_style:
+        return _Edit(place, place, "".join(f", {pair}" for pair in pairs))
+    line_end = text.find("\n", place)
+    place = len(text) if line_end < 0 else line_end
+    indent = "\n" + " " * node.start_mark.column
+    return _Edit(place, place, "".join(indent + pair for pair in pairs))
+
+
 def _added(node: yaml.MappingNode, fields: Mapping[str, Any]) -> _Edit:
+    """Add fields before the first one."""
     pairs = [f"{key}: {spell(value)}" for key, value in fields.items()]
     if node.flow_style:
         place = node.start_mark.index + 1
@@ -166,6 +190,13 @@ def _added(node: yaml.MappingNode, fields: Mapping[str, Any]) -> _Edit:
     place = node.start_mark.index
     indent = "\n" + " " * node.start_mark.column
     return _Edit(place, place, indent.join(pairs) + indent)
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether text needs no quotes, also for readers that follow YAML 1.1."""
+    if not _PLAIN.fullmatch(text) or _LIKE_A_NUMBER.fullmatch(text):
+        return False
+    return text.lower() not in _WORDS and isinstance(resolve(text), str)
 
 
 def spell(value: Any) -> str:
@@ -177,6 +208,5 @@ def spell(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ", ".join(map(spell, value)) + "]"
     if isinstance(value, str):
-        plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS
-        return value if plain or _DAY.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+        return value if _is_plain(value) else json.dumps(value, ensure_ascii=False)
     return json.dumps(value) if isinstance(value, bool) else repr(value)

@@ -108,6 +108,7 @@ def _row(rule: Rule, judged: Judged, findings: list[Finding], values: tuple[floa
         source=judged.source,
         evidence=judged.evidence,
         reasons=tuple(finding.reason for finding in findings),
+        waived=any(finding.waived for finding in findings),
     )
 
 

@@ -91,11 +91,11 @@ def judge(rule: Rule, judging: Judging) -> Judged:
         return Judged("unmeasured", (*bounds, finding(rule, "no-baseline-value", message)))
     differs = tuple(_differs(rule, provenance, judging.head.provenance))
     if differs:
-        return Judged("incomparable", (*bounds, *differs), None, reference, source)
+        return Judged("incomparable", (*differs, *bounds), None, reference, source)
     evidence = None
     if not _zero_relative(rule, reference):
         evidence = decide(rule, reference, values, policy(rule, judging.baseline, judging.settings))
-    found = (*bounds, *_weighed(rule, evidence, reference))
+    found = (*_weighed(rule, evidence, reference), *bounds)
     label: Label = evidence.label if evidence else "unmeasured"
     return Judged(label, found, evidence, reference, source)
 
@@ -154,24 +154,30 @@ def _out_of_bounds(
         low = [n for n, value in enumerate(values) if value < rule.minimum]
         if low:
             worst = min(low, key=values.__getitem__)
-            told = _told(rule, values, seeds, worst, len(low))
-            message = f"{told}, below its `min` of {with_unit(plain(rule.minimum), rule.unit)}."
+            limit = f"below its `min` of {with_unit(plain(rule.minimum), rule.unit)}"
+            message = _beyond(rule, values, seeds, worst, f"{limit}{_share(low, values)}")
             yield finding(rule, "below-min", message, level=rule.severity, at="min")
     if rule.maximum is not None:
         high = [n for n, value in enumerate(values) if value > rule.maximum]
         if high:
             worst = max(high, key=values.__getitem__)
-            told = _told(rule, values, seeds, worst, len(high))
-            message = f"{told}, above its `max` of {with_unit(plain(rule.maximum), rule.unit)}."
+            limit = f"above its `max` of {with_unit(plain(rule.maximum), rule.unit)}"
+            message = _beyond(rule, values, seeds, worst, f"{limit}{_share(high, values)}")
             yield finding(rule, "above-max", message, level=rule.severity, at="max")
 
 
-def _told(
-    rule: Rule, values: tuple[float, ...], seeds: tuple[int, ...], worst: int, broken: int
+def _beyond(
+    rule: Rule, values: tuple[float, ...], seeds: tuple[int, ...], worst: int, limit: str
 ) -> str:
     seed = f" (seed {seeds[worst]})" if seeds else ""
-    many = f" and {broken - 1} more out of bounds" if broken > 1 else ""
-    return f"{named(rule)} is {with_unit(plain(values[worst]), rule.unit)}{seed}{many}"
+    value = f"{with_unit(plain(values[worst]), rule.unit)}{seed}"
+    if len(values) == 1:
+        return f"{named(rule)} is {value}, {limit}."
+    return f"{named(rule)} is {limit}; the worst is {value}."
+
+
+def _share(beyond: Sequence[int], values: tuple[float, ...]) -> str:
+    return f" in {len(beyond)} of {plural(len(values), 'run')}" if len(values) > 1 else ""
 
 
 def _reference(rule: Rule, judging: Judging) -> tuple[tuple[float, ...], Source, Mapping[str, Any]]:
@@ -225,5 +231,5 @@ def _judge_paired(rule: Rule, judging: Judging, bounds: tuple[Finding, ...]) -> 
         return Judged("unmeasured", (*bounds, finding(rule, "no-predictions", message)))
     if isinstance(evidence, Finding):
         return Judged("unmeasured", (*bounds, evidence))
-    found = (*bounds, *_weighed(rule, evidence, ()))
+    found = (*_weighed(rule, evidence, ()), *bounds)
     return Judged(evidence.label, found, evidence, (evidence.baseline,), "base")

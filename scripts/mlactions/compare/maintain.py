@@ -153,7 +153,7 @@ def update(
         "mode": "update",
         "verdict": _sentence(new, task.name, changed=changed, check=check),
         "file": task.name,
-        "diff": diff(before, text, task.name),
+        "diff": diff(before, text, (task.name, task.name)),
         "rows": [_moved(moved) for moved in new.moved] if new else [],
         "findings": [],
     }

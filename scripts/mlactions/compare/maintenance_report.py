@@ -56,9 +56,8 @@ def _calibration(result: Mapping[str, Any]) -> Iterator[Block]:
     yield Table(_CALIBRATION, tuple(map(_proposal, rows[:MAX_ROWS])))
     share = result["false_alarms"]
     yield Paragraph(
-        f"Each tolerance lets {share:.2%} of unchanged candidates through as false alarms."
-        f" With all of these rules, up to {result['any_false_alarm']:.0%} of unchanged candidates"
-        " would fail at least one."
+        f"An unchanged candidate exceeds one of these tolerances in {100 * share:g} % of runs, and"
+        f" at least one of all in up to {100 * result['any_false_alarm']:.2g} %."
     )
     yield Details("How tolerances are computed", (Paragraph(FORMULA),))
     yield Details("Rules to paste", (Listing(result["paste"], "yaml"),), open=True)
@@ -77,14 +76,14 @@ _CALIBRATION = (
 
 
 def _proposal(row: Mapping[str, Any]) -> tuple[Inline, ...]:
-    digits = decimals_of(row["tolerance"] or row["deviation"])
+    digits = decimals_of(row["tolerance"] or abs(row["mean"]) / 1000)
     state: Inline = ""
     if row["too_tight"]:
         state = Chip(Status.WARN, "below the noise")
-    elif row["current"] is not None:
-        state = Chip(Status.PASS, "above the noise")
     elif row["tolerance"] is None:
         state = "no noise seen"
+    elif row["current"] is not None:
+        state = Chip(Status.PASS, "above the noise")
     return (
         Code(row["model"]),
         (Code(row["metric"]), f" {_ARROWS[row['direction']]}{'?' if row['guessed'] else ''}"),

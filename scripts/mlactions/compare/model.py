@@ -126,6 +126,8 @@ class Failure:
     outcome: str
     detail: str
     log: str | None = None
+    file: str | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something to say; `reason` is a stable code. `keys` is its place in the baseline file."""
+    """Something to say; `reason` is a stable code.
+
+    `keys` is its place in the baseline file; `file` and `line` where it stands elsewhere.
+    """
 
     reason: str
     level: Level
@@ -192,6 +197,8 @@ class Finding:
     metric: str = ""
     keys: tuple[str | int, ...] = ()
     waived: bool = False
+    file: str | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +213,7 @@ class Row:
     source: Source = "recorded"
     evidence: Evidence | None = None
     reasons: tuple[str, ...] = ()
+    waived: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ def places_of(findings: Sequence[Finding], baseline: Baseline) -> list[Place]:
     wanted = {finding.keys for finding in findings if finding.keys}
     lines = lines_of(baseline.text, wanted) if wanted else {}
     return [
-        Place(baseline.name, lines[finding.keys]) if finding.keys else Place()
+        Place(finding.file, finding.line)
+        if finding.file or not finding.keys
+        else Place(baseline.name, lines[finding.keys])
         for finding in findings
     ]

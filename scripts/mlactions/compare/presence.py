@@ -7,6 +7,16 @@ from datetime import date
 
 from mlactions.compare.model import Baseline, Candidate, Failure, Finding, ModelRules, Settings
 
+_ENDED = {
+    "crashed": "crashed",
+    "timed-out": "ran out of time",
+    "killed": "was killed",
+    "no-metrics": "wrote no metrics",
+    "bad-metrics": "wrote metrics that cannot be used",
+    "interrupted": "was interrupted",
+    "not-run": "was not run",
+}
+
 
 def models_present(
     baseline: Baseline, candidate: Candidate, settings: Settings
@@ -44,23 +54,25 @@ def missing_models(candidate: Candidate, listed: frozenset[str] | None) -> Itera
 
 def evaluation_failed(failure: Failure) -> Finding:
     """Return what an evaluation that did not end ok means: a failure, a warning for the base."""
-    seed = "" if failure.seed is None else f", seed {failure.seed}"
+    seed = "" if failure.seed is None else f" (seed {failure.seed})"
+    what = f"{seed} {_ENDED.get(failure.outcome, failure.outcome)}"
+    detail = f": {failure.detail.rstrip('.')}" if failure.detail else ""
     log = f" Log: {failure.log}." if failure.log else ""
-    detail = f": {failure.detail}" if failure.detail else ""
     if failure.side == "base":
         return Finding(
             "base-evaluation-failed",
             "warn",
-            f"The evaluation of `{failure.model}`{seed} at the base ended as {failure.outcome}"
-            f"{detail}. Its recorded values are used.{log}",
+            f"At the base, `{failure.model}`{what}{detail}. Its recorded values are used.{log}",
             failure.model,
         )
     return Finding(
         f"evaluation-{failure.outcome}",
         "fail",
-        f"The evaluation of `{failure.model}`{seed} ended as {failure.outcome}{detail}.{log}",
+        f"`{failure.model}`{what}{detail}.{log}",
         failure.model,
         keys=("models", failure.model),
+        file=failure.file,
+        line=failure.line,
     )
 
 

@@ -11,7 +11,6 @@ from mlactions.compare.result import SHOWN_LABELS
 from mlactions.compare.words import allowance, number, plural, signed
 from mlactions.report import (
     Block,
-    Chart,
     Chip,
     Code,
     Column,
@@ -24,7 +23,6 @@ from mlactions.report import (
     Listing,
     Paragraph,
     Report,
-    Series,
     Span,
     Strong,
     Table,
@@ -35,7 +33,6 @@ MAX_ROWS = 300
 MAX_ITEMS = 100
 MAX_INTERVALS = 40
 OPEN_PASSES = 12
-CHART_ROWS = 12
 
 Row = Mapping[str, Any]
 
@@ -45,6 +42,7 @@ _LEGEND = (
     "Interval: 95 % bounds of the change. n: values in the baseline, values measured. "
     "Detectable: the smallest worsening that such an interval shows in 80 % of runs."
 )
+_BASE = "measured at the base too, which then counts instead of the recorded value"
 _MEANINGS = {
     "proven": "worse than allowed, beyond the noise of the seeds",
     "observed": "more than allowed, and worse than before beyond the noise",
@@ -84,7 +82,6 @@ def _blocks(result: Mapping[str, Any]) -> Iterator[Block]:
         summary = f"{plural(len(good), 'rule')} passed"
         yield Details(summary, tuple(_table(good)))
     yield from _intervals([*by_status, *good])
-    yield from _chart(by_status)
     yield from _findings(result["findings"])
     yield from _head_rules(result["head_rules"])
     yield from _paste(result["paste"])
@@ -128,7 +125,7 @@ def _cells(row: Row) -> tuple[Inline, ...]:
     changed = row["change"] is not None
     change = signed(row["change"], digits) if changed else "–"
     return (
-        Chip(Status(row["status"]), SHOWN_LABELS[row["label"]]),
+        Chip(Status(row["status"]), SHOWN_LABELS[row["label"]] + _waived(row)),
         Code(row["model"]),
         metric,
         _optional(row["baseline"], digits) + _mark(row),
@@ -139,6 +136,10 @@ def _cells(row: Row) -> tuple[Inline, ...]:
         f"{row['n'][0]} / {row['n'][1]}",
         _optional(row["detectable"], digits),
     )
+
+
+def _waived(row: Row) -> str:
+    return ", waived" if row["waived"] else ""
 
 
 def _mark(row: Row) -> str:
@@ -207,23 +208,6 @@ def _interval(row: Row) -> Interval:
     )
 
 
-def _chart(rows: Sequence[Row]) -> Iterator[Block]:
-    """Draw how far beyond its limit each regression is, where there are several."""
-    drawn = [row for row in rows if row["status"] == "fail" and row["allowed"]][:CHART_ROWS]
-    if len(drawn) == 1 or not drawn:
-        return
-    one_model = len({row["model"] for row in drawn}) == 1
-    names = (row["metric"] if one_model else f"{row['model']} {row['metric']}" for row in drawn)
-    values = tuple(round(row["degradation"] / row["allowed"], 3) for row in drawn)
-    chart = Chart(
-        "Worsening in multiples of what is allowed (1 is the limit)",
-        tuple(names),
-        (Series("worsening", values),),
-        "times allowed",
-    )
-    yield Details("How far beyond the limit", (chart,))
-
-
 def _head_rules(head: Mapping[str, Any] | None) -> Iterator[Block]:
     if head is None:
         return
@@ -262,6 +246,8 @@ def _skipped(skipped: Sequence[Row]) -> Iterator[Block]:
 def _meanings(rows: Sequence[Row]) -> Iterator[Block]:
     used = {SHOWN_LABELS[row["label"]] for row in rows}
     items = tuple((Strong(name), f": {text}") for name, text in _MEANINGS.items() if name in used)
+    if any(row["source"] == "base" for row in rows):
+        items = (*items, (Strong("(base)"), f": {_BASE}"))
     if items:
         yield Details("How to read this", (Paragraph(_LEGEND), Items(items)))
 

@@ -96,7 +96,8 @@ def sentence(verdict: Verdict) -> str:
     passed = f"{plural(len(verdict.rows), 'rule')} of {plural(_models(verdict), 'model')}"
     if warned:
         first = _worded(warned[0].message)
-        return f"No rule fails. {first}{_more(len(warned) - 1, 'warning')}"
+        held = "No rule fails. " if verdict.rows else ""
+        return f"{held}{first}{_more(len(warned) - 1, 'warning')}"
     return f"{passed} {'holds' if len(verdict.rows) == 1 else 'hold'}."
 
 
@@ -139,6 +140,7 @@ def row_document(row: Row) -> dict[str, Any]:
         "label": row.label,
         "reasons": list(row.reasons),
         "source": row.source,
+        "waived": row.waived,
         "n": _counts(row),
         "pairs": evidence is not None and evidence.items is not None,
         "min": rule.minimum,
@@ -207,7 +209,11 @@ def _provenance(baseline: Baseline, candidate: Candidate) -> Iterable[dict[str, 
         )
         for side, fields in sides:
             if fields:
-                shown = {str(name): _text(value) for name, value in sorted(fields.items())}
+                shown = {
+                    str(name): _text(value)
+                    for name, value in sorted(fields.items())
+                    if value is not None and value is not False
+                }
                 yield {"model": model, "side": side, "fields": shown}
 
 

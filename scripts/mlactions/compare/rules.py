@@ -112,7 +112,7 @@ def _beside(rules: Rules, base_text: str, path: Path, name: str) -> Rules:
         return Rules(rules.baseline, "base", rules.ref, None, str(error), str(error))
     if head_text == base_text:
         return rules
-    shown = diff(base_text, head_text, name)
+    shown = diff(base_text, head_text, (f"base/{name}", f"head/{name}"))
     try:
         head = parse_baseline(head_text, name=name)
     except UserError as error:
@@ -120,15 +120,11 @@ def _beside(rules: Rules, base_text: str, path: Path, name: str) -> Rules:
     return Rules(rules.baseline, "base", rules.ref, head, "", shown)
 
 
-def diff(before: str, after: str, name: str) -> str:
-    """Return what changed, line by line; at most MAX_DIFF_LINES of it."""
+def diff(before: str, after: str, names: tuple[str, str]) -> str:
+    """Return what changed between two named texts; at most MAX_DIFF_LINES of it."""
     import difflib  # only where a pull request edits the baseline
 
-    lines = list(
-        difflib.unified_diff(
-            before.splitlines(), after.splitlines(), f"base/{name}", f"head/{name}", lineterm=""
-        )
-    )
+    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm=""))
     more = len(lines) - MAX_DIFF_LINES
     shown = "\n".join(line[:300] for line in lines[:MAX_DIFF_LINES])
     return f"{shown}\n… {more:,} more lines" if more > 0 else shown

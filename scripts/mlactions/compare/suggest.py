@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mlactions.compare.model import Baseline, Candidate, Direction, Finding
 from mlactions.compare.slices import parent
 from mlactions.compare.statistics import noise_margin
-from mlactions.compare.words import plural
+from mlactions.compare.words import LARGEST, plural
 
 MAX_SUGGESTED = 40
 NAMED = 5
@@ -71,11 +71,18 @@ def key(name: str) -> str:
 
 def rule(name: str, values: Sequence[float]) -> str:
     """Return one rule in YAML: the values, a guessed direction, a tolerance above their noise."""
-    given = f"value: {values[0]!r}" if len(values) == 1 else f"values: {list(values)!r}"
+    numbers = as_written(values)
+    given = f"value: {numbers[0]!r}" if len(values) == 1 else f"values: {numbers!r}"
     tolerance = noise_margin(values, len(values), FALSE_ALARMS)
     allowed = f"{{absolute: {tolerance:g}}}" if tolerance else "{absolute: 0}"
     decide = "direction" if tolerance else "direction and tolerance"
     return f"{{{given}, direction: {direction(name)}, tolerance: {allowed}}}  # check {decide}"
+
+
+def as_written(values: Sequence[float]) -> list[float]:
+    """Return values as a file should have them: counts without a decimal point."""
+    whole = all(value.is_integer() and abs(value) < LARGEST for value in values)
+    return [int(value) for value in values] if whole else list(values)
 
 
 def direction(name: str) -> Direction:

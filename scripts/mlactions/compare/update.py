@@ -11,8 +11,10 @@ from mlactions.compare.edit import check, edit, spell
 from mlactions.compare.judge import problems_of
 from mlactions.compare.model import Baseline, Candidate, Finding, Measured, ModelRules, Rule
 from mlactions.compare.presence import evaluation_failed, missing_models
-from mlactions.compare.suggest import key, rule
+from mlactions.compare.suggest import as_written, key, rule
 from mlactions.compare.words import plural
+
+BEGUN = "# Begun by `compare update`: check each direction and tolerance, then commit it."
 
 _RECORDED = ("commit", "protocol", "config", "data", "seeds", "hardware", "python", "torch")
 
@@ -98,9 +100,10 @@ def update(baseline: Baseline, candidate: Candidate, today: str) -> Update:
 
 
 def _values(known: Rule, values: tuple[float, ...]) -> dict[str, Any]:
+    numbers = as_written(values)
     if len(values) == 1 and len(known.values) == 1:
-        return {"value": values[0]}
-    return {"values": list(values)}
+        return {"value": numbers[0]}
+    return {"values": numbers}
 
 
 def provenance(
@@ -128,12 +131,11 @@ def provenance(
 
 def new_baseline(candidate: Candidate, today: str) -> str:
     """Return a first baseline: every metric measured, directions guessed and marked."""
-    lines = ["version: 1", "models:"]
+    lines = [BEGUN, "version: 1", "", "models:"]
     for model, side in sorted(candidate.head.items()):
-        lines += [
-            f"  {key(model)}:",
-            f"    provenance: {spell(provenance(side, candidate, today, {}))}",
-            "    metrics:",
-        ]
+        recorded = provenance(side, candidate, today, {})
+        lines += [f"  {key(model)}:", "    provenance:"]
+        lines += [f"      {name}: {spell(value)}" for name, value in recorded.items()]
+        lines.append("    metrics:")
         lines += [f"      {key(name)}: {rule(name, side.values[name])}" for name in side.values]
     return "\n".join([*lines, ""])
