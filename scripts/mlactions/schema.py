@@ -82,6 +82,9 @@ def parse_json(text: str, *, name: str) -> Any:
         raise UserError("not valid JSON", f"{message}.", file=name, line=error.lineno) from None
     except RecursionError:
         raise UserError("not valid JSON", "nested too deeply.", file=name) from None
+    except ValueError:
+        # Python refuses to read integers of more than 4,300 digits: doing so takes quadratic time.
+        raise UserError("not valid JSON", "a number has thousands of digits.", file=name) from None
 
 
 class _DuplicateKeyError(Exception):
