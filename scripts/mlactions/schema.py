@@ -68,7 +68,13 @@ def parse_json(text: str, *, name: str) -> Any:
         return found
 
     try:
-        return json.loads(text, object_pairs_hook=mapping)
+        document = json.loads(text, object_pairs_hook=mapping)
+        if "\\u" in text:
+            # Half a surrogate pair, "\ud800", is text that no file can hold.
+            json.dumps(document, ensure_ascii=False).encode()
+        return document
+    except UnicodeEncodeError:
+        raise UserError("not valid JSON", "half a surrogate pair (`\\ud800`).", file=name) from None
     except _DuplicateKeyError as error:
         raise UserError(
             "duplicate key",

@@ -43,6 +43,7 @@ class Options:
     """The command line, read and checked. `name` is the baseline's path in the repository."""
 
     baseline: Path
+    folder: Path
     name: str
     metrics: tuple[Path, ...]
     out: Path
@@ -122,6 +123,7 @@ def command(
     path = Path(working_directory) / baseline
     options = Options(
         baseline=path,
+        folder=Path(working_directory),
         name=path.as_posix(),
         metrics=tuple(map(Path, metrics)),
         out=out_folder(out, runner, "compare"),
@@ -159,10 +161,11 @@ def run(options: Options, runner: Runner) -> int:
     try:
         rules = read_rules(
             options.baseline,
+            folder=options.folder,
             name=options.name,
             base_ref=options.base_ref,
             bootstrap=options.bootstrap,
-            git=git_in(options.baseline.parent),
+            git=git_in(options.folder),
         )
     except AbsentAtBaseError as absent:
         rules = Rules(Baseline(options.name, ""), "base", absent.commit)

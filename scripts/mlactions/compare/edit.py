@@ -199,6 +199,13 @@ def _is_plain(text: str) -> bool:
     return text.lower() not in _WORDS and isinstance(resolve(text), str)
 
 
+def quoted(text: str) -> str:
+    """Return text in double quotes, with what YAML does not allow to stand there escaped."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    letters = (letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in escaped)
+    return f'"{"".join(letters)}"'
+
+
 def spell(value: Any) -> str:
     """Return a value as YAML on one line."""
     if value is None:
@@ -208,5 +215,5 @@ def spell(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ", ".join(map(spell, value)) + "]"
     if isinstance(value, str):
-        return value if _is_plain(value) else json.dumps(value, ensure_ascii=False)
+        return value if _is_plain(value) else quoted(value)
     return json.dumps(value) if isinstance(value, bool) else repr(value)

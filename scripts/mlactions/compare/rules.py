@@ -37,21 +37,31 @@ def git_in(folder: Path) -> Git:
     def run(*arguments: str) -> subprocess.CompletedProcess[bytes]:
         command = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", *arguments]
         environ = {**os.environ, "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"}
-        return subprocess.run(command, cwd=folder, env=environ, capture_output=True, check=False)
+        try:
+            return subprocess.run(
+                command, cwd=folder, env=environ, capture_output=True, check=False
+            )
+        except OSError as error:
+            message = f"{error.strerror}: {error.filename}."
+            raise UserError("cannot run git", message, "`--base-ref` needs git.") from None
 
     return run
 
 
-def read_rules(path: Path, *, name: str, base_ref: str, bootstrap: bool, git: Git) -> Rules:
+def read_rules(
+    path: Path, *, folder: Path, name: str, base_ref: str, bootstrap: bool, git: Git
+) -> Rules:
     """Read the rules from disk, or from `base_ref` if one is given.
 
+    `git` runs in `folder`, which exists also where the file's own folder does not.
     Raises UserError for rules that cannot be used, and AbsentAtBaseError if the base has none and
     `bootstrap` does not allow the head's own.
     """
     if not base_ref:
         return Rules(parse_baseline(read_text(path), name=name), "file")
     commit = _commit(base_ref, git)
-    text = _show(commit, path, git)
+    place = f"{commit}:./{Path(os.path.relpath(path, folder)).as_posix()}"
+    text = _show(place, name, git)
     if text is None and not bootstrap:
         raise AbsentAtBaseError(name, commit)
     if text is None:
@@ -88,20 +98,19 @@ def _commit(base_ref: str, git: Git) -> str:
     return found.stdout.decode().strip()
 
 
-def _show(commit: str, path: Path, git: Git) -> str | None:
+def _show(place: str, name: str, git: Git) -> str | None:
     """Return a file of a commit, None if the commit does not have it."""
-    place = f"{commit}:./{path.name}"
     if git("cat-file", "-e", place).returncode:
         return None
     content = git("cat-file", "blob", place)
     if content.returncode or len(content.stdout) > MAX_BYTES:
         why = content.stderr.decode(errors="replace").strip() or f"more than {MAX_BYTES:,} bytes"
-        raise UserError("cannot read the base's baseline", f"{why}.", file=str(path))
+        raise UserError("cannot read the base's baseline", f"{why}.", file=name)
     try:
         return content.stdout.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         message = f"byte {error.start} is not UTF-8."
-        raise UserError("not text", message, file=str(path)) from None
+        raise UserError("not text", message, file=name) from None
 
 
 def _beside(rules: Rules, base_text: str, path: Path, name: str) -> Rules:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from mlactions.compare.edit import quoted
 from mlactions.compare.model import Baseline, Candidate, Direction, Finding
 from mlactions.compare.slices import parent
 from mlactions.compare.statistics import noise_margin
@@ -66,7 +66,7 @@ def paste(missing: Mapping[str, Sequence[str]], candidate: Candidate) -> str:
 def key(name: str) -> str:
     """Return a name as a YAML key."""
     safe = _SAFE_KEY.fullmatch(name) and name.lower() not in _RESERVED
-    return name if safe else json.dumps(name, ensure_ascii=False)
+    return name if safe else quoted(name)
 
 
 def rule(name: str, values: Sequence[float]) -> str:

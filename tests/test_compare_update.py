@@ -1,0 +1,273 @@
+"""Calibration and update: numbers above the noise, and a file that keeps all its other words."""
+
+from __future__ import annotations
+
+import io
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from mlactions.__main__ import run
+from mlactions.compare.baseline import parse_baseline
+from mlactions.compare.edit import Changes, check, edit, spell
+from mlactions.errors import Exit, UserError
+from mlactions.runner import Runner
+from mlactions.schema import parse_yaml, schema
+
+BASELINE = """\
+# é: what we promise
+version: 1
+models:
+  cnn: # the small one
+    provenance: {commit: 1a2b, data: old}   # by hand
+    metrics:
+      accuracy:   {value: 0.980, direction: higher, tolerance: {absolute: 5e-3}}  # main
+      loss:
+        # one per seed
+        values:
+          - 0.10  # seed 0
+          - 0.20  # seed 1
+        direction: lower
+        tolerance: {relative: 0.1}
+      bound: {direction: higher, min: 0}
+  vit: {metrics: {accuracy: {value: 0.9, direction: higher}}}
+"""
+
+
+def call(folder: Path, *arguments: str) -> tuple[int, str]:
+    stream = io.StringIO()
+    return run(["compare", *arguments], Runner({}, stream)), stream.getvalue()
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """Make a folder with a baseline and one model's metrics."""
+    (tmp_path / "baseline.yaml").write_text(BASELINE, encoding="utf-8")
+    (tmp_path / "metrics").mkdir()
+    write(tmp_path, {"accuracy": 0.98, "loss": [0.1, 0.3], "bound": 1})
+    return tmp_path
+
+
+def write(folder: Path, metrics: dict[str, Any], **more: Any) -> None:
+    document = {"metrics": metrics, "provenance": {"data": "new", "python": "3.11.7"}, **more}
+    (folder / "metrics" / "cnn.json").write_text(json.dumps(document))
+
+
+def update(folder: Path, *more: str) -> tuple[int, str]:
+    paths = ["--baseline", f"{folder}/baseline.yaml", "--metrics", f"{folder}/metrics"]
+    return call(folder, "update", *paths, "--today", "2026-11-22", *more)
+
+
+def test_only_what_was_measured_changes(here: Path) -> None:
+    (here / "baseline.yaml").chmod(0o640)
+
+    code, said = update(here)
+
+    assert code == Exit.PASS, said
+    after = (here / "baseline.yaml").read_text(encoding="utf-8")
+    recorded = '{commit: null, data: new, python: "3.11.7", measured: 2026-11-22}'
+    expected = BASELINE.replace("{commit: 1a2b, data: old}", recorded).replace("0.20 ", "0.3 ")
+    assert after == expected
+    assert stat.S_IMODE((here / "baseline.yaml").stat().st_mode) == 0o640
+
+
+def test_an_update_twice_changes_nothing_the_second_time(here: Path) -> None:
+    update(here)
+
+    code, said = update(here, "--check")
+
+    assert code == Exit.PASS
+    assert "already says what was measured" in said
+
+
+def test_a_check_writes_nothing(here: Path) -> None:
+    code, said = update(here, "--check")
+
+    assert code == Exit.FAILED_CHECK
+    assert (here / "baseline.yaml").read_text(encoding="utf-8") == BASELINE
+    assert "would change" in said
+
+
+def test_more_seeds_turn_a_value_into_values(here: Path) -> None:
+    write(here, {"accuracy": [0.98, 0.99, 0.97], "loss": [0.1, 0.2, 0.3], "bound": 1})
+
+    update(here)
+
+    after = (here / "baseline.yaml").read_text(encoding="utf-8")
+    assert "accuracy:   {values: [0.98, 0.99, 0.97], direction: higher" in after
+    assert "        values: [0.1, 0.2, 0.3]  # seed 1\n        direction: lower\n" in after
+
+
+def test_what_was_measured_passes_its_own_baseline(here: Path) -> None:
+    update(here)
+
+    code, said = call(
+        here,
+        *("--baseline", f"{here}/baseline.yaml", "--metrics", f"{here}/metrics"),
+        *("--out", f"{here}/out", "--expected", "cnn", "--today", "2026-11-22"),
+    )
+
+    assert code == Exit.PASS, said
+
+
+@pytest.mark.parametrize(
+    ("metrics", "more", "reason"),
+    [
+        ({"accuracy": 0.98, "loss": [0.1, 0.3]}, (), "bound"),
+        ({"accuracy": float("nan"), "loss": [0.1, 0.3], "bound": 1}, (), "nan"),
+        ({"accuracy": 0.98, "loss": [0.1, 0.3], "bound": None}, (), "null"),
+        ({"accuracy": 0.98, "loss": [0.1, 0.3], "bound": 1}, ("--expected", "gru"), "gru"),
+    ],
+)
+def test_broken_measurements_never_become_a_baseline(
+    here: Path, metrics: dict[str, Any], more: tuple[str, ...], reason: str
+) -> None:
+    write(here, metrics)
+
+    code, said = update(here, "--out", str(here / "out"), *more)
+
+    result = json.loads((here / "out" / "result.json").read_text())
+    assert (code, result["status"]) == (Exit.FAILED_CHECK, "refused")
+    assert reason in said
+    assert (here / "baseline.yaml").read_text(encoding="utf-8") == BASELINE
+
+
+def test_a_file_that_cannot_be_edited_stays_as_it_is(here: Path) -> None:
+    text = """\
+version: 1
+models:
+  cnn:
+    metrics:
+      accuracy: &rule {value: 0.9, direction: higher}
+      loss: *rule
+      bound: {direction: higher, min: 0}
+"""
+    (here / "baseline.yaml").write_text(text)
+
+    code, said = update(here)
+
+    assert code == Exit.BAD_INPUT
+    assert "cannot edit" in said
+    assert (here / "baseline.yaml").read_text() == text
+
+
+def test_a_first_baseline_is_begun(tmp_path: Path) -> None:
+    (tmp_path / "metrics").mkdir()
+    write(tmp_path, {"accuracy": [0.98, 0.97, 0.99], "val_loss": 0.1, "odd: name": 3})
+
+    code, said = update(tmp_path)
+
+    assert code == Exit.PASS, said
+    text = (tmp_path / "baseline.yaml").read_text()
+    found = parse_baseline(text, name="b")
+    assert Draft202012Validator(schema("baseline")).is_valid(parse_yaml(text, name="b"))
+    assert found.models["cnn"].rules["accuracy"].direction == "higher"
+    assert found.models["cnn"].rules["val_loss"].direction == "lower"
+    assert found.models["cnn"].rules["odd: name"].values == (3,)
+    assert found.models["cnn"].provenance["measured"] == "2026-11-22"
+
+
+def test_calibration_proposes_what_can_be_pasted(here: Path) -> None:
+    write(here, {"accuracy": [0.98, 0.97, 0.99, 0.96], "loss": [0.1, 0.1, 0.1, 0.1], "new": [1, 2]})
+
+    code, said = call(
+        here,
+        *("calibrate", "--baseline", f"{here}/baseline.yaml", "--metrics", f"{here}/metrics"),
+        *("--out", f"{here}/out", "--false-alarms", "0.05"),
+    )
+
+    assert code == Exit.PASS, said
+    result = json.loads((here / "out" / "result.json").read_text())
+    rows = {row["metric"]: row for row in result["rows"]}
+    assert (rows["accuracy"]["too_tight"], rows["loss"]["too_tight"]) == (True, False)
+    assert rows["loss"]["tolerance"] is None
+    text = "version: 1\n" + (here / "out" / "calibration.yaml").read_text()
+    pasted = parse_baseline(text, name="pasted").models["cnn"].rules
+    assert pasted["accuracy"].absolute == rows["accuracy"]["tolerance"]
+    assert pasted["accuracy"].values == (0.98, 0.97, 0.99, 0.96)
+
+
+def test_runs_in_several_folders_are_calibrated_together(tmp_path: Path) -> None:
+    paths: list[str] = []
+    for n, value in enumerate([0.98, 0.97, 0.99]):
+        (tmp_path / f"run{n}").mkdir()
+        (tmp_path / f"run{n}" / "cnn.json").write_text(json.dumps({"accuracy": value}))
+        paths += ["--metrics", str(tmp_path / f"run{n}")]
+
+    code, said = call(tmp_path, "calibrate", *paths, "--out", str(tmp_path / "out"))
+
+    assert code == Exit.PASS, said
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["rows"][0]["n"] == 3
+
+
+def test_one_run_shows_no_noise(here: Path) -> None:
+    write(here, {"accuracy": 0.98})
+
+    code, said = call(here, "calibrate", "--metrics", f"{here}/metrics", "--out", f"{here}/out")
+
+    assert (code, "measure more seeds" in said) == (Exit.PASS, True)
+    assert not (here / "out" / "calibration.yaml").exists()
+
+
+def test_calibration_refuses_broken_numbers(here: Path) -> None:
+    write(here, {"accuracy": [0.98, None]})
+
+    code, said = call(here, "calibrate", "--metrics", f"{here}/metrics", "--out", f"{here}/out")
+
+    assert (code, "Nothing was written" in said) == (Exit.FAILED_CHECK, True)
+
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+scalars = st.none() | st.booleans() | st.integers() | st.text() | numbers
+
+
+@given(scalars | st.lists(scalars, max_size=4))
+def test_spelled_values_read_back(value: Any) -> None:
+    found = parse_yaml(f"{{a: {spell(value)}, b: 1}}", name="f")
+
+    assert found == {"a": value, "b": 1}
+    assert type(found["a"]) is type(value)
+
+
+LAYOUTS = [
+    "m: {values: [1, 2], b: x}\n",
+    "m: {b: x, values: [1,\n   2]} # end\n",
+    "m:\n  values: [1, 2] # here\n  b: x\n",
+    "m:\n  b: x\n  values:\n  - 1\n  - 2\n\n# after\n",
+    "m:\n    b: x # last",
+    "m: {b: x}",
+    "m: {}\n",
+    "m:\n  b: x\n  values:\n  # none yet\nn: 1\n",
+    "'m': {\"values\": [ 1 , 2 ], b: x}\n",
+    "m: {b: é, values: [1, 2]}\n",
+]
+
+
+@given(
+    st.sampled_from(LAYOUTS),
+    st.lists(st.floats(0, 1), min_size=1, max_size=3),
+    st.dictionaries(st.sampled_from("bcd"), st.text("ab #:", max_size=4), max_size=3),
+)
+def test_edits_say_what_was_asked_and_keep_the_comments(
+    layout: str, values: list[float], more: dict[str, str]
+) -> None:
+    changes: Changes = {("m",): {"values": values, **more}}
+
+    text = edit(layout, changes, name="f")
+
+    check(layout, text, changes, name="f")
+    comments = [line.split("#")[1] for line in layout.splitlines() if "#" in line]
+    assert all(f"#{comment}" in text for comment in comments if "none yet" not in comment)
+
+
+def test_an_edit_that_would_say_something_else_is_refused() -> None:
+    with pytest.raises(UserError, match="cannot edit"):
+        check("a: {b: 1}\n", "a: {b: 3}\n", {("a",): {"b": 2}}, name="f")
+    with pytest.raises(UserError, match="cannot edit"):
+        edit("a: 1\n", {("a",): {"b": 2}}, name="f")
