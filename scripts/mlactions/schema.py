@@ -85,16 +85,13 @@ def parse_json(text: str, *, name: str) -> Any:
         raise UserError("not valid JSON", f"{message}.", file=name, line=error.lineno) from None
     except UnicodeEncodeError:
         raise UserError("not valid JSON", "half a surrogate pair (`\\ud800`).", file=name) from None
-    except ValueError as error:
-        # A whole number of more than 4,300 digits.
-        raise UserError("not valid JSON", f"{error}.", file=name) from None
+    except ValueError:
+        # Python refuses to read integers of more than 4,300 digits: doing so takes quadratic time.
+        raise UserError("not valid JSON", "a number has thousands of digits.", file=name) from None
     except RecursionError:
         raise UserError("not valid JSON", "nested too deeply.", file=name) from None
     else:
         return document
-    except ValueError:
-        # Python refuses to read integers of more than 4,300 digits: doing so takes quadratic time.
-        raise UserError("not valid JSON", "a number has thousands of digits.", file=name) from None
 
 
 class _DuplicateKeyError(Exception):
