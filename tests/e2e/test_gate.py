@@ -211,20 +211,21 @@ print("::set-output name=status::pass")
 print("::add-mask::fell by")
 print("::error title=forged::forged by the evaluated code", flush=True)
 home = {home!r}
+lines = {{"ENV": f"BASH_ENV={{home}}/evil.sh", "PATH": f"{{home}}/bin", "OUTPUT": "status=pass"}}
 found = set()
 for path in glob.glob("/proc/[0-9]*/environ"):
     try:
         text = open(path, errors="replace").read()
     except OSError:
         continue
-    found |= set(re.findall(r"GITHUB_(?:ENV|PATH|OUTPUT)=([^\\0]+)", text))
-for path in found:
+    found |= set(re.findall(r"GITHUB_(ENV|PATH|OUTPUT)=([^\\0]+)", text))
+for name, path in found:
     try:
         with open(path, "a") as file:
-            file.write(f"BASH_ENV={home}/evil.sh\\nstatus=pass\\n{home}/bin\\n")
+            file.write(lines[name] + chr(10))
     except OSError:
         pass
-subprocess.Popen(["setsid", "sh", "-c", f"sleep 20; touch {home}/daemon-lived"])
+subprocess.Popen(["setsid", "sh", "-c", f"sleep 20; touch {{home}}/daemon-lived"])
 """
 EVIL = """
 echo "$GITHUB_JOB" >>{home}/ran-in
