@@ -16,6 +16,16 @@ ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".tools" / "bench" / "bin"
 
 
+_LEFT_OUT = ("PYTHONPATH", "GITHUB_", "INPUT_", "RUNNER_")
+_QUIET = {"DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "NO_COLOR": "1"}
+
+
+def environment() -> dict[str, str]:
+    """Return a developer's environment: none of our modules for the peers, no runner around us."""
+    kept = {name: os.environ[name] for name in os.environ if not name.startswith(_LEFT_OUT)}
+    return kept | _QUIET
+
+
 @dataclass(frozen=True)
 class Timing:
     """Wall seconds of each run, and the largest resident set in bytes."""
@@ -29,7 +39,13 @@ class Timing:
         return statistics.median(self.seconds)
 
 
-def run_once(command: Sequence[str | Path], cwd: Path, accept: Sequence[int]) -> tuple[float, int]:
+def run_once(
+    command: Sequence[str | Path],
+    cwd: Path,
+    *,
+    accept: Sequence[int] = (0,),
+    variables: Mapping[str, str] | None = None,
+) -> tuple[float, int]:
     """Return wall seconds and peak resident bytes of one process; another exit code ends us."""
     started = time.perf_counter()
     process = subprocess.Popen(
@@ -37,10 +53,11 @@ def run_once(command: Sequence[str | Path], cwd: Path, accept: Sequence[int]) ->
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=os.environ | {"DVC_NO_ANALYTICS": "1", "NO_COLOR": "1"},
+        env=environment() | dict(variables or {}),
     )
     assert process.stdout is not None
-    output = process.stdout.read()
+    with process.stdout as stream:
+        output = stream.read()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     code = process.returncode = os.waitstatus_to_exitcode(status)
@@ -64,7 +81,7 @@ def race(
     found: dict[str, list[tuple[float, int]]] = {name: [] for name in contestants}
     for number in range(runs + 1):
         for name, command in contestants.items():
-            measured = run_once(command, cwd, accept)
+            measured = run_once(command, cwd, accept=accept)
             if number:
                 found[name].append(measured)
     return {
@@ -73,7 +90,40 @@ def race(
     }
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; the first column is text, the rest are numbers."""
-    rule = ["---", *["---:"] * (len(header) - 1)]
+def commit_all(repository: Path) -> None:
+    """Commit everything in a scratch repository."""
+    identity = ["-c", "user.name=bench", "-c", "user.email=bench@example.org"]
+    git = ["git", *identity, "-C", str(repository)]
+    subprocess.run([*git, "add", "--all"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--no-gpg-sign", "-m", "base"], check=True)
+
+
+def start_dvc(folder: Path) -> None:
+    """Make an empty repository that DVC works in."""
+    folder.mkdir()
+    for command in (["git", "init", "--quiet"], [str(PEERS / "dvc"), "init", "--quiet"]):
+        subprocess.run(command, cwd=folder, check=True, env=environment())
+
+
+def version(peer: str) -> str:
+    """Return the version of a peer that is installed."""
+    lines = (ROOT / "bench" / "requirements.txt").read_text().splitlines()
+    return next(line.partition("==")[2] for line in lines if line.startswith(f"{peer}=="))
+
+
+def share(part: float) -> str:
+    """Return a share as a percentage; small ones with a decimal, so that 0 % means none."""
+    if 0 < part < 0.0005:
+        return "<0.1 %"
+    return f"{part:.1%}".replace("%", " %") if 0 < part < 0.01 else f"{part:.0%}".replace("%", " %")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = True) -> str:
+    """Return a Markdown table; the first column is text, the rest are numbers unless told."""
+    rule = ["---", *["---:" if numbers else "---"] * (len(header) - 1)]
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows)) + "\n"
+
+
+def folded(title: str, content: str) -> str:
+    """Return Markdown that is shown when its title is clicked."""
+    return f"<details>\n<summary>{title}</summary>\n\n{content}\n</details>\n"

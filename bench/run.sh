@@ -3,6 +3,7 @@
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 python=$PWD/.venv/bin/python
+export PYTHONPATH=$PWD/scripts
 
 if [[ ! -e .tools/bench/ready || bench/requirements.txt -nt .tools/bench/ready ]]; then
   uv venv --quiet --allow-existing --python "$python" .tools/bench
@@ -15,14 +16,14 @@ if (($#)); then
   exit
 fi
 
-new=$(mktemp docs/.benchmarks.XXXXXX)
+new=$(mktemp)
 trap 'rm -f "$new"' EXIT
-cat bench/introduction.md >"$new"
+{ cat bench/introduction.md; echo; "$python" -m bench.machine; } >"$new"
 for name in compare_speed faults seeds comment_requests gate_overhead; do
   echo "bench: $name" >&2
   { echo; "$python" -m "bench.$name"; } >>"$new"
 done
-chmod 644 "$new"
-mv "$new" docs/benchmarks.md
+cat -s "$new" >docs/benchmarks.md
+rm -f "$new"
 trap - EXIT
 cat docs/benchmarks.md
