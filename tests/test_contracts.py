@@ -255,7 +255,6 @@ def test_the_written_out_gate_has_the_jobs_of_the_reusable_one() -> None:
     assert list(written) == [name for name in reusable if name != "plan"]
     for name, job in written.items():
         assert job.permissions == reusable[name].permissions
-        assert job.data.get("cache-mode") == reusable[name].data.get("cache-mode")
 
 
 def test_generated_documentation_is_up_to_date() -> None:

@@ -180,6 +180,18 @@ def test_an_evaluation_that_never_ran_is_no_pass(gate: Gate) -> None:
     assert "No result" in gate.hub.comments(pull.number)[0].body
 
 
+def test_an_event_that_runs_with_secrets_for_strangers_measures_nothing(
+    act: Act, scratch: MakeScratch
+) -> None:
+    workflow = caller().replace("[push, pull_request]", "pull_request_target")
+    project = scratch(repository(workflow))
+    pull = project.pull_request({"configs/small.yaml": "accuracy: 0.981\n"}, fork="eve/digits")
+
+    run = act.run(project, "pull_request_target", payload=pull.payload)
+
+    assert jobs(run) == {"compare": "failure"}, run.log
+
+
 def test_a_fork_gets_its_verdict_without_comment_and_without_key(gate: Gate) -> None:
     changes = {"configs/small.yaml": "accuracy: 0.981\n"}
     run, pull = gate.run(changes, fork="eve/digits", token=READ_TOKEN)
