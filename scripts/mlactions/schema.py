@@ -68,10 +68,7 @@ def parse_json(text: str, *, name: str) -> Any:
         return found
 
     try:
-        document = json.loads(text, object_pairs_hook=mapping)
-        if "\\u" in text:
-            # Half a surrogate pair, "\ud800", is text that no file can hold.
-            json.dumps(document, ensure_ascii=False).encode()
+        return json.loads(text, object_pairs_hook=mapping)
     except _DuplicateKeyError as error:
         raise UserError(
             "duplicate key",
@@ -83,15 +80,11 @@ def parse_json(text: str, *, name: str) -> Any:
     except json.JSONDecodeError as error:
         message = "the file is empty" if not text.strip() else error.msg[:1].lower() + error.msg[1:]
         raise UserError("not valid JSON", f"{message}.", file=name, line=error.lineno) from None
-    except UnicodeEncodeError:
-        raise UserError("not valid JSON", "half a surrogate pair (`\\ud800`).", file=name) from None
     except ValueError:
         # Python refuses to read integers of more than 4,300 digits: doing so takes quadratic time.
         raise UserError("not valid JSON", "a number has thousands of digits.", file=name) from None
     except RecursionError:
         raise UserError("not valid JSON", "nested too deeply.", file=name) from None
-    else:
-        return document
 
 
 class _DuplicateKeyError(Exception):

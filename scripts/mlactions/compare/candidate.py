@@ -75,6 +75,10 @@ def _check_name(model: str, file: str) -> None:
 def measured(document: Any, *, file: str, root: tuple[str, ...] = ()) -> Measured:
     """Read one model's metrics document; `root` is its place in the file."""
     metrics = parse_metrics(document, file=file)
+    for name in (*metrics.values, *(problem.metric for problem in metrics.problems)):
+        hint = fields.metric_name(name)
+        if hint is not None:
+            raise UserError("bad metric name", f"found {name[:80]!a}.", hint, file)
     seeds = document.get("seeds") if "metrics" in document else None
     return Measured(
         values=metrics.values,

@@ -14,7 +14,7 @@ Check = Callable[[Any], str | None]
 """Returns what to write instead, or None if the value is fine."""
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_METRIC_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+_METRIC_NAME = re.compile("[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 _DATE = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])")
 MAX_TEXT = 500
 MAX_UNIT = 20

@@ -220,7 +220,8 @@ def _provenance(baseline: Baseline, candidate: Candidate) -> Iterable[dict[str, 
 def _text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_text, value))[:200]
-    return plain(value) if isinstance(value, float) else str(value)[:200]
+    shown = plain(value) if isinstance(value, float) else str(value)[:200]
+    return shown.encode(errors="replace").decode()
 
 
 def _head_rules(head: HeadRules | None, verdict: Verdict) -> dict[str, Any] | None:

@@ -51,23 +51,23 @@ def incomplete_beta(a: float, b: float, x: float) -> float:
 
 
 def _continued_fraction(a: float, b: float, x: float) -> float:
-    """Evaluate DLMF 8.17.22 from the front, with Lentz's method."""
-    c, d = 1.0, 1 / _away_from_zero(1 - (a + b) * x / (a + 1))
+    """Evaluate DLMF 8.17.22 from the front, with Lentz's method; two terms a round."""
+    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1) or _TINY)
     result = d
     for m in range(1, 10_000):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        for term in (even, odd):
-            d = 1 / _away_from_zero(1 + term * d)
-            c = _away_from_zero(1 + term / c)
-            result *= c * d
-        if abs(c * d - 1) < _CLOSE:
+        k = a + 2 * m
+        term = m * (b - m) * x / ((k - 1) * k)
+        d = 1 / (1 + term * d or _TINY)
+        c = 1 + term / c or _TINY
+        result *= c * d
+        term = -(a + m) * (a + b + m) * x / (k * (k + 1))
+        d = 1 / (1 + term * d or _TINY)
+        c = 1 + term / c or _TINY
+        last = c * d
+        result *= last
+        if abs(last - 1) < _CLOSE:
             break
     return result
-
-
-def _away_from_zero(value: float) -> float:
-    return value if abs(value) > _TINY else _TINY
 
 
 @lru_cache(maxsize=4096)
