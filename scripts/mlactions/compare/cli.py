@@ -52,6 +52,7 @@ class Options:
     predictions: Path | None
     key: str
     fail_on_warn: bool
+    ask: bool
     settings: Settings
 
 
@@ -91,6 +92,7 @@ class _Group(click.Group):
 @option("--key", default="compare", help="Name of the comment and the artifact.")
 @option("--working-directory", default=".", help="Folder that --baseline is relative to.")
 @option("--today", metavar="DAY", help="Day that waivers and ages are judged by; default: now.")
+@option("--ask", is_flag=True, help="Let the codex on the PATH explain what failed.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -109,6 +111,7 @@ def command(
     key: str,
     working_directory: str,
     today: str | None,
+    ask: bool,
 ) -> int:
     """Check metrics against a baseline YAML.
 
@@ -132,6 +135,7 @@ def command(
         predictions=predictions,
         key=check_key(key, field="key"),
         fail_on_warn=fail_on == "warn",
+        ask=ask,
         settings=Settings(
             today=checked_day(today),
             on_inconclusive=on_inconclusive,
@@ -174,8 +178,13 @@ def run(options: Options, runner: Runner) -> int:
         verdict = weigh(rules.baseline, candidate, options)
     context = _context(rules, candidate, verdict, options)
     result = document(verdict, rules.baseline, candidate, context)
-    publish(runner, options.out, result, render, facts(result))
     annotate(verdict.findings, context.places, runner)
+    publish(runner, options.out, result, render, facts(result))
+    if options.ask:
+        from mlactions.compare.explain import explain  # only who asks pays for it
+
+        explain(runner, options.out, options.metrics, options.base_ref)
+        runner.say(f"{verdict.status.upper()}: {result['verdict']}")
     failed = verdict.status is Status.FAIL
     warned = verdict.status is Status.WARN and options.fail_on_warn
     return Exit.FAILED_CHECK if failed or warned else Exit.PASS

@@ -216,10 +216,10 @@ def _refuse(findings: tuple[Finding, ...], baseline: Baseline | None, task: Task
         "rows": [],
         "findings": [finding_document(*pair) for pair in zip(findings, places, strict=True)],
     }
-    _publish(task, result)
     for finding, place in zip(findings, places, strict=True):
         message = finding.message.replace("`", "")
         task.runner.annotate(Annotation("error", message, finding.reason, place.file, place.line))
+    _publish(task, result)
     return Exit.FAILED_CHECK
 
 

@@ -125,5 +125,5 @@ def _movement(row: Mapping[str, Any]) -> tuple[Inline, ...]:
         "–" if before is None else number(before, digits),
         number(after, digits),
         "new" if change is None else signed(change, digits),
-        f"{len(row['before'])} / {len(row['after'])}",
+        f"{len(row['before'])}/{len(row['after'])}",
     )

@@ -40,7 +40,7 @@ _ARROWS = {"higher": "↑", "lower": "↓", "equal": "="}
 _LEGEND = (
     "↑ higher is better, ↓ lower is better, = must stay. "
     "Interval: 95 % bounds of the change. n: values in the baseline, values measured. "
-    "Detectable: the smallest worsening that such an interval shows in 80 % of runs."
+    "MDE: minimum detectable effect, the smallest worsening such an interval shows in 80 % of runs."
 )
 _BASE = "measured at the base too, which then counts instead of the recorded value"
 _MEANINGS = {
@@ -114,7 +114,7 @@ _COLUMNS = (
     Column("Allowed", "right"),
     Column("Interval", "right"),
     Column("n", "right"),
-    Column("Detectable", "right"),
+    Column("MDE", "right"),
 )
 
 
@@ -133,7 +133,7 @@ def _cells(row: Row) -> tuple[Inline, ...]:
         Strong(change) if row["status"] == "fail" and changed else change,
         allowance(row["direction"], row["allowed"], digits) if changed else _bounds(row),
         _range(row["low"], row["high"], digits),
-        f"{row['n'][0]} / {row['n'][1]}",
+        f"{row['n'][0]}/{row['n'][1]}",
         _optional(row["detectable"], digits),
     )
 
