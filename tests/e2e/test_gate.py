@@ -99,7 +99,7 @@ def test_a_change_that_keeps_the_metrics_passes_and_says_so_in_one_comment(gate:
     assert "val_accuracy" in comment.body
     assert pull.head_sha[:7] in comment.body
     assert "val_accuracy" in run.job("compare").summary
-    evaluation = json.loads((run.artifacts / "evaluate-gate-1/evaluation.json").read_text())
+    evaluation = json.loads((run.artifacts / "evaluate-gate.1/evaluation.json").read_text())
     assert evaluation["expected"] == ["small"]
     assert [entry["model"] for entry in evaluation["skipped"]] == ["other"]
 
@@ -153,7 +153,7 @@ def test_a_crash_and_a_time_out_fail_the_gate_and_the_others_are_still_judged(ga
     run, pull = gate.run(changes, files=files)
 
     assert jobs(run) == {"evaluate": "failure", "compare": "failure", "comment": "success"}, run.log
-    evaluation = json.loads((run.artifacts / "evaluate-gate-1/evaluation.json").read_text())
+    evaluation = json.loads((run.artifacts / "evaluate-gate.1/evaluation.json").read_text())
     outcomes = {entry["model"]: entry["outcome"] for entry in evaluation["evaluations"]}
     assert outcomes == {"small": "crashed", "other": "timed-out", "fine": "ok"}
     body = gate.hub.comments(pull.number)[0].body
@@ -270,10 +270,25 @@ def test_many_configs_fan_out_over_jobs_and_come_back_together(gate: Gate) -> No
     assert run.ran("plan")
     assert sorted(path.name for path in run.artifacts.iterdir()) == [
         "compare-gate",
-        "evaluate-gate-1",
-        "evaluate-gate-2",
+        "evaluate-gate.1",
+        "evaluate-gate.2",
     ]
     result = result_of(run, "compare-gate")
     assert result["status"] == "fail"
     assert "small" in result["verdict"]
     assert '"other"' in json.dumps(result)
+
+
+def test_the_merge_base_is_measured_beside_the_head_where_asked(gate: Gate) -> None:
+    files = repository(caller(also_base="true"))
+    run, pull = gate.run({"configs/small.yaml": "accuracy: 0.981\n"}, files=files)
+
+    assert run.exit_code == 0, run.log
+    bundle = run.artifacts / "evaluate-gate.1"
+    head = json.loads((bundle / "metrics/small.json").read_text())
+    base = json.loads((bundle / "base/metrics/small.json").read_text())
+    assert (head["provenance"]["commit"], base["provenance"]["commit"]) == (
+        pull.head_sha,
+        pull.base_sha,
+    )
+    assert head["metrics"]["val_accuracy"] > base["metrics"]["val_accuracy"]

@@ -57,7 +57,7 @@ jobs:
         with:
           bundle: |
             ${{{{ vars.BUNDLES }}}}/compare-gate
-            ${{{{ vars.BUNDLES }}}}/evaluate-gate-1
+            ${{{{ vars.BUNDLES }}}}/evaluate-gate.1
           openai-api-key: ${{{{ secrets.OPENAI_API_KEY }}}}
           responses-api-endpoint: ${{{{ vars.ENDPOINT }}}}
           model: scripted-model

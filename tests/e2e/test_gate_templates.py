@@ -68,7 +68,7 @@ def test_the_first_workflow_of_the_readme_gates_the_example(
 
     assert run.exit_code == 0, run.log
     assert results(run) == {"evaluate": "success", "compare": "success", "comment": "success"}
-    (entry,) = read(run, "evaluate-gate-1/evaluation.json")["evaluations"]
+    (entry,) = read(run, "evaluate-gate.1/evaluation.json")["evaluations"]
     assert (entry["model"], entry["outcome"]) == ("digits_cnn", "ok")
     assert entry["metrics"]["test_accuracy"] > 0.98
     assert "test_accuracy" in hub.comments(pull.number)[0].body
