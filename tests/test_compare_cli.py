@@ -260,6 +260,62 @@ def test_what_does_not_belong_together_is_not_merged(
     assert caught.value.title == title
 
 
+def predictions(folder: Path, side: str, wrong: int) -> str:
+    name = f"predictions/{side}/cnn/seed-0.jsonl"
+    (folder / name).parent.mkdir(parents=True)
+    rows = [{"id": n, "correct": n >= wrong} for n in range(500)]
+    (folder / name).write_text("\n".join(map(json.dumps, rows)))
+    return name
+
+
+def test_predictions_of_both_sides_come_with_the_bundle(here: Path) -> None:
+    bundle = evaluation(here / "bundle", [0])
+    document = json.loads((bundle / "evaluation.json").read_text())
+    for side, wrong in (("base", 10), ("head", 60)):
+        row: dict[str, Any] = dict.fromkeys(("peak_memory_bytes", "log", "file", "line"))
+        row |= {"model": "cnn", "config": "cnn.yaml", "side": side, "seed": 0, "outcome": "ok"}
+        row |= {"reason": "", "detail": "", "log_tail": [], "metrics": {}, "seconds": 1}
+        row |= {"cached": False, "predictions": predictions(bundle, side, wrong)}
+        document["evaluations"].append(row)
+    (bundle / "evaluation.json").write_text(json.dumps(document))
+    seal(bundle, "evaluate")
+    (here / "baseline.yaml").write_text(BASELINE.replace("value: 0.98", "paired: same-weights"))
+
+    code, said = compare_with("bundle")
+
+    row = json.loads((here / "out" / "result.json").read_text())["rows"][0]
+    assert code == Exit.FAILED_CHECK, said
+    assert (row["label"], row["pairs"], row["n"]) == ("proven", True, [500, 500])
+    assert row["change"] == pytest.approx(-0.1)
+
+
+def compare_with(metrics: str) -> tuple[int, str]:
+    stream = io.StringIO()
+    given = ["--baseline", "baseline.yaml", "--metrics", metrics, "--out", "out"]
+    return run(["compare", *given], Runner({}, stream)), stream.getvalue()
+
+
+def test_an_old_verdict_does_not_outlive_a_broken_run(here: Path) -> None:
+    assert compare()[0] == Exit.PASS
+    (here / "metrics" / "cnn.json").write_text("")
+
+    assert compare()[0] == Exit.BAD_INPUT
+
+    assert not (here / "out" / "result.json").exists()
+    assert not (here / "out" / "manifest.json").exists()
+
+
+def test_results_never_overwrite_what_was_measured(here: Path) -> None:
+    bundle = evaluation(here / "bundle", [0])
+    before = (bundle / "manifest.json").read_text()
+    stream = io.StringIO()
+    given = ["--baseline", "baseline.yaml", "--metrics", "bundle", "--out", "bundle"]
+
+    assert run(["compare", *given], Runner({}, stream)) == Exit.BAD_INPUT
+
+    assert (bundle / "manifest.json").read_text() == before
+
+
 def test_a_folder_of_bundles_is_all_of_them(tmp_path: Path) -> None:
     (tmp_path / "all").mkdir()
     evaluation(tmp_path / "all" / "a", [0])

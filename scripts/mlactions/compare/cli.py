@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from mlactions.bundle import MANIFEST
 from mlactions.compare import fields
 from mlactions.compare.candidate import read_candidate
 from mlactions.compare.facts import facts
@@ -32,6 +33,7 @@ from mlactions.compare.suggest import notices, paste, without_rule
 from mlactions.errors import Exit, UserError
 from mlactions.publish import out_folder, publish
 from mlactions.runner import Annotation, Level, Runner
+from mlactions.schema import load_json
 from mlactions.settings import Status, check_key, lines_option, option
 
 _ANNOTATED: dict[str, Level] = {"fail": "error", "warn": "warning"}
@@ -159,6 +161,7 @@ def checked_day(given: str | None) -> str:
 
 def run(options: Options, runner: Runner) -> int:
     """Compare, publish, and return the exit code."""
+    forget(options.out, options.metrics)
     candidate = read_candidate(options.metrics)
     if options.predictions is not None:
         candidate = below(options.predictions, candidate)
@@ -188,6 +191,24 @@ def run(options: Options, runner: Runner) -> int:
     failed = verdict.status is Status.FAIL
     warned = verdict.status is Status.WARN and options.fail_on_warn
     return Exit.FAILED_CHECK if failed or warned else Exit.PASS
+
+
+def forget(out: Path, metrics: Sequence[Path]) -> None:
+    """Remove an earlier verdict, so that nobody takes it for the one that is not reached now."""
+    if any(path.resolve() == out for path in metrics):
+        raise UserError("bad input", "`--out` is what `--metrics` names.", "Name another folder.")
+    manifest = out / MANIFEST
+    if manifest.is_file() and _sealed_by(manifest) == "compare":
+        for name in (MANIFEST, "result.json"):
+            (out / name).unlink(missing_ok=True)
+
+
+def _sealed_by(manifest: Path) -> str:
+    try:
+        document = load_json(manifest)
+    except UserError:
+        return ""
+    return str(document.get("word")) if isinstance(document, dict) else ""
 
 
 def weigh(baseline: Baseline, candidate: Candidate, options: Options) -> Verdict:

@@ -49,7 +49,7 @@ class _Waivers:
         if self.today > waiver.until:
             note = f" Its waiver expired on {waiver.until}."
             return replace(finding, message=finding.message + note)
-        note = f" Waived until {waiver.until}: {waiver.reason}"
+        note = f" Waived until {waiver.until}: {waiver.reason.rstrip('.')}."
         return replace(finding, level="warn", message=finding.message + note, waived=True)
 
 

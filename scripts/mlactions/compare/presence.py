@@ -29,6 +29,7 @@ def models_present(
     for model, group in baseline.models.items():
         if model in candidate.head:
             yield from _age(model, group, baseline, candidate, settings)
+            yield from _dirty(model, candidate)
         elif model not in failed:
             yield from _absent(model, expected, candidate)
     if not (candidate.head or candidate.failures or candidate.skipped):
@@ -87,6 +88,12 @@ def _absent(model: str, expected: frozenset[str] | None, candidate: Candidate) -
     elif model not in expected and model not in candidate.skipped:
         message = f"`{model}` has rules, and no config of that name exists any more."
         yield Finding("orphan-model", "warn", message, model, keys=("models", model))
+
+
+def _dirty(model: str, candidate: Candidate) -> Iterator[Finding]:
+    if candidate.head[model].provenance.get("dirty") is True:
+        message = f"`{model}` was measured with uncommitted changes."
+        yield Finding("dirty", "notice", message, model)
 
 
 def _age(

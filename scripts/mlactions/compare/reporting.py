@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlactions.compare.messages import spans_of
+from mlactions.compare.origins import origins
 from mlactions.compare.result import SHOWN_LABELS
 from mlactions.compare.words import allowance, number, plural, signed
 from mlactions.report import (
@@ -82,12 +82,12 @@ def _blocks(result: Mapping[str, Any]) -> Iterator[Block]:
         summary = f"{plural(len(good), 'rule')} passed"
         yield Details(summary, tuple(_table(good)))
     yield from _intervals([*by_status, *good])
-    yield from _findings(result["findings"])
+    yield from _findings(result["findings"], rows)
     yield from _head_rules(result["head_rules"])
     yield from _paste(result["paste"])
     yield from _skipped(result["skipped"])
     yield from _meanings(rows)
-    yield from _provenance(result)
+    yield origins(result)
 
 
 def _table(rows: Sequence[Row]) -> Iterator[Block]:
@@ -112,9 +112,9 @@ _COLUMNS = (
     Column("Measured", "right"),
     Column("Change", "right"),
     Column("Allowed", "right"),
-    Column("Interval", "right"),
-    Column("n", "right"),
-    Column("MDE", "right"),
+    Column("Interval", "right", optional=True),
+    Column("n", "right", optional=True),
+    Column("MDE", "right", optional=True),
 )
 
 
@@ -162,12 +162,20 @@ def _range(low: float | None, high: float | None, digits: int) -> str:
     return f"{signed(low, digits)} … {signed(high, digits)}"
 
 
-def _findings(findings: Sequence[Row]) -> Iterator[Block]:
+def _findings(findings: Sequence[Row], rows: Sequence[Row]) -> Iterator[Block]:
+    about = {
+        (row["model"], row["metric"]): _about(row) for row in rows if row["owner"] or row["note"]
+    }
     for level, title in (("fail", "What failed"), ("warn", "Warnings"), ("notice", "Notices")):
         items = [item for item in findings if item["level"] == level]
         if not items:
             continue
-        block = Items(tuple(_item(item) for item in items[:MAX_ITEMS]))
+        block = Items(
+            tuple(
+                _item(item, about.get((item["model"], item["metric"]), ()))
+                for item in items[:MAX_ITEMS]
+            )
+        )
         blocks: tuple[Block, ...] = (block,)
         if len(items) > MAX_ITEMS:
             more = Paragraph(f"{len(items) - MAX_ITEMS:,} more are in result.json.")
@@ -179,10 +187,17 @@ def _findings(findings: Sequence[Row]) -> Iterator[Block]:
             yield Details(f"{title} ({len(items):,})", blocks, open=level == "warn")
 
 
-def _item(item: Row) -> Inline:
+def _about(row: Row) -> tuple[Span, ...]:
+    """Return why a rule is as it is and whom to ask, as its writer put it."""
+    note = f" Why the rule: {row['note'].rstrip('.')}." if row["note"] else ""
+    owner = f" Owner: {row['owner'].rstrip('.')}." if row["owner"] else ""
+    return (note + owner,)
+
+
+def _item(item: Row, about: tuple[Span, ...]) -> Inline:
     where = f"{item['file']}:{item['line']}" if item["line"] else item["file"]
     place: tuple[Span, ...] = (" (", Code(where), ")") if where else ()
-    return (Strong(item["reason"]), ": ", *spans_of(item["message"]), *place)
+    return (Strong(item["reason"]), ": ", *spans_of(item["message"]), *about, *place)
 
 
 def _intervals(rows: Sequence[Row]) -> Iterator[Block]:
@@ -250,44 +265,3 @@ def _meanings(rows: Sequence[Row]) -> Iterator[Block]:
         items = (*items, (Strong("(base)"), f": {_BASE}"))
     if items:
         yield Details("How to read this", (Paragraph(_LEGEND), Items(items)))
-
-
-def _provenance(result: Mapping[str, Any]) -> Iterator[Block]:
-    baseline = result["baseline"]
-    where = {
-        "base": f"as of the base commit {baseline['ref'][:12]}",
-        "head": "as of this change, because the base has none",
-        "file": "as it lies on disk",
-    }[baseline["from"]]
-    blocks: list[Block] = [Paragraph(("Rules: ", Code(baseline["file"]), f", {where}."))]
-    entries = result["provenance"][:MAX_ROWS]
-    if entries:
-        fields = [name for name in _FIELDS if any(name in entry["fields"] for entry in entries)]
-        columns = (Column("Model"), Column("Side"), *(Column(name) for name in fields))
-        blocks.append(Table(columns, tuple(_origin(entry, fields) for entry in entries)))
-    yield Details("Where the numbers come from", tuple(blocks))
-
-
-_FIELDS = (
-    "commit",
-    "dirty",
-    "data",
-    "protocol",
-    "config",
-    "seeds",
-    "hardware",
-    "python",
-    "torch",
-    "measured",
-)
-
-
-def _origin(entry: Row, fields: Sequence[str]) -> tuple[Inline, ...]:
-    values = (entry["fields"].get(name, "") for name in fields)
-    return (Code(entry["model"]), entry["side"], *(_brief(value) for value in values))
-
-
-def _brief(value: str) -> str:
-    if re.fullmatch(r"sha256:[0-9a-f]{64}", value):
-        return value[:19]
-    return value[:12] if re.fullmatch(r"[0-9a-f]{40,64}", value) else value
