@@ -74,11 +74,12 @@ def commit(folder: Path) -> None:
 
 
 def outcome(case: Path, folder: Path) -> dict[str, str]:
-    """Run the command; return its exit code, what it printed and every file it changed."""
+    """Run the command as GitHub does; return exit code, what it said and every file it changed."""
     before = contents(folder)
     stream = io.StringIO()
     arguments = (case / "command").read_text(encoding="utf-8").splitlines()
-    code = run([case.parent.name, *arguments], Runner({"COLUMNS": "100"}, stream))
+    environ = {"GITHUB_ACTIONS": "true", "RUNNER_TEMP": str(folder / "temp")}
+    code = run([case.parent.name, *arguments], Runner(environ, stream))
     said = stream.getvalue().replace(str(folder.resolve()), "/here")
     changed = {
         path: text
