@@ -292,3 +292,16 @@ def test_headings_and_lists_have_their_marks() -> None:
 @given(st.text(), st.integers(1, 30))
 def test_shortened_text_fits(data: str, cells: int) -> None:
     assert width(shorten(data, cells)) <= cells
+
+
+def test_optional_columns_go_before_the_table_is_given_up() -> None:
+    names = ("Verdict", "Metric", "Change", "Interval")
+    columns = tuple(Column(name, "right", optional=name == "Interval") for name in names)
+    row = ("proven", Code("test_accuracy/class=8"), "-0.168", "-0.232 … -0.105")
+    block = Table(columns, (row, row))
+
+    assert re.search("Verdict.*Metric.*Change.*Interval", text(block, cells=80))
+    narrow = text(block, cells=45)
+    assert re.search("Verdict.*Metric.*Change", narrow)
+    assert "Interval" not in narrow
+    assert "Interval" in text(block, cells=20)  # records have room for all

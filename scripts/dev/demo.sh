@@ -13,7 +13,12 @@ if [[ -t 1 && -z ${NO_COLOR-} ]]; then bold=$'\e[1m' plain=$'\e[0m'; fi
 
 step() { printf '\n%s── %s%s\n\n' "$bold" "$1" "$plain"; }
 shown() {
-  printf '%s$%s%s\n' "$bold" "$(printf ' %q' "$@")" "$plain" | sed "s#$root/##g"
+  local word line=
+  for word in "$@"; do
+    if [[ $word =~ [\ {*] ]]; then word="\"$word\""; fi
+    line+=" ${word#"$root/"}"
+  done
+  printf '%s$%s%s\n' "$bold" "$line" "$plain"
   "$@"
 }
 commit() { git add -A && git -c user.name="A teammate" -c user.email=teammate@example.org commit -qm "$1"; }

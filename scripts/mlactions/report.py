@@ -90,6 +90,7 @@ class Column:
 
     name: str
     align: Literal["left", "right", "center"] = "left"
+    optional: bool = False  # a terminal too narrow for the whole table leaves it out
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ _WIDEST_UNBROKEN = 24
 
 def table(block: Table, theme: Theme, cells: int) -> list[str]:
     """Return lines of at most `cells`; rows beyond the theme's cap are counted, not shown."""
+    block = _narrowed(block, theme, cells)
     shown = block.rows[: theme.rows]
     rows = [_row(row, len(block.columns), theme) for row in shown]
     header = _row(tuple(column.name for column in block.columns), len(block.columns), theme)
@@ -41,6 +42,26 @@ def table(block: Table, theme: Theme, cells: int) -> list[str]:
         note = f"{theme.glyphs.ellipsis} {left_out:,} more row{'s' if left_out > 1 else ''}"
         lines.append(theme.paint(note, DIM))
     return lines if rows else [*lines, theme.paint("(no rows)", DIM)]
+
+
+def _narrowed(block: Table, theme: Theme, cells: int) -> Table:
+    """Leave out optional columns, the last first, where that is what makes the table fit."""
+    keep = list(range(len(block.columns)))
+    optional = [place for place in keep if block.columns[place].optional]
+    narrowed = block
+    while optional and not _fits(narrowed, theme, cells):
+        keep.remove(optional.pop())
+        narrowed = Table(
+            tuple(block.columns[place] for place in keep),
+            tuple(tuple(row[place] for place in keep if place < len(row)) for row in block.rows),
+        )
+    return narrowed if _fits(narrowed, theme, cells) else block
+
+
+def _fits(block: Table, theme: Theme, cells: int) -> bool:
+    rows = [_row(row, len(block.columns), theme) for row in block.rows[: theme.rows]]
+    header = _row(tuple(column.name for column in block.columns), len(block.columns), theme)
+    return _sizes(block.columns, header, rows, cells) is not None
 
 
 def _row(row: Sequence[Inline], columns: int, theme: Theme) -> Row:
