@@ -90,7 +90,7 @@ def _poster(hub: FakeGitHub, folder: Path) -> Callable[[float], float]:
     def post(accuracy: float) -> float:
         result = _result(folder, accuracy)
         command = ["comment", "--result", str(result), "--out", "comment"]
-        return run_once([LAUNCHER, *command], folder, variables=variables)[0]
+        return run_once([LAUNCHER, *command], folder, variables=variables).seconds
 
     return post
 
@@ -142,8 +142,8 @@ def headline(found: Mapping[str, Sequence[Upsert]]) -> str:
     """Return the section in one line."""
     first = found["update"][0]
     return (
-        f"**{first.reads + first.writes} requests and {own_seconds(found['update']):.1f} s to"
-        f" update, {first.reads - 1} of them the pages of comments.**"
+        f"**An update takes {first.reads + first.writes} requests, {first.reads - 1} of them for"
+        f" the pages of comments, and {own_seconds(found['update']):.1f} s.**"
     )
 
 

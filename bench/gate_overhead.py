@@ -178,7 +178,7 @@ def main() -> None:
         found = [measure(library, folder / str(n), n) for n in range(1, RUNS + 2)][1:]
     gate, bare = [pair[0] for pair in found], [pair[1] for pair in found]
     print("## The whole gate, beyond the user's command\n")
-    print(f"**{difference(gate, bare)} more than the bare command.**\n")
+    print(f"**The gate takes {difference(gate, bare)} more than act with the bare command.**\n")
     print(INTRODUCTION)
     print(table(["act runs", "wall", "the user's command", "beyond it"], rows(gate, bare)))
     print(folded("The gate's jobs", table(["job", "all its steps"], job_rows(gate))))

@@ -27,16 +27,34 @@ def environment() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Timing:
-    """Wall seconds of each run, and the largest resident set in bytes."""
+class Measurement:
+    """One process: wall and processor seconds, and the largest resident set in bytes."""
 
-    seconds: tuple[float, ...]
+    seconds: float
+    cpu_seconds: float
     peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Several runs of one command."""
+
+    runs: tuple[Measurement, ...]
 
     @property
     def median(self) -> float:
         """Median wall seconds."""
-        return statistics.median(self.seconds)
+        return statistics.median(run.seconds for run in self.runs)
+
+    @property
+    def median_cpu(self) -> float:
+        """Median processor seconds, which other work on the machine hardly changes."""
+        return statistics.median(run.cpu_seconds for run in self.runs)
+
+    @property
+    def peak_bytes(self) -> int:
+        """The largest resident set of all runs."""
+        return max(run.peak_bytes for run in self.runs)
 
 
 def run_once(
@@ -45,8 +63,8 @@ def run_once(
     *,
     accept: Sequence[int] = (0,),
     variables: Mapping[str, str] | None = None,
-) -> tuple[float, int]:
-    """Return wall seconds and peak resident bytes of one process; another exit code ends us."""
+) -> Measurement:
+    """Measure one process; another exit code than those accepted ends us."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [str(part) for part in command],
@@ -63,7 +81,7 @@ def run_once(
     code = process.returncode = os.waitstatus_to_exitcode(status)
     if code not in accept:
         sys.exit(f"{' '.join(map(str, command))} ended with {code}:\n{output.decode()[-3000:]}")
-    return seconds, _bytes(usage)
+    return Measurement(seconds, usage.ru_utime + usage.ru_stime, _bytes(usage))
 
 
 def _bytes(usage: resource.struct_rusage) -> int:
@@ -78,16 +96,13 @@ def race(
     accept: Sequence[int] = (0,),
 ) -> dict[str, Timing]:
     """Time whole processes in turns, after one unmeasured round that warms every cache."""
-    found: dict[str, list[tuple[float, int]]] = {name: [] for name in contestants}
+    found: dict[str, list[Measurement]] = {name: [] for name in contestants}
     for number in range(runs + 1):
         for name, command in contestants.items():
             measured = run_once(command, cwd, accept=accept)
             if number:
                 found[name].append(measured)
-    return {
-        name: Timing(tuple(s for s, _ in values), max(b for _, b in values))
-        for name, values in found.items()
-    }
+    return {name: Timing(tuple(values)) for name, values in found.items()}
 
 
 def commit_all(repository: Path) -> None:

@@ -153,12 +153,12 @@ def headline(cells: Sequence[Cell]) -> str:
     """Return the hardest row in words."""
     noise, seeds = NOISE[-1], SEEDS[-1]
     hard = {cell.change: cell for cell in cells if (cell.noise, cell.seeds) == (noise, seeds)}
-    one, means, ours = (
-        f"{share(s.red(hard[NOTHING]))} / {share(s.red(hard[LOSS]))}" for s in STRATEGIES
-    )
+    alarms = [share(strategy.red(hard[NOTHING])) for strategy in STRATEGIES]
+    found = [share(strategy.red(hard[LOSS])) for strategy in STRATEGIES]
     return (
-        f"**Noise as large as the tolerance, {seeds} seeds, false alarms / detections: {one} with"
-        f" one seed, {means} with means, {ours} where only what the seeds support counts.**"
+        f"**Where noise is as large as the tolerance, {seeds} seeds instead of one take false"
+        f" alarms from {alarms[0]} to {alarms[1]} and detection from {found[0]} to {found[1]};"
+        f" counting only what the seeds support, {alarms[2]} and {found[2]}.**"
     )
 
 
