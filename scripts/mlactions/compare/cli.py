@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,7 +21,6 @@ from mlactions.compare.model import (
     Candidate,
     Finding,
     Settings,
-    Severity,
     Verdict,
 )
 from mlactions.compare.paired import gather
@@ -96,25 +96,7 @@ class _Group(click.Group):
 @option("--today", metavar="DAY", help="Day that waivers and ages are judged by; default: now.")
 @option("--ask", is_flag=True, help="Let the codex on the PATH explain what failed.")
 @click.pass_context
-def command(
-    context: click.Context,
-    *,
-    baseline: str | None,
-    metrics: tuple[str, ...],
-    out: Path | None,
-    base_ref: str | None,
-    bootstrap: str | None,
-    expected: tuple[str, ...],
-    predictions: Path | None,
-    fail_on: str | None,
-    on_inconclusive: Severity | None,
-    require: str | None,
-    max_age_days: int | None,
-    key: str,
-    working_directory: str,
-    today: str | None,
-    ask: bool,
-) -> int:
+def command(context: click.Context, /, **given: Any) -> int:
     """Check metrics against a baseline YAML.
 
     Exit code 0: every rule holds (warnings allowed, unless --fail-on warn). 1: a rule fails, or
@@ -123,30 +105,34 @@ def command(
     if context.invoked_subcommand is not None:
         return Exit.PASS
     runner: Runner = context.obj
-    if not baseline:
+    return run(read_options(given, runner), runner)
+
+
+def read_options(given: Mapping[str, Any], runner: Runner) -> Options:
+    """Check what click parsed and could not check itself."""
+    if not given["baseline"]:
         raise UserError("bad input", "`--baseline` is missing.", "Name the baseline YAML.")
-    path = Path(working_directory) / baseline
-    options = Options(
-        baseline=path,
-        folder=Path(working_directory),
-        name=path.as_posix(),
-        metrics=tuple(map(Path, metrics)),
-        out=out_folder(out, runner, "compare"),
-        base_ref=base_ref or "",
-        bootstrap=bootstrap == "head",
-        predictions=predictions,
-        key=check_key(key, field="key"),
-        fail_on_warn=fail_on == "warn",
-        ask=ask,
+    folder = Path(given["working_directory"])
+    return Options(
+        baseline=folder / given["baseline"],
+        folder=folder,
+        name=(folder / given["baseline"]).as_posix(),
+        metrics=tuple(map(Path, given["metrics"])),
+        out=out_folder(given["out"], runner, "compare"),
+        base_ref=given["base_ref"] or "",
+        bootstrap=given["bootstrap"] == "head",
+        predictions=given["predictions"],
+        key=check_key(given["key"], field="key"),
+        fail_on_warn=given["fail_on"] == "warn",
+        ask=given["ask"],
         settings=Settings(
-            today=checked_day(today),
-            on_inconclusive=on_inconclusive,
-            non_inferior=require is not None,
-            max_age_days=max_age_days,
-            expected=frozenset(expected) if expected else None,
+            today=checked_day(given["today"]),
+            on_inconclusive=given["on_inconclusive"],
+            non_inferior=given["require"] is not None,
+            max_age_days=given["max_age_days"],
+            expected=frozenset(given["expected"]) or None,
         ),
     )
-    return run(options, runner)
 
 
 def checked_day(given: str | None) -> str:

@@ -139,26 +139,29 @@ def update(
     refused = tuple(renewal.refusals(candidate, frozenset(expected) or None, known))
     if refused:
         return _refuse(refused, known, task, "update")
+    changes = _changes(task, known, checked_day(today), write=not check)
+    stale = changes["diff"] != "" and check
+    _publish(task, {**_head(task, Status.FAIL if stale else Status.PASS), **changes})
+    return Exit.FAILED_CHECK if stale else Exit.PASS
+
+
+def _changes(task: Task, known: Baseline | None, today: str, *, write: bool) -> dict[str, Any]:
+    """Return what the update does to the file, as `result.json` has it; do it if asked to."""
     before = known.text if known else ""
-    day = checked_day(today)
-    new = renewal.update(known, candidate, day) if known else None
-    text = new.text if new else renewal.new_baseline(candidate, day)
+    new = renewal.update(known, task.candidate, today) if known else None
+    text = new.text if new else renewal.new_baseline(task.candidate, today)
     parse_baseline(text, name=task.name)
     changed = text != before
-    if changed and not check:
-        _write(path.resolve(), text)
-    stale = changed and check
-    result = {
-        **_head(task, Status.FAIL if stale else Status.PASS),
+    if changed and write:
+        _write(task.path.resolve(), text)
+    return {
         "mode": "update",
-        "verdict": _sentence(new, task.name, changed=changed, check=check),
+        "verdict": _sentence(new, task.name, changed=changed, check=not write),
         "file": task.name,
         "diff": diff(before, text, (task.name, task.name)),
         "rows": [_moved(moved) for moved in new.moved] if new else [],
         "findings": [],
     }
-    _publish(task, result)
-    return Exit.FAILED_CHECK if stale else Exit.PASS
 
 
 def _write(target: Path, text: str) -> None:
