@@ -98,7 +98,7 @@ def test_a_base_that_fails_warns_and_does_not_fail(project: Repository, tmp_path
     ran = evaluate(tmp_path, "--base-ref", "base", "--also-base")
 
     assert (ran.code, ran.outputs["status"]) == (0, "warn")
-    assert "warning: evaluation failed: a base seed 0 ended crashed" in ran.text
+    assert "[2/2] a base seed 0: crashed" in ran.text
     assert not (ran.out / "base").exists()
 
 

@@ -69,6 +69,11 @@ class Runner:
         else:
             self.say(annotation.text() if not self.on_github else _inert(annotation.text()))
 
+    def mark(self, annotation: Annotation) -> None:
+        """Show a finding beside its line on GitHub; in a terminal the report already says it."""
+        if self.on_github:
+            self.annotate(annotation)
+
     def output(self, name: str, value: str) -> None:
         """Set a step output. The delimiter is random: no value can forge another output."""
         delimiter = f"mlactions_{secrets.token_hex(16)}"

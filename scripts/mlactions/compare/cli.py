@@ -230,7 +230,7 @@ def annotate(findings: Sequence[Finding], places: Sequence[Place], runner: Runne
     for finding, place in shown[:MAX_ANNOTATED]:
         message = finding.message.replace("`", "")
         level = _ANNOTATED[finding.level]
-        runner.annotate(Annotation(level, message, finding.reason, place.file, place.line))
+        runner.mark(Annotation(level, message, finding.reason, place.file, place.line))
 
 
 def _severity(pair: tuple[Finding, Place]) -> int:

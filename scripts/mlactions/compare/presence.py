@@ -86,7 +86,10 @@ def _absent(model: str, expected: frozenset[str] | None, candidate: Candidate) -
     if expected is None:
         yield _missing(model)
     elif model not in expected and model not in candidate.skipped:
-        message = f"`{model}` has rules, and no config of that name exists any more."
+        message = (
+            f"`{model}` has rules, and this run knows no config of that name: it was deleted, "
+            "renamed, or is not among `configs`."
+        )
         yield Finding("orphan-model", "warn", message, model, keys=("models", model))
 
 

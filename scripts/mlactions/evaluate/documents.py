@@ -172,7 +172,7 @@ def verdict_of(measured: Measured) -> str:
     base = [record for record in measured.of("base") if not record.ok]
     if base:
         return (
-            f"All {count(len(head), 'evaluation')} ended ok, but"
+            f"{count(len(head), 'evaluation')} ended ok, but"
             f" {len(base)} at the base did not ({_outcomes(base)}){tail}."
         )
     return f"{count(models, 'model')} evaluated in {count(len(head), 'run')}, all ok{tail}."

@@ -112,7 +112,7 @@ def annotate(runner: Runner, measured: Measured) -> None:
         if record.ok or record.outcome in {Outcome.INTERRUPTED, Outcome.NOT_RUN}:
             continue
         place = record.place if record.task.side == "head" else None
-        runner.annotate(
+        runner.mark(
             Annotation(
                 "error" if record.task.side == "head" else "warning",
                 f"{record.task.label} ended {record.outcome}: {record.detail}",
