@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from mlactions import environment, settings
-from mlactions.errors import UserError
+from mlactions.errors import Exit, UserError
 
 
 @click.command()
@@ -121,3 +122,26 @@ def test_the_launcher_shields_us_from_the_job(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("mlactions, version ")
+
+
+def test_without_uv_the_launcher_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    for tool in ("bash", "env", "cat", "cksum", "tr", "dirname"):
+        found = shutil.which(tool)
+        assert found
+        (tmp_path / "bin" / tool).symlink_to(found)
+    for name in ("scripts/run", "uv.lock", ".python-version"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+
+    done = subprocess.run(
+        [tmp_path / "scripts/run", "--version"],
+        env={"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == Exit.BAD_INPUT
+    assert done.stderr.startswith("error: uv is missing: install it (https://docs.astral.sh/uv/)")
+    assert done.stderr.count("\n") == 1

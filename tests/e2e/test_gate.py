@@ -272,6 +272,7 @@ def test_many_configs_fan_out_over_jobs_and_come_back_together(gate: Gate) -> No
         "compare-gate",
         "evaluate-gate.1",
         "evaluate-gate.2",
+        "plan-gate",
     ]
     result = result_of(run, "compare-gate")
     assert result["status"] == "fail"
