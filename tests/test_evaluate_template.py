@@ -38,10 +38,11 @@ def test_placeholders_inside_a_value_are_not_filled_again(before: str, after: st
 
 
 def test_every_placeholder_is_filled_also_within_an_argument() -> None:
-    command = "run --out={output} +experiment={name} seed={seed} {config} -p {predictions} a={b}"
+    command = "run --out={output} +experiment={name} seed={seed} {config} -p {predictions} a={{b}} x={y:{seed}} z={1}"
 
     assert fill(command, name="vit", seed=3) == [
         "run", "--out=o", "+experiment=vit", "seed=3", "c.yaml", "-p", "p", "a={b}",
+        "x={y:3}", "z={1}",
     ]  # fmt: skip
 
 
@@ -73,6 +74,7 @@ def test_line_continuations_and_quotes_are_read_as_a_shell_would() -> None:
         ("CUDA_VISIBLE_DEVICES=0 python e.py {config} {output}", "starts with a variable"),
         ("python e.py {config} 'x {output}", "cannot be split"),
         ("  ", "it is empty"),
+        ("python e.py {{config}} {output}", "{config} is missing"),
         ("python e.py {config}", "{output} is missing"),
         ("python e.py {output}", "{config} is missing"),
         ("bash -c 'python e.py {config} {output}'", "program text"),
@@ -88,6 +90,30 @@ def test_what_only_a_shell_could_do_is_refused(command: str, found: str) -> None
 
     assert found in str(caught.value)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("python e.py {confg} {output}", "Did you mean {config}?"),
+        ("python e.py {config} {ouput}", "Did you mean {output}?"),
+        ("python e.py {config} {output} --seed={SEED}", "Did you mean {seed}?"),
+        ("python e.py {config} {output} {x}", "{config}, {name}, {seed}, {output}, {predictions}."),
+        ("awk '{print}' {config} {output}", "Literal braces are doubled: {{print}}."),
+    ],
+)
+def test_an_unknown_placeholder_is_refused_with_the_closest_known(command: str, hint: str) -> None:
+    with pytest.raises(UserError, match="is no placeholder") as caught:
+        parse_template(command)
+
+    assert hint in (caught.value.hint or "")
+
+
+def test_braces_that_are_no_placeholders_stay() -> None:
+    command = """run '{"a": 1}' 'x=${seed}' {{seed}} 'model={a: 1}' {config} {output}"""
+
+    assert fill(command, seed=7)[1:5] == ['{"a": 1}', "x=${seed}", "{seed}", "model={a: 1}"]
+    assert not parse_template(command).uses("seed")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import NoReturn
 
@@ -16,7 +17,8 @@ from mlactions.errors import UserError
 
 PLACEHOLDERS = ("config", "name", "seed", "output", "predictions")
 
-_PLACEHOLDER = re.compile("{(" + "|".join(PLACEHOLDERS) + ")}")
+# `${word}` is left to whoever expands it: Hydra, or the shell of a script.
+_PLACEHOLDER = re.compile(r"(?<!\$)(?:{{(?P<literal>[A-Za-z_]\w*)}}|{(?P<name>[A-Za-z_]\w*)})")
 _QUOTED = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.""", re.DOTALL)
 _LITERAL = re.compile(r"'[^']*'|\\.", re.DOTALL)
 _OPERATOR = re.compile(r"&&|\|\||[|;<>&]")
@@ -35,14 +37,15 @@ class Template:
 
     def uses(self, placeholder: str) -> bool:
         """Say whether any argument holds `{placeholder}`."""
-        return any(f"{{{placeholder}}}" in argument for argument in self.arguments)
+        return any(placeholder in _names(argument) for argument in self.arguments)
 
     def fill(self, values: Mapping[str, str]) -> list[str]:
-        """Return the arguments of one evaluation."""
-        return [
-            _PLACEHOLDER.sub(lambda match: values[match[1]], argument)
-            for argument in self.arguments
-        ]
+        """Return the arguments of one evaluation; of `{{word}}`, `{word}` stays."""
+
+        def value(match: re.Match[str]) -> str:
+            return f"{{{match['literal']}}}" if match["literal"] else values[match["name"]]
+
+        return [_PLACEHOLDER.sub(value, argument) for argument in self.arguments]
 
     def preview(self, config: str, name: str) -> list[str]:
         """Return the arguments for one config as static analysis reads them."""
@@ -59,8 +62,8 @@ class Template:
 def parse_template(text: str) -> Template:
     """Split a command line the way a shell would; what only a shell could do is refused.
 
-    Raises UserError for shell syntax, a missing `{output}`, no `{config}` or `{name}`, and
-    placeholders inside program text (`bash -c "… {config}"`).
+    Raises UserError for shell syntax, an unknown `{word}`, a missing `{output}`, no `{config}` or
+    `{name}`, and placeholders inside program text (`bash -c "… {config}"`).
     """
     line = text.replace("\\\n", " ").strip()
     _refuse_shell_syntax(line)
@@ -90,11 +93,30 @@ def _refuse_shell_syntax(line: str) -> None:
         _refuse("it starts with a variable.", "Write `env NAME=value …` instead.")
 
 
+def _names(argument: str) -> list[str]:
+    """Return the placeholders of an argument, known or not, in their order."""
+    return [match["name"] for match in _PLACEHOLDER.finditer(argument) if match["name"]]
+
+
+def _check_known(template: Template) -> None:
+    """Refuse `{confg}`: passed on as it stands, it would only confuse the user's script."""
+    for name in (name for argument in template.arguments for name in _names(argument)):
+        if name in PLACEHOLDERS:
+            continue
+        known = ", ".join(f"{{{word}}}" for word in PLACEHOLDERS)
+        close = get_close_matches(name.lower(), PLACEHOLDERS, n=1)
+        advice = f"Did you mean {{{close[0]}}}?" if close else f"Placeholders are {known}."
+        _refuse(
+            f"{{{name}}} is no placeholder.", f"{advice} Literal braces are doubled: {{{{{name}}}}}."
+        )
+
+
 def _check(template: Template) -> None:
+    _check_known(template)
     for program in _programs(template.arguments):
-        if found := _PLACEHOLDER.search(program):
+        if found := _names(program):
             _refuse(
-                f"{found[0]} stands inside program text, where a file name could become code.",
+                f"{{{found[0]}}} stands inside program text, where a file name could become code.",
                 """Pass it behind: `bash -c 'eval.sh "$1" > "$2"' run {config} {output}`.""",
             )
     if not template.uses("output"):
