@@ -114,6 +114,39 @@ def test_nothing_changed_is_skipped_with_reasons(project: Repository, tmp_path: 
     assert "SKIPPED: Nothing to evaluate: 2 configs unchanged." in ran.text
 
 
+def test_our_own_files_are_no_change(project: Repository) -> None:
+    project.commit({".gitignore": ""})
+    project.git("branch", "-f", "base")
+    given = ("--command", COMMAND, "--base-ref", "base", "--report-file", "eval.md")
+    run_evaluate(project.root / "results", *given, "--select", "all")
+
+    ran = run_evaluate(project.root / "results", *given)
+
+    assert {item["reason"] for item in ran.json("evaluation.json")["skipped"]} == {
+        "unchanged: no tracked file differs from the base"
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("--seeds", "0-4"),
+            "`seeds` holds '0-4', not a whole number. Write each seed: 0,1,2,3,4.",
+        ),
+        (("--working-directory", "nope"), "`working-directory` is 'nope': no such folder."),
+        (("--configs", "x/*.yaml"), "`configs` has 'x/*.yaml', which matches no file"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    project: Repository, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    ran = run_evaluate(tmp_path / "out", "--command", COMMAND, *arguments)
+
+    assert ran.code == 2
+    assert said in ran.text
+
+
 def test_a_fan_out_plans_first_and_loses_no_config(project: Repository, tmp_path: Path) -> None:
     project.commit({"configs/a.yaml": f"{GOOD}  # changed", "configs/c d.yaml": GOOD})
     given = ("--base-ref", "base")

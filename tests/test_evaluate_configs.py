@@ -47,6 +47,32 @@ def test_configs_leave_out_the_baseline_and_what_is_excluded(repository: Reposit
     assert set(chosen(plan)) == {"cnn", "vit"}
 
 
+BASELINE = "version: 1\nmodels: {cnn: {metrics: {accuracy: {value: 1, direction: higher}}}}\n"
+LOOKALIKE = "version: 1\nmodels: {backbone: {layers: 4}, head: {metrics: [accuracy]}}\n"
+
+
+def test_a_baseline_under_another_name_is_no_model(repository: Repository) -> None:
+    repository.write({"configs/baseline.yaml": BASELINE, "configs/two.yaml": LOOKALIKE})
+
+    plan = plan_for(repository, select="all", baseline="nope.yaml")
+
+    assert set(chosen(plan)) == {"cnn", "vit", "two"}
+    assert plan.notes == (
+        "The baseline `nope.yaml` does not exist: no metric is shown first.",
+        "`configs/baseline.yaml` is a baseline, not a model config: it is left out.",
+    )
+    named = plan_for(repository, select="all", baseline="./configs/baseline.yaml")
+    assert (set(chosen(named)), named.notes) == ({"cnn", "vit", "two"}, ())
+
+
+@pytest.mark.parametrize("globs", [("!configs/x*",), ("configs/*.yaml", "!configs/*")])
+def test_configs_that_leave_nothing_are_refused(
+    repository: Repository, globs: tuple[str, ...]
+) -> None:
+    with pytest.raises(UserError, match="leaves nothing to evaluate"):
+        plan_for(repository, configs=globs)
+
+
 @pytest.mark.parametrize("glob", ["../*.yaml", "/etc/*.yaml", "missing/*.yaml", "configs/x.yaml"])
 def test_configs_that_match_nothing_or_lead_out_are_refused(
     repository: Repository, glob: str
@@ -69,6 +95,14 @@ def test_a_shard_evaluates_what_it_names(repository: Repository) -> None:
     assert chosen(plan) == {"cnn": "named by `only`"}
     with pytest.raises(UserError, match="`only` names 'configs/no"):
         plan_for(repository, only=("configs/no.yaml",))
+
+
+def test_what_is_named_by_hand_needs_no_base(repository: Repository) -> None:
+    plan = plan_for(repository, only=("configs/cnn.yaml",), base_ref="")
+
+    assert (chosen(plan), plan.notes) == ({"cnn": "named by `only`"}, ())
+    also = plan_for(repository, only=("configs/cnn.yaml",), base_ref="", also_base=True)
+    assert also.notes == ("`base-ref` is not given.",)
 
 
 @pytest.mark.parametrize(

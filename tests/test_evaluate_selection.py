@@ -164,3 +164,24 @@ def test_the_workflow_that_runs_us_counts(repository: Repository) -> None:
 
     assert set(chosen(plan_for(repository, own))) == {"cnn", "vit"}
     assert not plan_for(repository, other).selected
+
+
+@pytest.mark.parametrize(
+    ("committed", "untracked", "said"),
+    [
+        (("README.md",), (), "`README.md` is not among the"),
+        ((), ("notes.txt",), "no tracked file differs from the base"),
+        ((), ("tools/new.py",), "`tools/new.py` is not among the"),
+        (("README.md",), ("build/model.bin",), "`README.md` is not among the"),
+        (("README.md", "doc.md"), ("build/log.txt",), "none of the 2 changed files is among the"),
+        (("README.md",), ("a.py", "b.py"), "none of the 1 changed and 2 untracked files is among"),
+    ],
+)
+def test_what_was_looked_at_is_counted(
+    repository: Repository, committed: tuple[str, ...], untracked: tuple[str, ...], said: str
+) -> None:
+    repository.commit(dict.fromkeys(committed, "new\n"))
+    repository.write(dict.fromkeys(untracked, "x = 1\n"))
+
+    assert set(passed_over(plan_for(repository))) == {"cnn", "vit"}
+    assert all(f"unchanged: {said}" in why for why in passed_over(plan_for(repository)).values())

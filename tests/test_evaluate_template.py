@@ -38,7 +38,8 @@ def test_placeholders_inside_a_value_are_not_filled_again(before: str, after: st
 
 
 def test_every_placeholder_is_filled_also_within_an_argument() -> None:
-    command = "run --out={output} +experiment={name} seed={seed} {config} -p {predictions} a={{b}} x={y:{seed}} z={1}"
+    command = "run --out={output} +experiment={name} seed={seed} {config} -p {predictions}"
+    command += " a={{b}} x={y:{seed}} z={1}"
 
     assert fill(command, name="vit", seed=3) == [
         "run", "--out=o", "+experiment=vit", "seed=3", "c.yaml", "-p", "p", "a={b}",

@@ -93,6 +93,20 @@ def _committed(changed: Mapping[str, str]) -> dict[str, str]:
     return {path: how for path, how in changed.items() if how != _UNTRACKED}
 
 
+def _unchanged(changed: Mapping[str, str], *, watched: int) -> str:
+    """Say what was looked at. Of what git does not track, only code and configs could matter."""
+    committed = _committed(changed)
+    could = [p for p in changed if p not in committed and p.endswith((".py", *_CONFIG_SUFFIXES))]
+    if len(committed) + len(could) == 1:
+        path = next(iter((*committed, *could)))
+        return f"unchanged: `{path}` is not among the {watched} files it depends on"
+    counts = {"changed": len(committed), "untracked": len(could)}
+    named = " and ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    if not named:
+        return "unchanged: no tracked file differs from the base"
+    return f"unchanged: none of the {named} files is among the {watched} it depends on"
+
+
 def _reaches_all(project: Project, changed: Mapping[str, str]) -> Iterator[str]:
     """Yield reasons why every config is affected: what is declared, installed, or not readable."""
     above = {project.folder, *parents(project.folder)} if project.folder else {""}
@@ -149,14 +163,7 @@ class _Analysis:
             reach = self._graph.reach([*self._entries, *targets])
         for reason in self._reasons(path, closure, reach, targets):
             return Choice(config, selected=True, reason=reason)
-        watched = len(closure.files) + len(reach.files)
-        count = len(self._changed)
-        reason = (
-            f"unchanged: none of the {count} changed files is among the {watched} it depends on"
-            if count > 1
-            else f"unchanged: `{next(iter(self._changed))}` is not among the {watched} files it"
-            " depends on"
-        )
+        reason = _unchanged(self._changed, watched=len(closure.files) + len(reach.files))
         return Choice(config, selected=False, reason=reason)
 
     def _reasons(

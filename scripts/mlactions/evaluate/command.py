@@ -10,7 +10,7 @@ import click
 from mlactions.environment import caller_environment, user_environment
 from mlactions.evaluate.git import Git
 from mlactions.evaluate.session import Session
-from mlactions.evaluate.settings import MAX_SHARDS, read_settings
+from mlactions.evaluate.settings import BASELINE, CONFIGS, MAX_SHARDS, read_settings
 from mlactions.publish import out_folder
 from mlactions.runner import Runner
 from mlactions.settings import lines_option, option, path_below
@@ -20,7 +20,12 @@ _POSITIVE = click.IntRange(min=1)
 
 @click.command("evaluate", context_settings={"help_option_names": ["-h", "--help"]})
 @option("--command", required=True, help="With {config} {name} {seed} {output} {predictions}.")
-@lines_option("--configs", help="Globs of the configs to evaluate, below the working directory.")
+@lines_option(
+    "--configs",
+    default=(CONFIGS,),
+    show_default=True,
+    help="Globs of the configs to evaluate, below the working directory.",
+)
 @option("--select", type=click.Choice(["changed", "all"]), default="changed", show_default=True)
 @option("--base-ref", default="", help="Branch or commit the change is measured from.")
 @lines_option("--depends", help="Globs of files that affect every config: locks, data manifests.")
@@ -40,7 +45,7 @@ _POSITIVE = click.IntRange(min=1)
 @option("--report-file", default="", help="Write the report there too, in Markdown.")
 @option(
     "--baseline",
-    default="configs/baseline.yaml",
+    default=BASELINE,
     show_default=True,
     help="Names the metrics that progress lines and the report show first.",
 )

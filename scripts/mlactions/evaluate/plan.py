@@ -11,8 +11,8 @@ from typing import Any
 from mlactions.errors import UserError
 from mlactions.evaluate import globs
 from mlactions.evaluate.affected import Project, explain
+from mlactions.evaluate.configs import find_configs
 from mlactions.evaluate.git import Change, Git
-from mlactions.evaluate.naming import name_models
 from mlactions.evaluate.records import Choice, Config
 from mlactions.evaluate.settings import Settings
 
@@ -45,23 +45,38 @@ class Plan:
         return tuple(choice for choice in self.choices if not choice.selected)
 
 
-def make_plan(settings: Settings, git: Git | None, environ: Mapping[str, str]) -> Plan:
-    """Choose the configs to evaluate. Where anything is in doubt, a config is evaluated."""
-    paths = globs.find(settings.folder, settings.configs, field="configs")
-    configs = name_models(path for path in paths if path != settings.baseline)
+def make_plan(
+    settings: Settings,
+    git: Git | None,
+    environ: Mapping[str, str],
+    *,
+    ours: Sequence[Path] = (),
+) -> Plan:
+    """Choose the configs to evaluate. Where anything is in doubt, a config is evaluated.
+
+    `ours` are the paths that we write ourselves: they are no part of the change.
+    """
+    configs, notes = find_configs(settings)
     base = Base(None)
     if settings.select == "changed" or settings.also_base:
         base = find_base(settings.base_ref, git, environ)
-    if settings.select == "all":
-        notes = [base.problem] if base.problem else []
-        plan = Plan(_all(configs, "`select` is `all`"), tuple(notes), base.commit)
-    elif git is None or base.commit is None:
-        note = f"{base.problem} Every config is evaluated."
-        plan = Plan(_all(configs, f"in doubt: {base.problem}"), (note,), None)
+    if git is not None and base.commit is not None and settings.select == "changed":
+        changes = _without(git.changes(base.commit), git.root.resolve(), ours)
+        plan = replace(_changed(settings, configs, git, changes, environ), base=base.commit)
     else:
-        plan = _changed(settings, configs, git, base.commit, environ)
-    plan = replace(plan, notes=(*plan.notes, *_renaming_notes(configs)))
-    return _limit(_only(plan, settings), settings)
+        plan = _unasked(settings, configs, base)
+    return _limit(_only(replace(plan, notes=(*plan.notes, *notes)), settings), settings)
+
+
+def _unasked(settings: Settings, configs: tuple[Config, ...], base: Base) -> Plan:
+    """Choose every config: because that is wanted, or because nothing tells what changed."""
+    wanted = "`select` is `all`" if settings.select == "all" else "named by `only`"
+    if settings.select == "all" or settings.only:
+        # Without the base nothing is missing here, unless it is to be measured itself.
+        notes = (base.problem,) if settings.also_base and base.problem else ()
+        return Plan(_all(configs, wanted), notes, base.commit)
+    note = f"{base.problem} Every config is evaluated."
+    return Plan(_all(configs, f"in doubt: {base.problem}"), (note,), None)
 
 
 def _all(configs: Iterable[Config], reason: str) -> tuple[Choice, ...]:
@@ -72,10 +87,9 @@ def _changed(
     settings: Settings,
     configs: tuple[Config, ...],
     git: Git,
-    base: str,
+    changes: tuple[Change, ...],
     environ: Mapping[str, str],
 ) -> Plan:
-    changes = git.changes(base)
     folder = settings.folder.relative_to(git.root.resolve()).as_posix()
     folder = "" if folder == "." else folder
     project = Project(
@@ -90,7 +104,16 @@ def _changed(
     )
     choices = explain(project, configs, changes)
     notes = _moved_configs(changes, settings.configs, folder, {c.path for c in configs})
-    return Plan(choices, tuple(notes), base, changes)
+    return Plan(choices, tuple(notes), None, changes)
+
+
+def _without(changes: Iterable[Change], root: Path, ours: Sequence[Path]) -> tuple[Change, ...]:
+    """Leave out what an earlier run of ours wrote into the work tree."""
+    return tuple(
+        change
+        for change in changes
+        if not any((root / change.path).is_relative_to(path.resolve()) for path in ours)
+    )
 
 
 def _workflow(environ: Mapping[str, str]) -> str:
@@ -149,15 +172,6 @@ def _moved_configs(
 
 def _join(folder: str, glob: str) -> str:
     return f"{folder}/{glob}" if folder else glob
-
-
-def _renaming_notes(configs: Iterable[Config]) -> Iterable[str]:
-    return (
-        f"The model of `{config.path}` is called `{config.model}`: its file name is not unique,"
-        " or not safe as it stands."
-        for config in configs
-        if config.model != config.stem
-    )
 
 
 def _only(plan: Plan, settings: Settings) -> Plan:

@@ -48,7 +48,8 @@ class Session:
 
     def run(self) -> int:
         """Plan, evaluate, seal; return the exit code. Raises Interrupted once all is sealed."""
-        plan = make_plan(self.settings, self.git, self.environ)
+        ours = [path for path in (self.out, self.report_file) if path is not None]
+        plan = make_plan(self.settings, self.git, self.environ, ours=ours)
         self._check(plan)
         prepare_folder(self.out)
         self._announce(plan)

@@ -14,6 +14,9 @@ from mlactions.evaluate.process import Limits
 from mlactions.evaluate.template import Template, parse_template
 from mlactions.settings import check_key, parse_duration_minutes
 
+CONFIGS = "configs/*.yaml"
+BASELINE = "configs/baseline.yaml"
+
 MAX_SHARDS = 256
 """GitHub runs at most this many jobs of one matrix."""
 
@@ -50,8 +53,6 @@ class Settings:
 def read_settings(given: dict[str, Any], *, folder: Path) -> Settings:
     """Return the settings of a call; `folder` is where the caller stands."""
     template = parse_template(given["command"])
-    if not given["configs"]:
-        raise UserError("bad input", "`configs` is empty.", "Write a glob: configs/*.yaml")
     work = (folder / given["working_directory"]).resolve()
     if not work.is_dir():
         raise UserError(
@@ -90,7 +91,9 @@ def parse_seeds(lines: Sequence[str]) -> tuple[int, ...]:
     for word in words:
         if not re.fullmatch(r"[+-]?\d{1,18}", word):
             raise UserError(
-                "bad input", f"`seeds` holds {word!r}, not a whole number.", "Write 0,1,2."
+                "bad input",
+                f"`seeds` holds {word!r}, not a whole number.",
+                "Write each seed: 0,1,2,3,4.",
             )
     seeds = tuple(int(word) for word in words)
     if len(set(seeds)) != len(seeds):

@@ -107,7 +107,8 @@ def _check_known(template: Template) -> None:
         close = get_close_matches(name.lower(), PLACEHOLDERS, n=1)
         advice = f"Did you mean {{{close[0]}}}?" if close else f"Placeholders are {known}."
         _refuse(
-            f"{{{name}}} is no placeholder.", f"{advice} Literal braces are doubled: {{{{{name}}}}}."
+            f"{{{name}}} is no placeholder.",
+            f"{advice} Literal braces are doubled: {{{{{name}}}}}.",
         )
 
 
