@@ -28,6 +28,7 @@ LOCAL = {
     "out": "on a runner results go to our own folder",
     "today": "repeats an old verdict on a laptop",
     "ask": "in a workflow `ask` is a job of its own",
+    "verbose": "a job summary unfolds by itself",
     "check": "a pull request shows what would change",
 }
 COMMANDS = {

@@ -163,6 +163,8 @@ def test_a_fan_out_plans_first_and_loses_no_config(project: Repository, tmp_path
     ]
 
     assert (plan.code, plan.outputs["status"], plan.evaluations) == (0, "pass", [])
+    assert plan.json("result.json")["matrix"] == matrix
+    assert re.search(r"^ +2 +`configs/c d.yaml`$", plan.text, re.MULTILINE)
     assert plan.json("evaluation.json")["expected"] == ["a", "c-d"]
     assert [ran.json("evaluation.json")["expected"] for ran in shards] == [["a"], ["c-d"]]
     assert all(ran.code == 0 for ran in shards)

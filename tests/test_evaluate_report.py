@@ -56,6 +56,18 @@ def test_a_failure_is_annotated_at_its_line(project: Repository, tmp_path: Path)
     assert "`src/model.py:2`" in (ran.out / "report.md").read_text()
 
 
+def test_a_terminal_shows_what_is_folded_on_request(project: Repository, tmp_path: Path) -> None:
+    project.commit({"configs/a.yaml": "sys.exit(3)"})
+
+    folded = evaluate(tmp_path, "--select", "all")
+    whole = evaluate(tmp_path, "--select", "all", "--verbose")
+
+    assert "a seed 0: crashed" in whole.text
+    assert "The log is empty." in whole.text
+    assert "protocol" not in folded.text
+    assert "head: protocol" in whole.text
+
+
 def test_the_baseline_says_which_metric_comes_first(project: Repository, tmp_path: Path) -> None:
     project.write(
         {

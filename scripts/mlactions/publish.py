@@ -49,8 +49,12 @@ def publish(
     result: Mapping[str, Any],
     render: Render,
     facts: Sequence[Fact] = (),
+    *,
+    verbose: bool = False,
 ) -> Report:
     """Write result, facts and the three reports, seal the folder, tell the runner.
+
+    `verbose` unfolds what a terminal cannot open.
 
     The report is built from the result's JSON alone, so whoever reads that file later, in another
     job, shows exactly the same.
@@ -63,11 +67,19 @@ def publish(
     write_atomic(out / "report.md", text)
     write_atomic(out / "report.html", html.render(report, title=report.title))
     seal(out, word)
-    tell(runner, out, result, report, text)
+    tell(runner, out, result, report, text, verbose=verbose)
     return report
 
 
-def tell(runner: Runner, out: Path, result: Mapping[str, Any], report: Report, text: str) -> None:
+def tell(
+    runner: Runner,
+    out: Path,
+    result: Mapping[str, Any],
+    report: Report,
+    text: str,
+    *,
+    verbose: bool = False,
+) -> None:
     """Set the outputs every action has, add the summary, and show the report in a terminal."""
     for name, value in (
         ("status", str(result["status"])),
@@ -78,7 +90,7 @@ def tell(runner: Runner, out: Path, result: Mapping[str, Any], report: Report, t
         runner.output(name, value)
     runner.summary(text)
     if not runner.on_github:
-        terminal.show(report, runner.stream, runner.environ)
+        terminal.show(report, runner.stream, runner.environ, verbose=verbose)
         runner.say(f"\nreport: {out / 'report.md'}\n        {out / 'report.html'}")
     runner.say(f"{Status(result['status']).upper()}: {result['verdict']}")
 

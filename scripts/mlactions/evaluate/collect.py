@@ -19,6 +19,9 @@ from mlactions.metrics import Metrics, parse_metrics
 from mlactions.schema import load_json
 from mlactions.text import one_line
 
+LEAST_MEMORY = 2**20
+"""Bytes. Below, a process was only seen before its program had been loaded."""
+
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.jsonl"
 _PREDICTIONS = (PREDICTIONS, "predictions.csv")
@@ -51,7 +54,8 @@ def judge_exit(ended: Ended, tail: list[str], *, timeout: float) -> tuple[Outcom
 
 
 def _killed(ended: Ended) -> str:
-    peak = f", its memory peaked at {mebibytes(ended.peak_memory)}" if ended.peak_memory else ""
+    seen = ended.peak_memory is not None and ended.peak_memory >= LEAST_MEMORY
+    peak = f", its memory peaked at {mebibytes(ended.peak_memory or 0)}" if seen else ""
     if ended.out_of_memory:
         return f"out of memory: the kernel killed a process{peak}"
     return f"killed by SIGKILL, most often for lack of memory{peak}"

@@ -50,6 +50,7 @@ _POSITIVE = click.IntRange(min=1)
     help="Names the metrics that progress lines and the report show first.",
 )
 @option("--key", default="evaluate", show_default=True, help="Tells this check from others.")
+@option("--verbose", is_flag=True, help="Unfold the whole report in the terminal.")
 @option("--out", type=click.Path(path_type=Path), help="Folder for the results.")
 @click.pass_obj
 def command(runner: Runner, /, **given: Any) -> int:
@@ -66,5 +67,6 @@ def command(runner: Runner, /, **given: Any) -> int:
         git=Git.find(settings.folder),
         environ=user_environment(caller_environment(runner.environ)),
         report_file=report_file,
+        verbose=given["verbose"],
     )
     return session.run()

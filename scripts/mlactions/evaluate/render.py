@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mlactions.evaluate.collect import mebibytes
+from mlactions.evaluate.collect import LEAST_MEMORY, mebibytes
 from mlactions.report import (
     Block,
     Chip,
@@ -40,6 +40,8 @@ def render(result: Mapping[str, Any]) -> Report:
     blocks: list[Block] = []
     if evaluations:
         blocks.append(_table(evaluations, result["metrics"]))
+    if "matrix" in result and result["matrix"]["include"]:
+        blocks.append(_matrix(result["matrix"]["include"]))
     blocks += _failures(evaluations)
     if result["notes"]:
         blocks.append(Items(tuple(map(with_code, result["notes"]))))
@@ -76,6 +78,12 @@ def _table(evaluations: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> 
     return Table(tuple(columns), tuple(rows))
 
 
+def _matrix(jobs: Iterable[Mapping[str, str]]) -> Table:
+    """Return the jobs of a fan-out and what each is to evaluate."""
+    rows = [(job["shard"], Code(path)) for job in jobs for path in job["configs"].splitlines()]
+    return Table((Column("Job", "right"), Column("Config")), tuple(rows))
+
+
 def _outcome(evaluation: Mapping[str, Any]) -> Inline:
     outcome = evaluation["outcome"]
     status = _STATUS.get(outcome, Status.FAIL)
@@ -93,8 +101,10 @@ def _time(evaluation: Mapping[str, Any]) -> str:
 
 
 def _memory(evaluation: Mapping[str, Any]) -> str:
+    if not evaluation["log"]:
+        return ""
     size = evaluation["peak_memory_bytes"]
-    return "" if size is None else mebibytes(size)
+    return "–" if size is None or size < LEAST_MEMORY else mebibytes(size)
 
 
 def number(value: float | Sequence[float] | None) -> str:
@@ -113,9 +123,11 @@ def _failures(evaluations: Iterable[Mapping[str, Any]]) -> list[Block]:
         if evaluation["outcome"] in {"ok", "not-run"}:
             continue
         content: list[Block] = [Paragraph(_where(evaluation))]
-        if evaluation["log_tail"]:
+        if any(line.strip() for line in evaluation["log_tail"]):
             content.append(Listing("\n".join(evaluation["log_tail"])))
-        summary = (Code(_label(evaluation)), f": {evaluation['outcome']}")
+        elif evaluation["log_tail"]:
+            content.append(Paragraph("The log is empty."))
+        summary = (Strong(_label(evaluation)), f": {evaluation['outcome']}")
         blocks.append(Details(summary, tuple(content), open=len(blocks) < _OPEN_TAILS))
     return blocks
 
@@ -125,7 +137,7 @@ def _where(evaluation: Mapping[str, Any]) -> Inline:
     if evaluation["file"]:
         spans += (" at ", Code(f"{evaluation['file']}:{evaluation['line']}"))
     if evaluation["detail"]:
-        spans += (": ", Untrusted(evaluation["detail"]))
+        spans += (": ", Untrusted(evaluation["detail"].removesuffix(".")))
     if evaluation["log"]:
         spans += (". Log: ", Code(evaluation["log"]))
     return spans

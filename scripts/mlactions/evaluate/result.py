@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mlactions.evaluate.collect import mebibytes, model_metrics
+from mlactions.evaluate.collect import LEAST_MEMORY, mebibytes, model_metrics
 from mlactions.evaluate.documents import (
     Conditions,
     Measured,
@@ -26,8 +26,17 @@ SHOWN_TAILS = 30
 _CHANGED = 200
 
 
-def result_document(measured: Measured, *, key: str, preferred: Sequence[str]) -> dict[str, Any]:
-    """Return result.json. `preferred` names metrics to show first, as the baseline orders them."""
+def result_document(
+    measured: Measured,
+    *,
+    key: str,
+    preferred: Sequence[str],
+    matrix: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return result.json. `preferred` names metrics to show first, as the baseline orders them.
+
+    `matrix` are the jobs of a fan-out, where nothing was evaluated but planned.
+    """
     columns = metric_columns(measured.records, preferred)
     evaluation = evaluation_document(measured)
     result = {
@@ -49,6 +58,8 @@ def result_document(measured: Measured, *, key: str, preferred: Sequence[str]) -
             side: _conditions(conditions) for side, conditions in measured.conditions.items()
         },
     }
+    if matrix is not None:
+        result["matrix"] = matrix
     validate(result, "evaluate-result", file="result.json")
     return result
 
@@ -122,7 +133,7 @@ def _record_facts(record: Record) -> Iterator[Fact]:
         return
     text = f"{label} took {record.seconds:.1f} s"
     yield Fact(_id(model, f"{stem}.seconds"), text, record.seconds, "s", model)
-    if record.peak_memory is not None:
+    if record.peak_memory is not None and record.peak_memory >= LEAST_MEMORY:
         text = f"{label} needed up to {mebibytes(record.peak_memory)} of memory"
         yield Fact(_id(model, f"{stem}.memory"), text, record.peak_memory, "bytes", model)
     yield Fact(

@@ -45,6 +45,7 @@ class Session:
     git: Git | None
     environ: Mapping[str, str]
     report_file: Path | None
+    verbose: bool = False
 
     def run(self) -> int:
         """Plan, evaluate, seal; return the exit code. Raises Interrupted once all is sealed."""
@@ -95,13 +96,17 @@ class Session:
 
     def _publish(self, measured: Measured) -> Status:
         write_documents(self.out, measured)
-        result = result_document(measured, key=self.settings.key, preferred=self.preferred())
+        matrix = None
         if self.settings.matrix_only:
             paths = [choice.config.path for choice in measured.plan.selected]
             matrix = shards(paths, self.settings.max_shards)
             self.runner.output("matrix", json.dumps(matrix, ensure_ascii=True))
+        result = result_document(
+            measured, key=self.settings.key, preferred=self.preferred(), matrix=matrix
+        )
         annotate(self.runner, measured)
-        report = publish(self.runner, self.out, result, render, facts_of(measured))
+        facts = facts_of(measured)
+        report = publish(self.runner, self.out, result, render, facts, verbose=self.verbose)
         if self.report_file is not None:
             write_atomic(self.report_file, markdown.render(report))
         return Status(result["status"])
