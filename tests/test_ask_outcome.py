@@ -92,6 +92,14 @@ def test_what_a_session_does_not_prove(session: Session, status: AskStatus, reas
     assert (found.status, found.reason) == (status, reason)
 
 
+def test_a_session_that_our_own_codex_left_half_done() -> None:
+    half = replace(TRACE, outcome="failure", session=replace(SESSION, completed=False))
+
+    found = ending_of(replace(half, own="exit code 1: out of disk"), [])
+
+    assert found == Ending(BROKEN, "codex-failed", "exit code 1: out of disk")
+
+
 def test_one_command_that_worked_means_the_sandbox_lives() -> None:
     commands = (Command("rm -r /", 1, "bwrap: no"), READ)
     assert ending(replace(SESSION, commands=commands)) is None
@@ -105,6 +113,9 @@ def test_one_command_that_worked_means_the_sandbox_lives() -> None:
         (Trace("skipped", 0, set_up=False), AskStatus.NOT_CALLED, "skipped"),
         (Trace("failure", 0, set_up=True), BROKEN, "not-started"),
         (Trace("success", 0, set_up=False), BROKEN, "not-started"),
+        (Trace("failure", 0, set_up=False, own="exit code 2"), BROKEN, "codex-failed"),
+        (Trace("success", 0, set_up=False, own="exit code 0"), BROKEN, "codex-failed"),
+        (Trace("cancelled", 0, set_up=False, own="stopped"), BROKEN, "timed-out"),
         (Trace("success", 2, set_up=True), BROKEN, "several-sessions"),
     ],
 )

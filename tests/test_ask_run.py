@@ -74,7 +74,8 @@ def test_the_runner_s_tokens_do_not_reach_codex(project: Project) -> None:
 def test_without_a_key_or_a_login(project: Project) -> None:
     ran, checked = ask_run(project, "http://127.0.0.1:9/v1/responses", CODEX_API_KEY="")
     assert ran.code == 0
-    assert (checked["status"], checked["reason"]) == ("not-called", "no-key")
+    assert (checked["status"], checked["reason"]) == ("not-called", "no-login")
+    assert "Run `codex login`, or set OPENAI_API_KEY." in ran.said
 
 
 def test_a_login_is_used_and_stays_where_it_is(project: Project) -> None:
@@ -90,7 +91,42 @@ def test_without_codex(project: Project) -> None:
     endpoint = "http://127.0.0.1:9/v1/responses"
     ran, checked = ask_run(project, endpoint, PATH="/usr/bin:/bin")
     assert (checked["status"], checked["reason"]) == ("not-called", "no-codex")
-    assert "npm install -g @openai/codex" in ran.said
+    assert "npm install -g @openai/codex@0.169.0, then `codex login`" in " ".join(ran.said.split())
+
+
+BROKEN = r"""#!/bin/sh
+echo CANARY-OUTPUT
+for i in 1 2 3 4 5 6 7; do printf '\033[31mline %s\033[0m\n' $i >&2; done
+printf 'bad \342\200\256flag of sk-secret99\n' >&2
+exit 7
+"""
+
+
+def test_a_codex_that_fails_says_how(project: Project) -> None:
+    tools = project.out.parent / "tools"
+    tools.mkdir()
+    (tools / "codex").write_text(BROKEN)
+    (tools / "codex").chmod(0o755)
+
+    ran, checked = ask_run(project, "http://127.0.0.1:9/v1/responses", PATH=f"{tools}:/bin")
+
+    assert (checked["status"], checked["reason"]) == ("infrastructure-failed", "codex-failed")
+    expected = "exit code 7: line 4 / line 5 / line 6 / line 7 / bad flag of [removed]"
+    assert checked["detail"] == expected
+    assert expected in " ".join(ran.said.split())
+    assert "codex-action" not in ran.said
+
+
+def test_a_codex_that_cannot_be_started(project: Project) -> None:
+    tools = project.out.parent / "tools"
+    tools.mkdir()
+    (tools / "codex").write_text("#!/no/such/interpreter\n")
+    (tools / "codex").chmod(0o755)
+
+    _, checked = ask_run(project, "http://127.0.0.1:9/v1/responses", PATH=f"{tools}:/bin")
+
+    assert checked["reason"] == "codex-failed"
+    assert checked["detail"].endswith("codex cannot be started: No such file or directory")
 
 
 def test_a_wrong_key(project: Project) -> None:

@@ -15,6 +15,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from mlactions.errors import UserError
 
+TESTED_VERSION = "0.169.0"
+"""The Codex CLI that our tests call."""
+
 KEY_VARIABLE = "CODEX_API_KEY"
 """Where `codex exec` looks for an API key when nobody has logged in."""
 

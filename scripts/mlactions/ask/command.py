@@ -40,7 +40,7 @@ def command() -> None:
 @option("--out", type=Path, help="Folder for the question, outside the repository.")
 @option("--when", default="problems", type=WHEN, help="Ask when something failed, or always.")
 @option("--has-key", type=bool, default=True, help="Whether an API key was given.")
-@option("--codex-version", default="0.169.0", help="Exact version of the Codex CLI.")
+@option("--codex-version", default=codex.TESTED_VERSION, help="Exact version of the Codex CLI.")
 @option("--model", default="", help="Model; Codex's own choice if empty.")
 @option("--effort", default="", help="Reasoning effort; the model's own if empty.")
 @option("--responses-api-endpoint", default="", help="Another Responses API, such as Azure's.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,10 +20,18 @@ from mlactions.ask.verify import decline, verify
 from mlactions.ask.workspace import Workspace
 from mlactions.codex import KEY_VARIABLE, Endpoint, exec_arguments
 from mlactions.environment import caller_environment, user_environment
+from mlactions.escaping import printable
 from mlactions.runner import Runner
+
+TAIL_LINES = 5
+TAIL_CHARACTERS = 400
+"""How much is shown of what Codex said before it failed."""
 
 GRACE_SECONDS = 5.0
 """How long Codex may take to end after SIGTERM."""
+
+_TAIL_BYTES = 16 * 1024
+_ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 @dataclass(frozen=True)
@@ -62,17 +71,20 @@ def ask_locally(
             base_ref=base_ref,
             out=folder,
             always=always,
-            has_key=_has_key(environ),
             endpoint=call.endpoint,
         )
         context = prepare(question, runner)
-        if context.reason:
+        if context.reason == "nothing-to-explain":
             checked = verify(folder, outcome="skipped")
-        elif codex is None:
-            checked = decline(workspace, Ending(AskStatus.NOT_CALLED, "no-codex"))
+        elif codex is None or not _has_key(environ):
+            reason = "no-login" if codex else "no-codex"
+            checked = decline(workspace, Ending(AskStatus.NOT_CALLED, reason))
+        elif context.reason:
+            checked = verify(folder, outcome="skipped")
         else:
             runner.say(f"Asking Codex, for at most {call.seconds / 60:g} minutes…")
-            checked = verify(folder, outcome=_call(workspace, call, codex, environ))
+            outcome, said = _call(workspace, call, codex, environ)
+            checked = verify(folder, outcome=outcome, own=said)
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(workspace.bundle, out)
     return checked
@@ -102,8 +114,13 @@ def _login(environ: Mapping[str, str]) -> Path:
     return Path(home) / "auth.json"
 
 
-def _call(workspace: Workspace, call: Call, codex: str, environ: Mapping[str, str]) -> str:
-    """Run Codex to its end or its time limit; return the outcome as GitHub would name it."""
+def _call(
+    workspace: Workspace, call: Call, codex: str, environ: Mapping[str, str]
+) -> tuple[str, str]:
+    """Run Codex to its end or its time limit; return the outcome as GitHub would name it.
+
+    The second text says how the process ended, and what it said last.
+    """
     command = exec_arguments(
         directory=workspace.facts,
         schema=workspace.schema,
@@ -111,30 +128,52 @@ def _call(workspace: Workspace, call: Call, codex: str, environ: Mapping[str, st
         model=call.model,
         effort=call.effort,
     )
+    environment = _environment(workspace, environ)
+    log = workspace.folder / "codex.log"
+    with workspace.prompt.open("rb") as prompt, log.open("wb") as errors:
+        try:
+            process = subprocess.Popen(
+                [codex, *command[1:]],
+                stdin=prompt,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return "failure", f"{codex} cannot be started: {error.strerror}"
+        code = _wait(process, call.seconds)
+    if code is None:
+        return "cancelled", _with_tail(f"stopped after {call.seconds / 60:g} minutes", log)
+    how = f"exit code {code}" if code >= 0 else f"ended by signal {-code}"
+    return "failure" if code else "success", _with_tail(how, log)
+
+
+def _environment(workspace: Workspace, environ: Mapping[str, str]) -> dict[str, str]:
     environment = {**user_environment(environ), "CODEX_HOME": str(workspace.home)}
     if key := _key(environ):
         environment[KEY_VARIABLE] = key
     elif _login(environ).is_file():
         # A link, so that a token Codex renews is renewed for its owner too.
         (workspace.home / "auth.json").symlink_to(_login(environ))
-    log = workspace.folder / "codex.log"
-    with workspace.prompt.open("rb") as prompt, log.open("wb") as output:
-        process = subprocess.Popen(
-            [codex, *command[1:]],
-            stdin=prompt,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
-        return _wait(process, call.seconds)
+    return environment
 
 
-def _wait(process: subprocess.Popen[bytes], seconds: float) -> str:
+def _with_tail(how: str, log: Path) -> str:
+    """Add the last lines that Codex printed, without colours; the end matters most."""
+    text = _ESCAPE.sub("", log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace"))
+    lines = [line.strip() for line in printable(text).splitlines() if line.strip()]
+    said = " / ".join(lines[-TAIL_LINES:])
+    cut = "…" if len(said) > TAIL_CHARACTERS else ""
+    return f"{how}: {cut}{said[-TAIL_CHARACTERS:]}" if said else how
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """Return the exit code, None at the time limit."""
     try:
-        return "failure" if process.wait(timeout=seconds) else "success"
+        return process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
-        return "cancelled"
+        return None
     finally:
         _end(process)
 

@@ -34,7 +34,8 @@ class Trace:
     """What a call left behind; `outcome` is how the step that called Codex ended.
 
     `set_up` is true once codex-action had touched the Codex home: it does that only after it
-    found the actor to have write access.
+    found the actor to have write access. `own` is what the process said where we called Codex
+    ourselves, None where codex-action did.
     """
 
     outcome: str
@@ -42,6 +43,7 @@ class Trace:
     set_up: bool
     session: Session | None = None
     actor: str = ""
+    own: str | None = None
 
 
 REFUSALS = {"cyber_policy", "invalid_prompt", "content_filter", "content_policy"}
@@ -67,6 +69,8 @@ def ending_of(trace: Trace, fact_ids: Collection[str]) -> Ending | None:
     if session.failure is not None:
         return _of_failure(session.failure)
     if not session.completed:
+        if trace.own is not None and trace.outcome == "failure":
+            return _broken("codex-failed", clean(trace.own))
         return _broken("timed-out", "the session was cut off before Codex had answered")
     if session.commands and all(_died(c.output, c.exit_code) for c in session.commands):
         return _broken("sandbox-dead", " ".join(session.commands[0].output.split())[:200])
@@ -80,6 +84,9 @@ def _without_session(trace: Trace) -> Ending:
         return _broken("several-sessions", f"{trace.sessions} sessions in one Codex home")
     if trace.outcome == "skipped":
         return Ending(AskStatus.NOT_CALLED, "skipped", "the codex step was skipped")
+    if trace.own is not None:
+        reason = "timed-out" if trace.outcome == "cancelled" else "codex-failed"
+        return _broken(reason, clean(trace.own))
     if trace.outcome in {"failure", "cancelled"} and not trace.set_up:
         return Ending(AskStatus.NOT_CALLED, "actor", trace.actor)
     return _broken("not-started", "Codex left no session log")
@@ -101,8 +108,13 @@ def _died(output: str, code: int | None) -> bool:
     return code != 0 and _SANDBOX_DEAD.search(output) is not None
 
 
+def clean(message: str) -> str:
+    """Return a message on one line and without what looks like a key."""
+    return _SECRET.sub("[removed]", " ".join(message.split()))
+
+
 def _of_failure(failure: Failure) -> Ending:
-    message = _SECRET.sub("[removed]", " ".join(failure.message.split()))[:300]
+    message = clean(failure.message)[:300]
     if failure.kind in REFUSALS:
         return Ending(AskStatus.REFUSED, failure.kind.replace("_", "-"), message)
     found = _STATUS.search(failure.message)

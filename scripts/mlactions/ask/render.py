@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mlactions.ask.numbers import sentence_of
+from mlactions.codex import TESTED_VERSION
 from mlactions.report import (
     Block,
     Code,
@@ -26,12 +27,16 @@ from mlactions.settings import Status
 _SENTENCES: Mapping[str, str] = {
     "nothing-to-explain": "Nothing failed, so Codex was not asked.",
     "no-key": "No explanation: no API key was given.",
-    "no-codex": "No explanation: there is no `codex` on the PATH (npm install -g @openai/codex).",
+    "no-codex": "No explanation: there is no `codex` on the PATH. Install it: npm install -g "
+    f"@openai/codex@{TESTED_VERSION}, then `codex login` or set OPENAI_API_KEY.",
+    "no-login": "No explanation: Codex has neither a login nor a key. Run `codex login`, or set "
+    "OPENAI_API_KEY.",
+    "codex-failed": "No explanation: Codex ended with an error.",
     "skipped": "No explanation: the step that calls Codex was skipped.",
     "not-prepared": "No explanation: the question could not be prepared; the step's log says why.",
     "actor": "No explanation: codex-action stopped before it set Codex up. It answers people with "
     "write access and the bots named in `allow-bot-users`; the step's log has the reason.",
-    "auth": "No explanation: the API key was not accepted.",
+    "auth": "No explanation: the API key or the login was not accepted.",
     "quota": "No explanation: the API account has no quota left.",
     "rate-limit": "No explanation: the API's rate limit was reached.",
     "server-error": "No explanation: the API had an error of its own.",
@@ -39,7 +44,7 @@ _SENTENCES: Mapping[str, str] = {
     "context-window": "No explanation: what Codex read did not fit into the model's context.",
     "request-failed": "No explanation: the API did not accept the request.",
     "timed-out": "No explanation: Codex did not finish in time.",
-    "sandbox-dead": "No explanation: Codex's sandbox cannot start on this runner, which needs "
+    "sandbox-dead": "No explanation: Codex's sandbox cannot start on this machine, which needs "
     "unprivileged user namespaces.",
     "several-sessions": "No explanation: more than one Codex session ran, so none can be trusted.",
     "not-started": "No explanation: Codex did not start; the step's log says why.",
@@ -50,7 +55,7 @@ _SENTENCES: Mapping[str, str] = {
     "unproven": "No explanation: nothing proves that Codex looked at the facts, so its answer is "
     "not shown.",
 }
-QUIET = {"nothing-to-explain", "no-key", "no-codex", "skipped"}
+QUIET = {"nothing-to-explain", "no-key", "no-codex", "no-login", "skipped"}
 """Reasons that are somebody's choice: no warning is due."""
 
 _TITLE = "Codex's explanation"
@@ -93,7 +98,7 @@ def render_report(checked: Mapping[str, Any]) -> Report:
         status = Status.PASS if held == all_claims else Status.WARN
         return Report(_TITLE, status, sentence(checked), _answer(checked))
     status = Status.SKIPPED if checked["reason"] in QUIET else Status.WARN
-    return Report(_TITLE, status, sentence(checked), _reason(checked))
+    return Report(_TITLE, status, sentence(checked), _reason(checked, unfold=True))
 
 
 def sentence(checked: Mapping[str, Any]) -> str:
@@ -112,14 +117,14 @@ def _unanswered(checked: Mapping[str, Any]) -> tuple[Block, ...]:
     return (Paragraph(f"{sentence(checked)} {_UNCHANGED}"), *_reason(checked))
 
 
-def _reason(checked: Mapping[str, Any]) -> tuple[Block, ...]:
+def _reason(checked: Mapping[str, Any], *, unfold: bool = False) -> tuple[Block, ...]:
     parts: tuple[Span, ...] = (Code(f"{checked['status']}: {checked['reason']}"),)
     if checked["detail"]:
         parts += (" ", Untrusted(checked["detail"]))
     blocks: list[Block] = [Paragraph(parts)]
     if checked["usage"]:
         blocks.append(Paragraph(_usage(checked["usage"])))
-    return (Details("What happened", tuple(blocks)),)
+    return (Details("What happened", tuple(blocks), open=unfold and bool(checked["detail"])),)
 
 
 def _finding(finding: Mapping[str, Any], texts: Mapping[str, str]) -> Iterable[Block]:

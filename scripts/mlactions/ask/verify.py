@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,11 @@ _EMPTY: Mapping[str, Any] = {
 }
 
 
-def verify(out: Path, *, outcome: str) -> dict[str, Any]:
+def verify(out: Path, *, outcome: str, own: str | None = None) -> dict[str, Any]:
     """Check the answer in a folder that `prepare` made; write and return checked-answer.json.
 
-    `outcome` is how the step that called Codex ended. The folder `bundle` holds the checked answer
-    and its report, sealed.
+    `outcome` is how the step that called Codex ended, `own` what Codex's process said where we
+    called it ourselves. The folder `bundle` holds the checked answer and its report, sealed.
     """
     workspace = Workspace(out.resolve())
     context = read_context(workspace)
@@ -49,7 +49,7 @@ def verify(out: Path, *, outcome: str) -> dict[str, Any]:
     if context.reason:
         return decline(workspace, not_called(context.reason, context.detail))
     evidence = read_evidence(workspace)
-    trace = _trace(workspace, context, outcome)
+    trace = replace(_trace(workspace, context, outcome), own=own)
     ending, body = _look(workspace, context, evidence, trace)
     return _write(workspace, ending, trace.session, body, context.commit)
 
