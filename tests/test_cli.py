@@ -88,6 +88,15 @@ def test_bad_usage_is_one_line_and_two(arguments: list[str]) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("arguments", [[], ["ask"]])
+def test_a_bare_group_shows_its_help(arguments: list[str]) -> None:
+    done = launch(*arguments)
+
+    assert (done.returncode, done.stdout) == (Exit.BAD_INPUT, "")
+    assert done.stderr.startswith("Usage: mlactions")
+    assert "\nCommands:\n" in done.stderr
+
+
 @pytest.mark.parametrize("word", ["", *cli.WORDS])
 def test_help_names_the_variables(word: str) -> None:
     done = launch(*word.split(), "--help")

@@ -71,6 +71,9 @@ def run(arguments: list[str] | None, runner: Runner) -> int:
     except UserError as error:
         runner.annotate(Annotation("error", _message(error), error.title, error.file, error.line))
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        runner.say(error.format_message())
+        return Exit.BAD_INPUT
     except click.ClickException as error:
         runner.annotate(Annotation("error", error.format_message(), "bad input"))
         return Exit.BAD_INPUT
