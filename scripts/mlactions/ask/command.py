@@ -185,6 +185,6 @@ def _finish(runner: Runner, bundle: Path, checked: Mapping[str, Any], *, require
         if required:
             raise AgentError("no usable answer", f"{checked['reason']}. {said}", checked["detail"])
         level: Level = "notice" if checked["reason"] in QUIET else "warning"
-        runner.annotate(Annotation(level, f"{said} {checked['detail']}".strip(), "ask"))
+        runner.mark(Annotation(level, f"{said} {checked['detail']}".strip(), "ask"))
     runner.say(f"{checked['status'].upper()}: {said}")
     return Exit.PASS
