@@ -113,7 +113,14 @@ MESSAGES = {
     "direction: up": "bad direction: `RULE.direction` is `up` (text)."
     " Write `higher`, `lower` or `equal`.",
     "zzz: 1": f"unknown field: `RULE.zzz`. Known fields: {KNOWN}.",
-    "values: [0.9, .nan]": "bad values: `RULE.values` is a list. `nan` is no finite number.",
+    "values: [0.9, .nan]": "bad values: `RULE.values` is `[0.9, nan]`. `nan` is no finite number.",
+    "tolerance: 0.06": "bad tolerance: `RULE.tolerance` is `0.06`."
+    " Write {absolute: 0.06} or {relative: 0.06}.",
+    "tolerance: 5%": "bad tolerance: `RULE.tolerance` is `5%` (text)."
+    " Write {absolute: 0.005} or {relative: 0.005}.",
+    "comparable_on: [data, gpu]": "bad comparable_on: `RULE.comparable_on` is `[data, gpu]`."
+    " `gpu` (text) is no field of the provenance."
+    " Known fields: protocol, config, data, hardware, python, torch.",
     "min: high": "bad min: `RULE.min` is `high` (text). Write a finite number.",
     "tolerance: {}, relative: 1": f"unknown field: `RULE.relative`. Known fields: {KNOWN}.",
     "score: correct": "score without paired: `RULE.score` names a column of predictions, which"

@@ -123,7 +123,13 @@ def test_on_github(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (("--today", "soon"), "bad input: `--today` is 'soon'"),
         (("--key", "Not a key"), "bad input: `key` is 'Not a key'"),
-        (("--baseline", "absent.yaml"), "absent.yaml file not found"),
+        (
+            ("--baseline", "absent.yaml"),
+            (
+                "absent.yaml file not found: there is no baseline."
+                " `compare update --baseline absent.yaml --metrics PATH` begins one."
+            ),
+        ),
         (("--metrics", "absent"), "absent file not found"),
         (("--base-ref", "main"), "base commit not found"),
         (("--max-age-days", "0"), "0 is not in the range"),
@@ -140,7 +146,7 @@ def test_bad_input_is_one_line(here: Path, arguments: tuple[str, ...], message: 
     assert not (here / "out").exists()
 
 
-@pytest.mark.parametrize("missing", ["--baseline", "--metrics", "--out"])
+@pytest.mark.parametrize("missing", ["--metrics", "--out"])
 def test_what_must_be_given(here: Path, missing: str) -> None:
     given = {"--baseline": "baseline.yaml", "--metrics": "metrics", "--out": "out"}
     del given[missing]

@@ -60,7 +60,7 @@ def test_a_rule_that_holds() -> None:
     ("candidate", "expected"),
     [
         (Candidate({}), [("fail", "missing-model"), ("fail", "nothing-measured")]),
-        (Candidate({"vit": side(GOOD)}), [("fail", "missing-model"), ("warn", "nothing-compared")]),
+        (Candidate({"vit": side(GOOD)}), [("fail", "missing-model")]),
         (
             Candidate({}, expected=frozenset({"cnn"}), skipped={"vit": ""}),
             [("fail", "missing-model")],
@@ -151,7 +151,7 @@ def test_bounds_hold_beside_a_good_mean() -> None:
     found = verdict(rules(rule), {"a": [0.98, 0.98, 0.98, 0.98, 0.1]})
 
     assert [f.message for f in found.findings] == [
-        "`a` of `cnn` is below its `min` of 0.5 in 1 of 5 runs; the worst is 0.1."
+        "`a` of `cnn` is below its `min` of 0.500 in 1 of 5 runs; the worst is 0.100."
     ]
 
 

@@ -17,6 +17,10 @@ from mlactions.errors import UserError
 MAX_METRICS = 100_000
 MAX_DEPTH = 20
 MAX_QUOTED = 80
+SHAPES = (
+    'Write {"accuracy": 0.98} or {"metrics": {"accuracy": 0.98}} for one model, and'
+    ' {"models": {"<model>": {"metrics": {"accuracy": 0.98}}}} for several in one file.'
+)
 
 Keys = tuple[str | int, ...]
 
@@ -51,7 +55,7 @@ def parse_metrics(document: Any, *, file: str) -> Metrics:
     """
     if not isinstance(document, dict):
         found = "nothing" if document is None else f"a {kind(document)}"
-        raise UserError("bad metrics", f"expected an object, found {found}.", file=file)
+        raise UserError("bad metrics", f"expected an object, found {found}.", SHAPES, file)
     wrapped = isinstance(document.get("metrics"), dict)
     body = document["metrics"] if wrapped else document
     provenance = document.get("provenance") if wrapped else None
@@ -70,7 +74,7 @@ def parse_metrics(document: Any, *, file: str) -> Metrics:
         if not wrong:
             values[name] = numbers
     if not values and not problems:
-        raise UserError("bad metrics", "the file holds no metric.", file=file)
+        raise UserError("bad metrics", "the file holds no metric.", SHAPES, file)
     return Metrics(values, tuple(problems), provenance if isinstance(provenance, dict) else {})
 
 

@@ -50,13 +50,18 @@ def parse_yaml(text: str, *, name: str) -> Any:
     try:
         return _Builder(name).build(_events(text))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else None
-        raise UserError(
-            "not valid YAML", f"{error.problem or error.context}.", "", name, line
-        ) from None
+        raise _syntax_error(error, text, name) from None
     except (yaml.YAMLError, ValueError) as error:
         raise UserError("not valid YAML", f"{error}.", file=name) from None
+
+
+def _syntax_error(error: yaml.MarkedYAMLError, text: str, name: str) -> UserError:
+    mark = error.problem_mark or error.context_mark
+    line = mark.line + 1 if mark else None
+    if mark and "\t" in text[: mark.index + 1].rpartition("\n")[2]:
+        message, hint = "a tab character stands here.", "Indent with spaces."
+        return UserError("not valid YAML", message, hint, name, line)
+    return UserError("not valid YAML", f"{error.problem or error.context}.", "", name, line)
 
 
 def _events(text: str) -> Iterator[Any]:

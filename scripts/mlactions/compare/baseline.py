@@ -207,6 +207,11 @@ def _dotted(keys: Keys) -> str:
     return ".".join(str(key) for key in keys)
 
 
+def depends_on_machine(unit: str) -> bool:
+    """Tell whether a unit is one of time or memory, so that another machine gives other numbers."""
+    return unit.lower() in TIME_AND_MEMORY
+
+
 def unit_of(metric: str) -> str:
     """Return the unit a metric's name ends with: `latency_ms` is in ms; else nothing."""
     stem, _, last = metric.partition("/")[0].rpartition("_")

@@ -11,7 +11,7 @@ from mlactions.bundle import MANIFEST, MAX_FILE_BYTES, Bundle, open_bundle, unfo
 from mlactions.compare import fields
 from mlactions.compare.model import Candidate, Failure, Measured, PredictionFile, Side
 from mlactions.errors import UserError
-from mlactions.metrics import Problem, kind, parse_metrics
+from mlactions.metrics import SHAPES, Problem, kind, parse_metrics
 from mlactions.schema import load_json, read_text
 from mlactions.strict_yaml import lines_of
 
@@ -52,7 +52,7 @@ def _from_file(path: Path) -> Candidate:
     models = document["models"]
     if not isinstance(models, dict) or not models:
         what = "nothing" if models is None else f"a {kind(models)}" if models else "nothing in it"
-        raise UserError("bad metrics", f"`models` holds {what}.", "Write a model.", str(path))
+        raise UserError("bad metrics", f"`models` holds {what}.", SHAPES, str(path))
     return _plain({model: (body, path) for model, body in models.items()}, root=("models",))
 
 

@@ -26,9 +26,12 @@ from mlactions.compare.model import (
 from mlactions.compare.paired import gather
 from mlactions.compare.places import places_of
 from mlactions.compare.predictions import below
+from mlactions.compare.presence import expected_models
+from mlactions.compare.renames import renames
 from mlactions.compare.reporting import render
 from mlactions.compare.result import Context, HeadRules, Place, document
 from mlactions.compare.rules import AbsentAtBaseError, Rules, git_in, read_rules
+from mlactions.compare.shapes import check_shape
 from mlactions.compare.suggest import notices, paste, without_rule
 from mlactions.errors import Exit, UserError
 from mlactions.publish import out_folder, publish
@@ -38,6 +41,7 @@ from mlactions.settings import Status, check_key, lines_option, option
 
 _ANNOTATED: dict[str, Level] = {"fail": "error", "warn": "warning"}
 MAX_ANNOTATED = 50
+BASELINE = "configs/baseline.yaml"
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class _Group(click.Group):
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@option("--baseline", metavar="FILE", help="Baseline YAML.")
+@option("--baseline", metavar="FILE", default=BASELINE, show_default=True, help="Baseline YAML.")
 @lines_option("--metrics", metavar="PATH", help="Bundle, folder of <model>.json, or one JSON file.")
 @option("--out", type=click.Path(path_type=Path), help="Folder for result and reports.")
 @option("--base-ref", metavar="REF", help="Take the rules from this commit.")
@@ -110,15 +114,13 @@ def command(context: click.Context, /, **given: Any) -> int:
 
 def read_options(given: Mapping[str, Any], runner: Runner) -> Options:
     """Check what click parsed and could not check itself."""
-    if not given["baseline"]:
-        raise UserError("bad input", "`--baseline` is missing.", "Name the baseline YAML.")
     folder = Path(given["working_directory"])
     return Options(
         baseline=folder / given["baseline"],
         folder=folder,
         name=(folder / given["baseline"]).as_posix(),
         metrics=tuple(map(Path, given["metrics"])),
-        out=out_folder(given["out"], runner, "compare"),
+        out=results_folder(given["out"], runner),
         base_ref=given["base_ref"] or "",
         bootstrap=given["bootstrap"] == "head",
         predictions=given["predictions"],
@@ -133,6 +135,19 @@ def read_options(given: Mapping[str, Any], runner: Runner) -> Options:
             expected=frozenset(given["expected"]) or None,
         ),
     )
+
+
+def results_folder(given: Path | None, runner: Runner) -> Path:
+    """Return the folder to write to; a file in its place is refused before anything is done."""
+    out = out_folder(given, runner, "compare")
+    file = next((path for path in (out, *out.parents) if path.is_file()), None)
+    if file is not None:
+        raise UserError(
+            "bad input",
+            f"`--out` leads to {given}, and {file.name} is a file.",
+            "Name a folder; it is made where it does not exist.",
+        )
+    return out
 
 
 def checked_day(given: str | None) -> str:
@@ -164,7 +179,9 @@ def run(options: Options, runner: Runner) -> int:
         rules = Rules(Baseline(options.name, ""), "base", absent.commit)
         verdict = Verdict(Status.FAIL, (), (absent.finding(),))
     else:
-        verdict = weigh(rules.baseline, candidate, options)
+        if options.settings.expected is None:
+            check_shape(options.metrics, candidate, rules.baseline.models)
+        verdict = weigh(rules.baseline, candidate, options.settings)
     context = _context(rules, candidate, verdict, options)
     result = document(verdict, rules.baseline, candidate, context)
     annotate(verdict.findings, context.places, runner)
@@ -197,13 +214,14 @@ def _sealed_by(manifest: Path) -> str:
     return str(document.get("word")) if isinstance(document, dict) else ""
 
 
-def weigh(baseline: Baseline, candidate: Candidate, options: Options) -> Verdict:
+def weigh(baseline: Baseline, candidate: Candidate, settings: Settings) -> Verdict:
     """Judge what was measured by one set of rules, and add the notices."""
-    settings = options.settings
     paired = gather(baseline, candidate, lambda rule: policy(rule, baseline, settings))
     verdict = assess(baseline, candidate, settings, paired)
-    missing = without_rule(baseline, candidate)
-    return replace(verdict, findings=(*verdict.findings, *notices(missing, baseline)))
+    expected = expected_models(candidate, settings.expected)
+    renamed = renames(baseline, candidate, expected).values()
+    found = notices(without_rule(baseline, candidate), baseline, renamed)
+    return replace(verdict, findings=(*verdict.findings, *found))
 
 
 def _context(rules: Rules, candidate: Candidate, verdict: Verdict, options: Options) -> Context:
@@ -220,7 +238,7 @@ def _context(rules: Rules, candidate: Candidate, verdict: Verdict, options: Opti
 def _head_rules(rules: Rules, candidate: Candidate, options: Options) -> HeadRules | None:
     if rules.head is None:
         return HeadRules(rules.diff, None, rules.head_error) if rules.head_error else None
-    return HeadRules(rules.diff, weigh(rules.head, candidate, options))
+    return HeadRules(rules.diff, weigh(rules.head, candidate, options.settings))
 
 
 def annotate(findings: Sequence[Finding], places: Sequence[Place], runner: Runner) -> None:

@@ -19,6 +19,7 @@ _DATE = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])")
 MAX_TEXT = 500
 MAX_UNIT = 20
 MAX_VALUES = 10_000
+MAX_SHOWN_LIST = 60
 MAX_AGE_DAYS = 36_500
 
 
@@ -119,9 +120,21 @@ def _scalar(value: Any) -> bool:
 def names(value: Any) -> str | None:
     """Accept a list of provenance fields, each once."""
     known = [name for name in PROVENANCE if name not in _NOT_COMPARABLE]
-    if isinstance(value, list) and all(isinstance(item, str) and item in known for item in value):
-        return None if len(set(value)) == len(value) else "Name each field once."
-    return f"Write a list of provenance fields, out of {', '.join(known)}."
+    fields = f"Known fields: {', '.join(known)}."
+    if not isinstance(value, list):
+        return f"Write a list of provenance fields. {fields}"
+    wrong = next((item for item in value if item not in known), None)
+    if wrong is not None:
+        return f"{found(wrong)} is no field of the provenance. {fields}"
+    return None if len(set(value)) == len(value) else "Name each field once."
+
+
+def tolerance(value: Any) -> str | None:
+    """Accept a mapping; a bare number does not say of what it is."""
+    if isinstance(value, dict):
+        return None
+    number = value if amount(value) is None else 0.005
+    return f"Write {{absolute: {number}}} or {{relative: {number}}}."
 
 
 def seeds(value: Any) -> str | None:
@@ -138,6 +151,13 @@ def mapping(value: Any) -> str | None:
 def found(value: Any) -> str:
     """Return a value as a message quotes it."""
     if isinstance(value, dict | list):
+        shown_list = f"[{', '.join(map(str, value))}]"
+        if (
+            value
+            and all(isinstance(item, str | int | float) for item in value)
+            and (isinstance(value, list) and len(shown_list) <= MAX_SHOWN_LIST)
+        ):
+            return f"`{shown_list}`"
         return "an empty list" if value == [] else f"a {kind(value)}"
     shown = {None: "nothing", True: "`true`", False: "`false`"}
     if value is None or isinstance(value, bool):
@@ -164,7 +184,7 @@ RULE: Mapping[str, Check] = {
     "value": number,
     "values": numbers,
     "direction": one_of(*DIRECTIONS),
-    "tolerance": mapping,
+    "tolerance": tolerance,
     "min": number,
     "max": number,
     "severity": one_of("fail", "warn"),

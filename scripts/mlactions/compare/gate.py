@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from mlactions.compare.findings import united
 from mlactions.compare.judge import Judged, Judging, Paired, judge, problems_of
 from mlactions.compare.model import (
     Baseline,
@@ -47,10 +48,14 @@ class _Waivers:
 
     def _waived(self, finding: Finding, waiver: Waiver) -> Finding:
         if self.today > waiver.until:
-            note = f" Its waiver expired on {waiver.until}."
-            return replace(finding, message=finding.message + note)
+            return _noted(finding, f" Its waiver expired on {waiver.until}.")
         note = f" Waived until {waiver.until}: {waiver.reason.rstrip('.')}."
-        return replace(finding, level="warn", message=finding.message + note, waived=True)
+        return replace(_noted(finding, note), level="warn", waived=True)
+
+
+def _noted(finding: Finding, note: str) -> Finding:
+    shared = finding.shared and finding.shared + note
+    return replace(finding, message=finding.message + note, shared=shared)
 
 
 def assess(baseline: Baseline, candidate: Candidate, settings: Settings, paired: Paired) -> Verdict:
@@ -80,7 +85,7 @@ def assess(baseline: Baseline, candidate: Candidate, settings: Settings, paired:
     findings += _broken_without_rule(baseline, candidate)
     findings += _unused_waivers(baseline, settings.today)
     findings += worse_slices(baseline, candidate)
-    return Verdict(_overall(rows, findings, candidate), tuple(rows), tuple(findings))
+    return Verdict(_overall(rows, findings, candidate), tuple(rows), tuple(united(findings)))
 
 
 def _usable_base(model: str, candidate: Candidate) -> Measured | None:

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlactions.compare.bounds import out_of_bounds
 from mlactions.compare.comparable import incomparable
 from mlactions.compare.decide import Policy, decide
+from mlactions.compare.findings import finding, named, shared_finding
 from mlactions.compare.model import (
     Baseline,
     Evidence,
@@ -21,7 +23,7 @@ from mlactions.compare.model import (
     Source,
 )
 from mlactions.compare.sentences import below_noise, regression
-from mlactions.compare.words import plain, plural, with_unit
+from mlactions.compare.words import plural
 
 Paired = Mapping[tuple[str, str], Evidence | Finding]
 """Evidence of the `paired` rules, which comes from predictions; or why there is none."""
@@ -35,6 +37,12 @@ BROKEN = {
     "not-a-number": "is no number",
     "empty-list": "is an empty list",
     "duplicate-key": "is written twice, nested and with dots",
+}
+
+REMEDIES = {
+    "string": "Write a finite number, without quotes",
+    "empty-list": "Write one finite number per seed",
+    "duplicate-key": "Keep one of them",
 }
 
 
@@ -58,7 +66,8 @@ def problems_of(side: Measured) -> dict[str, list[tuple[str, str]]]:
     for problem, line in zip(side.problems, lines, strict=True):
         what = BROKEN.get(problem.reason, problem.reason)
         where = f"{side.file}:{line}" if line else side.file
-        clause = f"{what}: found `{problem.found}` in {where}"
+        write = REMEDIES.get(problem.reason, "Write a finite number")
+        clause = f"{what}: found `{problem.found}` in {where}. {write}"
         found.setdefault(problem.metric, []).append((problem.reason, clause))
     return found
 
@@ -80,37 +89,26 @@ def judge(rule: Rule, judging: Judging) -> Judged:
     if broken:
         return Judged("unmeasured", broken)
     values = judging.head.values[rule.metric]
-    bounds = tuple(_out_of_bounds(rule, values, judging.head.seeds))
     if rule.bounds_only:
-        return Judged("bound", bounds)
+        return Judged("bound", _bounds(rule, judging))
     if rule.paired:
-        return _judge_paired(rule, judging, bounds)
+        return _judge_paired(rule, judging)
     reference, source, provenance = _reference(rule, judging)
     if not reference:
         message = f"{named(rule)} has no recorded value: run `compare update`, or write one."
-        return Judged("unmeasured", (*bounds, finding(rule, "no-baseline-value", message)))
-    differs = tuple(_differs(rule, provenance, judging.head.provenance))
+        absent = finding(rule, "no-baseline-value", message)
+        return Judged("unmeasured", (*_bounds(rule, judging), absent))
+    differs = tuple(_differs(rule, provenance, judging.head.provenance, source))
     if differs:
+        bounds = _bounds(rule, judging, None, reference)
         return Judged("incomparable", (*differs, *bounds), None, reference, source)
     evidence = None
     if not _zero_relative(rule, reference):
         evidence = decide(rule, reference, values, policy(rule, judging.baseline, judging.settings))
+    bounds = _bounds(rule, judging, evidence, reference)
     found = (*_weighed(rule, evidence, reference), *bounds)
     label: Label = evidence.label if evidence else "unmeasured"
     return Judged(label, found, evidence, reference, source)
-
-
-def named(rule: Rule) -> str:
-    """Return how a message names a rule."""
-    return f"`{rule.metric}` of `{rule.model}`"
-
-
-def finding(
-    rule: Rule, reason: str, message: str, *, level: Level = "fail", at: str | None = None
-) -> Finding:
-    """Return a finding about a rule, at the rule's place in the baseline or at one field of it."""
-    keys = ("models", rule.model, "metrics", rule.metric)
-    return Finding(reason, level, message, rule.model, rule.metric, (*keys, at) if at else keys)
 
 
 def policy(rule: Rule, baseline: Baseline, settings: Settings) -> Policy:
@@ -146,38 +144,16 @@ def _reports(side: Measured, metric: str) -> bool:
     return metric in side.values or any(problem.metric == metric for problem in side.problems)
 
 
-def _out_of_bounds(
-    rule: Rule, values: tuple[float, ...], seeds: tuple[int, ...]
-) -> Iterator[Finding]:
-    """Yield the broken bounds: they are absolute and hold for every seed."""
-    if rule.minimum is not None:
-        low = [n for n, value in enumerate(values) if value < rule.minimum]
-        if low:
-            worst = min(low, key=values.__getitem__)
-            limit = f"below its `min` of {with_unit(plain(rule.minimum), rule.unit)}"
-            message = _beyond(rule, values, seeds, worst, f"{limit}{_share(low, values)}")
-            yield finding(rule, "below-min", message, level=rule.severity, at="min")
-    if rule.maximum is not None:
-        high = [n for n, value in enumerate(values) if value > rule.maximum]
-        if high:
-            worst = max(high, key=values.__getitem__)
-            limit = f"above its `max` of {with_unit(plain(rule.maximum), rule.unit)}"
-            message = _beyond(rule, values, seeds, worst, f"{limit}{_share(high, values)}")
-            yield finding(rule, "above-max", message, level=rule.severity, at="max")
-
-
-def _beyond(
-    rule: Rule, values: tuple[float, ...], seeds: tuple[int, ...], worst: int, limit: str
-) -> str:
-    seed = f" (seed {seeds[worst]})" if seeds else ""
-    value = f"{with_unit(plain(values[worst]), rule.unit)}{seed}"
-    if len(values) == 1:
-        return f"{named(rule)} is {value}, {limit}."
-    return f"{named(rule)} is {limit}; the worst is {value}."
-
-
-def _share(beyond: Sequence[int], values: tuple[float, ...]) -> str:
-    return f" in {len(beyond)} of {plural(len(values), 'run')}" if len(values) > 1 else ""
+def _bounds(
+    rule: Rule,
+    judging: Judging,
+    evidence: Evidence | None = None,
+    reference: tuple[float, ...] = (),
+) -> tuple[Finding, ...]:
+    if rule.minimum is None and rule.maximum is None:
+        return ()
+    head = judging.head
+    return tuple(out_of_bounds(rule, head, evidence, reference or rule.values))
 
 
 def _reference(rule: Rule, judging: Judging) -> tuple[tuple[float, ...], Source, Mapping[str, Any]]:
@@ -189,11 +165,11 @@ def _reference(rule: Rule, judging: Judging) -> tuple[tuple[float, ...], Source,
 
 
 def _differs(
-    rule: Rule, reference: Mapping[str, Any], measured: Mapping[str, Any]
+    rule: Rule, reference: Mapping[str, Any], measured: Mapping[str, Any], source: Source
 ) -> Iterator[Finding]:
-    for reason, why in incomparable(rule, reference, measured):
-        message = f"{named(rule)} cannot be compared: {why}."
-        yield finding(rule, reason, message, level=rule.severity)
+    for found in incomparable(rule, reference, measured, source):
+        told = finding(rule, found.reason, "", level=rule.severity)
+        yield shared_finding(told, f" cannot be compared: {found.why}.")
 
 
 def _zero_relative(rule: Rule, reference: tuple[float, ...]) -> bool:
@@ -224,8 +200,10 @@ def _reason(evidence: Evidence) -> str:
     return "regression" if evidence.label == "point" else f"regression-{evidence.label}"
 
 
-def _judge_paired(rule: Rule, judging: Judging, bounds: tuple[Finding, ...]) -> Judged:
+def _judge_paired(rule: Rule, judging: Judging) -> Judged:
     evidence = judging.paired.get((rule.model, rule.metric))
+    known = evidence if isinstance(evidence, Evidence) else None
+    bounds = _bounds(rule, judging, known)
     if evidence is None:
         message = f"{named(rule)} is `paired`, and there are no predictions of both sides."
         return Judged("unmeasured", (*bounds, finding(rule, "no-predictions", message)))

@@ -188,6 +188,7 @@ class Finding:
     """Something to say; `reason` is a stable code.
 
     `keys` is its place in the baseline file; `file` and `line` where it stands elsewhere.
+    `shared` is the message behind the metric's name, where several metrics may share it.
     """
 
     reason: str
@@ -199,6 +200,7 @@ class Finding:
     waived: bool = False
     file: str | None = None
     line: int | None = None
+    shared: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
-from mlactions.compare.model import Baseline, Candidate, Failure, Finding, ModelRules, Settings
+from mlactions.compare.model import (
+    Baseline,
+    Candidate,
+    Failure,
+    Finding,
+    Level,
+    ModelRules,
+    Settings,
+)
+from mlactions.compare.renames import did_you_mean, renamed, renames, vanished
 
 _ENDED = {
     "crashed": "crashed",
@@ -16,6 +25,11 @@ _ENDED = {
     "interrupted": "was interrupted",
     "not-run": "was not run",
 }
+_RENAMED: Mapping[bool, tuple[str, Level]] = {
+    True: ("missing-model", "fail"),
+    False: ("renamed-model", "warn"),
+}
+"""By whether every model with rules had to be measured."""
 
 
 def models_present(
@@ -25,16 +39,17 @@ def models_present(
     yield from map(evaluation_failed, candidate.failures)
     yield from missing_models(candidate, settings.expected)
     expected = expected_models(candidate, settings.expected)
-    failed = {failure.model for failure in candidate.failures if failure.side == "head"}
+    pairs = renames(baseline, candidate, expected)
+    names = candidate.head.keys() | candidate.skipped.keys() | (expected or frozenset())
+    for model in vanished(baseline, candidate, expected):
+        yield _absent(model, pairs.get(model), expected, names - baseline.models.keys())
     for model, group in baseline.models.items():
         if model in candidate.head:
             yield from _age(model, group, baseline, candidate, settings)
             yield from _dirty(model, candidate)
-        elif model not in failed:
-            yield from _absent(model, expected, candidate)
     if not (candidate.head or candidate.failures or candidate.skipped):
         yield Finding("nothing-measured", "fail", "Nothing was measured.")
-    elif candidate.head and not candidate.head.keys() & baseline.models.keys():
+    elif candidate.head.keys() - pairs.values() and not candidate.head.keys() & baseline.models:
         yield Finding("nothing-compared", "warn", "No measured model has rules in the baseline.")
 
 
@@ -48,9 +63,10 @@ def expected_models(candidate: Candidate, listed: frozenset[str] | None) -> froz
 def missing_models(candidate: Candidate, listed: frozenset[str] | None) -> Iterator[Finding]:
     """Yield the expected models of which nothing at all is known."""
     failed = {failure.model for failure in candidate.failures if failure.side == "head"}
-    for model in sorted(expected_models(candidate, listed) or ()):
+    wanted = expected_models(candidate, listed) or frozenset[str]()
+    for model in sorted(wanted):
         if model not in candidate.head and model not in failed:
-            yield _missing(model)
+            yield _missing(model, candidate.head.keys() - wanted)
 
 
 def evaluation_failed(failure: Failure) -> Finding:
@@ -77,20 +93,30 @@ def evaluation_failed(failure: Failure) -> Finding:
     )
 
 
-def _missing(model: str) -> Finding:
-    message = f"`{model}` was expected and not measured."
+def _missing(model: str, others: Iterable[str] = ()) -> Finding:
+    close = did_you_mean(model, sorted(others))
+    message = f"`{model}` was expected and not measured.{close}"
     return Finding("missing-model", "fail", message, model, keys=("models", model))
 
 
-def _absent(model: str, expected: frozenset[str] | None, candidate: Candidate) -> Iterator[Finding]:
-    if expected is None:
-        yield _missing(model)
-    elif model not in expected and model not in candidate.skipped:
-        message = (
-            f"`{model}` has rules, and this run knows no config of that name: it was deleted, "
-            "renamed, or is not among `configs`."
-        )
-        yield Finding("orphan-model", "warn", message, model, keys=("models", model))
+def _absent(
+    model: str, new: str | None, expected: frozenset[str] | None, others: Iterable[str]
+) -> Finding:
+    """Return what it means that nothing is known of a model with rules.
+
+    `new` is what it may be called now, `others` are the names of this run that have no rules.
+    """
+    keys = ("models", model)
+    if expected is None and new is None:
+        return _missing(model)
+    if new is not None:
+        reason, level = _RENAMED[expected is None]
+        return Finding(reason, level, renamed(model, new), model, keys=keys)
+    message = (
+        f"`{model}` has rules, and this run knows no config of that name: it was deleted, "
+        f"renamed, or is not among `configs`.{did_you_mean(model, sorted(others))}"
+    )
+    return Finding("orphan-model", "warn", message, model, keys=keys)
 
 
 def _dirty(model: str, candidate: Candidate) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlactions.compare.model import Baseline, Candidate, Evidence, Finding, Row, Rule, Verdict
 from mlactions.compare.sentences import moved_sentence
-from mlactions.compare.words import decimals_for, plain, plural
+from mlactions.compare.words import decimals_for, decimals_of_means, plain, plural
 from mlactions.settings import Status
 
 MAX_SENTENCE = 600
@@ -90,15 +90,25 @@ def sentence(verdict: Verdict) -> str:
     warned = [finding for finding in verdict.findings if finding.level == "warn"]
     if failed:
         first = _worded(_first(failed[0], verdict.rows))
-        return f"{first}{_more(len(failed) - 1, 'failure')}"
+        return f"{first}{_more(len(failed) - 1, 'failure')}{_without_rules(verdict)}"
     if verdict.status is Status.SKIPPED:
         return "Nothing to compare: no model was affected."
-    passed = f"{plural(len(verdict.rows), 'rule')} of {plural(_models(verdict), 'model')}"
     if warned:
-        first = _worded(warned[0].message)
-        held = "No rule fails. " if verdict.rows else ""
-        return f"{held}{first}{_more(len(warned) - 1, 'warning')}"
-    return f"{passed} {'holds' if len(verdict.rows) == 1 else 'hold'}."
+        renamed = [finding for finding in warned if finding.reason == "renamed-model"]
+        first = _worded((renamed or warned)[0].message)
+        held = "No rule fails. " if verdict.rows and not renamed else ""
+        return f"{held}{first}{_more(len(warned) - 1, 'warning')}{_without_rules(verdict)}"
+    passed = f"{plural(len(verdict.rows), 'rule')} of {plural(_models(verdict), 'model')}"
+    return f"{passed} {'holds' if len(verdict.rows) == 1 else 'hold'}.{_without_rules(verdict)}"
+
+
+def _without_rules(verdict: Verdict) -> str:
+    """Name the measured models that nothing was held against, unless that is all there is."""
+    reasons = Counter(finding.reason for finding in verdict.findings)
+    count = reasons["no-rules"]
+    if not count or reasons["nothing-compared"]:
+        return ""
+    return f" {plural(count, 'model')} {'has' if count == 1 else 'have'} no rules."
 
 
 def _first(finding: Finding, rows: Iterable[Row]) -> str:
@@ -181,7 +191,7 @@ def _means(rule: Rule, row: Row) -> dict[str, Any]:
         "baseline": sum(reference) / len(reference) if reference else None,
         "candidate": sum(row.values) / len(row.values) if row.values else None,
         **dict.fromkeys(names.split()),
-        "decimals": 4,
+        "decimals": decimals_of_means(reference, row.values),
     }
 
 

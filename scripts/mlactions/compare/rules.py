@@ -58,16 +58,24 @@ def read_rules(
     `bootstrap` does not allow the head's own.
     """
     if not base_ref:
-        return Rules(parse_baseline(read_text(path), name=name), "file")
+        return Rules(parse_baseline(existing(path, name), name=name), "file")
     commit = _commit(base_ref, git)
     place = f"{commit}:./{Path(os.path.relpath(path, folder)).as_posix()}"
     text = _show(place, name, git)
     if text is None and not bootstrap:
         raise AbsentAtBaseError(name, commit)
     if text is None:
-        return Rules(parse_baseline(read_text(path), name=name), "head", commit)
+        return Rules(parse_baseline(existing(path, name), name=name), "head", commit)
     baseline = parse_baseline(text, name=name)
     return _beside(Rules(baseline, "base", commit), text, path, name)
+
+
+def existing(path: Path, name: str) -> str:
+    """Return the text of a baseline; where there is none, say how to begin one."""
+    if not path.exists():
+        hint = f"`compare update --baseline {name} --metrics PATH` begins one."
+        raise UserError("file not found", "there is no baseline.", hint, name)
+    return read_text(path)
 
 
 class AbsentAtBaseError(Exception):
@@ -82,8 +90,9 @@ class AbsentAtBaseError(Exception):
         return Finding(
             "baseline-absent-at-base",
             "fail",
-            f"`{self.name}` does not exist at the base commit {self.commit[:12]}. Merge a baseline"
-            " first, or set `bootstrap: head` to judge this change by its own.",
+            f"`{self.name}` does not exist at the base commit {self.commit[:12]}. Merge one first"
+            " (`compare update` writes it), or set `bootstrap: head` to judge this change by its"
+            " own.",
         )
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from mlactions.compare.baseline import depends_on_machine, unit_of
 from mlactions.compare.edit import quoted
+from mlactions.compare.findings import listed
 from mlactions.compare.model import Baseline, Candidate, Direction, Finding
 from mlactions.compare.slices import parent
 from mlactions.compare.statistics import noise_margin
 from mlactions.compare.words import LARGEST, plural
 
 MAX_SUGGESTED = 40
-NAMED = 5
 FALSE_ALARMS = 0.01
 
 _SAFE_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_./=-]*")
@@ -37,13 +38,16 @@ def without_rule(baseline: Baseline, candidate: Candidate) -> dict[str, tuple[st
     return found
 
 
-def notices(missing: Mapping[str, Sequence[str]], baseline: Baseline) -> Iterator[Finding]:
-    """Yield one notice per model about what has no rule."""
+def notices(
+    missing: Mapping[str, Sequence[str]], baseline: Baseline, renamed: Collection[str] = ()
+) -> Iterator[Finding]:
+    """Yield one notice per model about what has no rule; those that were `renamed` are known."""
     for model, names in missing.items():
-        shown = ", ".join(f"`{name}`" for name in names[:NAMED])
-        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+        if model in renamed:
+            continue
         reason = "no-rule" if model in baseline.models else "no-rules"
-        message = f"`{model}` has {plural(len(names), 'metric')} without a rule: {shown}{more}."
+        count = plural(len(names), "metric")
+        message = f"`{model}` has {count} without a rule: {listed(names)}."
         yield Finding(reason, "notice", message, model, keys=("models", model))
 
 
@@ -56,7 +60,7 @@ def paste(missing: Mapping[str, Sequence[str]], candidate: Candidate) -> str:
             break
         lines += [f"  {key(model)}:", "    metrics:"]
         values = candidate.head[model].values
-        lines += [f"      {key(name)}: {rule(name, values[name])}" for name in names[:room]]
+        lines += [f"      {line}" for line in rule_lines(names[:room], values)]
         room -= len(names)
     if room < 0:
         lines.append(f"  # and {-room:,} more")
@@ -69,14 +73,32 @@ def key(name: str) -> str:
     return name if safe else quoted(name)
 
 
+def rule_lines(names: Iterable[str], values: Mapping[str, Sequence[float]]) -> list[str]:
+    """Return rules in YAML, one a line: name, rule, and what a person must still decide."""
+    return [f"{key(name)}: {rule(name, values[name])}  # {remark(name, values)}" for name in names]
+
+
 def rule(name: str, values: Sequence[float]) -> str:
     """Return one rule in YAML: the values, a guessed direction, a tolerance above their noise."""
     numbers = as_written(values)
     given = f"value: {numbers[0]!r}" if len(values) == 1 else f"values: {numbers!r}"
     tolerance = noise_margin(values, len(values), FALSE_ALARMS)
     allowed = f"{{absolute: {tolerance:g}}}" if tolerance else "{absolute: 0}"
-    decide = "direction" if tolerance else "direction and tolerance"
-    return f"{{{given}, direction: {direction(name)}, tolerance: {allowed}}}  # check {decide}"
+    severity = severity_of(name)
+    return f"{{{given}, direction: {direction(name)}, tolerance: {allowed}{severity}}}"
+
+
+def severity_of(name: str) -> str:
+    """Return the field that makes a rule warn only, for times and memory: machines differ."""
+    return ", severity: warn" if depends_on_machine(unit_of(name)) else ""
+
+
+def remark(name: str, values: Mapping[str, Sequence[float]]) -> str:
+    """Return what a person must still decide about a suggested rule, and why it only warns."""
+    tolerance = noise_margin(values[name], len(values[name]), FALSE_ALARMS)
+    check = "check direction" if tolerance else "check direction and tolerance"
+    machine = depends_on_machine(unit_of(name))
+    return f"warns only, for it depends on the machine; {check}" if machine else check
 
 
 def as_written(values: Sequence[float]) -> list[float]:

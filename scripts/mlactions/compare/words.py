@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from mlactions.compare.model import Direction, Evidence
 
@@ -34,6 +35,17 @@ def decimals_of(scale: float) -> int:
     if not (scale > 0 and math.isfinite(scale)):
         return 4
     return min(max(1 - math.floor(math.log10(scale)), 0), MOST_DECIMALS)
+
+
+def decimals_of_means(*sides: Sequence[float]) -> int:
+    """Return how many decimals show four digits of the larger mean of some sides."""
+    sizes = [abs(sum(values) / len(values)) for values in sides if values]
+    return significant(max(sizes, default=0.0))
+
+
+def significant(size: float, digits: int = 4) -> int:
+    """Return how many decimals show so many digits of a number of this size."""
+    return decimals_of(size * 10.0 ** (2 - digits))
 
 
 def _alike(first: float, second: float, digits: int) -> bool:
