@@ -16,7 +16,9 @@ from jsonschema import Draft202012Validator
 from mlactions.__main__ import run
 from mlactions.compare.baseline import parse_baseline
 from mlactions.compare.edit import Changes, check, edit, spell
+from mlactions.compare.reporting import render
 from mlactions.errors import Exit, UserError
+from mlactions.report import Table
 from mlactions.runner import Runner
 from mlactions.schema import parse_yaml, schema
 
@@ -271,3 +273,155 @@ def test_an_edit_that_would_say_something_else_is_refused() -> None:
         check("a: {b: 1}\n", "a: {b: 3}\n", {("a",): {"b": 2}}, name="f")
     with pytest.raises(UserError, match="cannot edit"):
         edit("a: 1\n", {("a",): {"b": 2}}, name="f")
+
+
+def test_times_and_memory_begin_as_warnings_and_order_stays(tmp_path: Path) -> None:
+    (tmp_path / "metrics").mkdir()
+    write(tmp_path, {"val_loss": 0.1, "latency_ms": 3.1, "accuracy": 0.98, "peak_mib": [1, 2]})
+
+    update(tmp_path)
+
+    text = (tmp_path / "baseline.yaml").read_text()
+    found = parse_baseline(text, name="b").models["cnn"].rules
+    assert list(found) == ["val_loss", "latency_ms", "accuracy", "peak_mib"]
+    assert [rule.severity for rule in found.values()] == ["fail", "warn", "fail", "warn"]
+    assert text.count("# warns only, for it depends on the machine; check direction") == 2
+
+
+def test_a_first_baseline_is_announced_plainly(tmp_path: Path) -> None:
+    (tmp_path / "metrics").mkdir()
+    write(tmp_path, {"accuracy": 0.98})
+
+    checked, asked = update(tmp_path, "--check")
+    _, said = update(tmp_path)
+
+    assert checked == Exit.FAILED_CHECK
+    assert "does not exist yet and would be written: 1 rule of 1 model." in asked
+    assert "is new: 1 rule of 1 model. Check the guessed directions and tolerances." in said
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"cnn": {"a": 1}, "vit": {"a": 1}}, 'If `cnn` and `vit` are models: write {"models": {"'),
+        ({"metrics": {"a": 1}}, "Name the file after the model, or write"),
+    ],
+)
+def test_a_file_that_may_hold_models_is_doubted(
+    tmp_path: Path, document: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps(document))
+
+    code, printed = call(
+        tmp_path,
+        *("update", "--baseline", f"{tmp_path}/b.yaml", "--metrics", f"{tmp_path}/metrics.json"),
+        *("--out", f"{tmp_path}/out"),
+    )
+
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert (code, result["status"]) == (Exit.PASS, "warn"), printed
+    assert said in result["findings"][0]["message"]
+
+
+MORE = {"accuracy": 0.98, "loss": [0.1, 0.3], "bound": 1, "f1": 0.5, "step_ms": 2}
+
+
+def test_what_has_no_rule_is_named_and_can_be_pasted(here: Path) -> None:
+    write(here, MORE)
+    (here / "metrics" / "gru.json").write_text('{"accuracy": 0.9}')
+
+    code, said = update(here, "--out", str(here / "out"))
+
+    result = json.loads((here / "out" / "result.json").read_text())
+    assert code == Exit.PASS
+    assert "3 metrics of 2 models have no rules: --add writes them." in said
+    assert [item["reason"] for item in result["findings"]] == ["no-rule", "no-rules"]
+    pasted = parse_yaml(result["paste"], name="pasted")["models"]
+    found = {model: list(body["metrics"]) for model, body in pasted.items()}
+    assert found == {"cnn": ["f1", "step_ms"], "gru": ["accuracy"]}
+
+
+def test_rules_for_what_has_none_can_be_added(here: Path) -> None:
+    write(here, MORE)
+    (here / "metrics" / "gru.json").write_text('{"accuracy": 0.9, "odd: name": 1}')
+
+    code, said = update(here, "--add")
+
+    assert code == Exit.PASS, said
+    assert "4 rules of 2 models added." in said
+    text = (here / "baseline.yaml").read_text(encoding="utf-8")
+    models = parse_baseline(text, name="b").models
+    assert list(models["cnn"].rules) == ["accuracy", "loss", "bound", "f1", "step_ms"]
+    assert list(models["gru"].rules) == ["accuracy", "odd: name"]
+    assert models["gru"].provenance["measured"] == "2026-11-22"
+    assert "      f1: {value: 0.5, direction: higher, tolerance: {absolute: 0}}  # check" in text
+    kept = [line for line in BASELINE.splitlines() if not {"0.20", "{commit:"} & set(line.split())]
+    assert [line for line in kept if line not in text] == []
+    assert update(here, "--add", "--check")[0] == Exit.PASS
+
+
+@pytest.mark.parametrize("text", ["version: 1\nmodels: {}\n", "models: {}\nversion: 1"])
+def test_rules_are_added_to_an_empty_baseline(tmp_path: Path, text: str) -> None:
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "baseline.yaml").write_text(text)
+    write(tmp_path, {"accuracy": 0.98})
+
+    code, said = update(tmp_path, "--add")
+
+    assert code == Exit.PASS, said
+    found = parse_baseline((tmp_path / "baseline.yaml").read_text(), name="b")
+    assert found.models["cnn"].rules["accuracy"].values == (0.98,)
+
+
+def test_rules_are_not_added_between_braces(here: Path) -> None:
+    (here / "metrics" / "vit.json").write_text('{"accuracy": 0.9, "f1": 1}')
+    (here / "metrics" / "cnn.json").unlink()
+
+    code, said = update(here, "--add")
+
+    assert (code, "`models.vit.metrics` stands in braces." in said) == (Exit.BAD_INPUT, True)
+    assert (here / "baseline.yaml").read_text(encoding="utf-8") == BASELINE
+
+
+def test_an_update_that_finds_no_rules_says_so(here: Path) -> None:
+    (here / "metrics" / "cnn.json").rename(here / "metrics" / "gru.json")
+
+    code, said = update(here, "--out", str(here / "out"))
+
+    result = json.loads((here / "out" / "result.json").read_text())
+    assert (code, result["status"]) == (Exit.PASS, "warn"), said
+    assert result["verdict"].startswith("No measured model has rules in ")
+    assert (here / "baseline.yaml").read_text(encoding="utf-8") == BASELINE
+
+
+def test_fewer_values_than_before_are_a_warning(here: Path) -> None:
+    write(here, {"accuracy": 0.98, "loss": 0.1, "bound": 1})
+
+    code, said = update(here, "--out", str(here / "out"))
+
+    result = json.loads((here / "out" / "result.json").read_text())
+    assert (code, result["status"]) == (Exit.PASS, "warn"), said
+    assert "loss of cnn: 1 value where the baseline had 2, so less is known" in result["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ([0.98], [0.9799968], "unchanged"),
+        ([0.98], [0.97], "-0.0100"),
+        ([0.5, 0.7], [0.7, 0.5], "unchanged"),
+        ([3.1], [12.341], "+9.24"),
+        ([151306], [151307], "+1"),
+        ([0.00012344], [0.00012351], "+0.0000001"),
+        ([], [1], "new"),
+        ([0], [0.25], "+0.2500"),
+    ],
+)
+def test_changes_have_four_digits(before: list[float], after: list[float], change: str) -> None:
+    row = {"model": "cnn", "metric": "a", "before": before, "after": after}
+    result = {"mode": "update", "status": "pass", "verdict": "v", "rows": [row]}
+
+    table = render({**result, "diff": "", "paste": "", "findings": []}).blocks[0]
+
+    assert isinstance(table, Table)
+    assert table.rows[0][4] == change

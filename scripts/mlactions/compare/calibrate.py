@@ -10,7 +10,7 @@ from typing import Any
 from mlactions.compare.decide import difference
 from mlactions.compare.model import Baseline, Candidate, Direction
 from mlactions.compare.statistics import noise_margin, variance
-from mlactions.compare.suggest import as_written, direction, key
+from mlactions.compare.suggest import as_written, direction, key, severity_of
 from mlactions.compare.words import plural
 
 FORMULA = (
@@ -104,10 +104,11 @@ def _rule(item: Proposal) -> str:
     values = ", ".join(map(repr, as_written(item.values)))
     allowed = "0" if item.tolerance is None else f"{item.tolerance:g}"
     note = "  # check direction" if item.guessed else ""
+    severity = severity_of(item.metric) if item.guessed else ""
     still = "  # no noise seen" if item.tolerance is None else ""
     return (
         f"{{values: [{values}], direction: {item.direction},"
-        f" tolerance: {{absolute: {allowed}}}}}{note}{still}"
+        f" tolerance: {{absolute: {allowed}}}{severity}}}{note}{still}"
     )
 
 

@@ -50,6 +50,43 @@ def edit(text: str, changes: Changes, *, name: str) -> str:
         for path, fields in changes.items()
         for change in _edits(text, _node(root, path, name), fields, at_end=path[-1] == AT_END)
     ]
+    return _applied(text, edits)
+
+
+def append(text: str, blocks: Mapping[tuple[str, ...], Sequence[str]], *, name: str) -> str:
+    """Return the text with more lines at the end of some mappings, given by their paths.
+
+    Lines are YAML indented from 0. Raises UserError for a mapping that stands in braces and is
+    not empty: lines do not go there.
+    """
+    root = yaml.compose(text, Loader=yaml.CSafeLoader)
+    edits = [_at_end(text, _node(root, block[0], name), block, name) for block in blocks.items()]
+    return _applied(text, edits)
+
+
+def _at_end(
+    text: str, node: yaml.MappingNode, block: tuple[Keys, Sequence[str]], name: str
+) -> _Edit:
+    path, lines = block
+    if not node.value:
+        indent = "\n" + "  " * len(path)
+        return _Edit(
+            node.start_mark.index, node.end_mark.index, "".join(indent + line for line in lines)
+        )
+    if node.flow_style:
+        where = ".".join(map(str, path))
+        raise UserError(
+            "cannot edit",
+            f"`{where}` stands in braces.",
+            "Write it in lines, or paste the rules yourself.",
+            name,
+            node.start_mark.line + 1,
+        )
+    return _behind(text, node, lines)
+
+
+def _applied(text: str, edits: Sequence[_Edit]) -> str:
+    """Return the text with all edits; of two at one place, the later one comes first."""
     for change in sorted(edits, key=lambda change: change.start, reverse=True):
         text = text[: change.start] + change.text + text[change.end :]
     return text
@@ -171,14 +208,19 @@ def _end(node: yaml.Node) -> int:
 def _appended(text: str, node: yaml.MappingNode, fields: Mapping[str, Any]) -> _Edit:
     """Add fields behind the last one; a comment beside that one stays beside it."""
     pairs = [f"{key}: {spell(value)}" for key, value in fields.items()]
-    key, value = node.value[-1]
-    place = max(_end(key), _end(value))
     if node.flow_style:
+        place = max(map(_end, node.value[-1]))
         return _Edit(place, place, "".join(f", {pair}" for pair in pairs))
+    return _behind(text, node, pairs)
+
+
+def _behind(text: str, node: yaml.MappingNode, lines: Sequence[str]) -> _Edit:
+    """Add lines behind a block mapping's last one, with its indentation."""
+    place = max(map(_end, node.value[-1]))
     line_end = text.find("\n", place)
     place = len(text) if line_end < 0 else line_end
     indent = "\n" + " " * node.start_mark.column
-    return _Edit(place, place, "".join(indent + pair for pair in pairs))
+    return _Edit(place, place, "".join(indent + line for line in lines))
 
 
 def _added(node: yaml.MappingNode, fields: Mapping[str, Any]) -> _Edit:

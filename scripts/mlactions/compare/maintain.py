@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,23 +12,26 @@ import click
 from mlactions import terminal
 from mlactions.bundle import write_atomic
 from mlactions.compare import calibrate as calibration
+from mlactions.compare import record
 from mlactions.compare import update as renewal
 from mlactions.compare.baseline import parse_baseline
 from mlactions.compare.candidate import read_candidate
-from mlactions.compare.cli import checked_day
+from mlactions.compare.cli import BASELINE, checked_day, results_folder
 from mlactions.compare.model import Baseline, Candidate, Finding
 from mlactions.compare.places import places_of
 from mlactions.compare.reporting import render
 from mlactions.compare.result import finding_document
-from mlactions.compare.rules import diff
+from mlactions.compare.rules import existing
+from mlactions.compare.shapes import check_shape, doubts
 from mlactions.compare.words import plural
-from mlactions.errors import Exit, UserError
-from mlactions.publish import out_folder, publish
+from mlactions.errors import Exit
+from mlactions.publish import publish
 from mlactions.runner import Annotation, Runner
 from mlactions.schema import read_text
 from mlactions.settings import Status, check_key, lines_option, option
 
 PROPOSAL = "calibration.yaml"
+_PASSED = {True: Status.WARN, False: Status.PASS}
 
 metrics_option = lines_option(
     "--metrics", metavar="PATH", help="Bundle, folder of <model>.json, or one JSON file."
@@ -89,7 +92,7 @@ def calibrate(
     path = Path(working_directory) / (baseline or "")
     candidate = read_candidate([Path(text) for text in metrics], runs=True)
     task = Task(path, path.as_posix(), _out(out, runner), _key(key), candidate, runner)
-    rules = parse_baseline(read_text(path), name=task.name) if baseline else None
+    rules = parse_baseline(existing(path, task.name), name=task.name) if baseline else None
     refused = tuple(renewal.refusals(candidate, None, None))
     if refused:
         return _refuse(refused, rules, task, "calibrate")
@@ -104,9 +107,16 @@ def calibrate(
 
 
 @click.command("update")
-@option("--baseline", metavar="FILE", help="Baseline YAML to write.")
+@option(
+    "--baseline",
+    metavar="FILE",
+    default=BASELINE,
+    show_default=True,
+    help="Baseline YAML to write.",
+)
 @metrics_option
 @expected_option
+@option("--add", is_flag=True, help="Also write rules for what has none yet.")
 @option("--check", is_flag=True, help="Write nothing; exit code 1 if something would change.")
 @out_option
 @key_option
@@ -116,10 +126,11 @@ def calibrate(
 def update(
     runner: Runner,
     *,
-    baseline: str | None,
+    baseline: str,
     metrics: tuple[str, ...],
     expected: tuple[str, ...],
     check: bool,
+    add: bool,
     out: Path | None,
     key: str,
     working_directory: str,
@@ -127,70 +138,46 @@ def update(
 ) -> int:
     """Write what was measured into the baseline; rules, comments and order stay.
 
-    A baseline that does not exist yet is begun, with directions guessed from names. Exit code 1:
+    A baseline that does not exist yet is begun, with directions guessed from names; later, new
+    models and metrics get rules with --add. Exit code 1:
     an evaluation failed or a number is missing, and nothing was written.
     """
-    if not baseline:
-        raise UserError("bad input", "`--baseline` is missing.", "Name the baseline YAML.")
     path = Path(working_directory) / baseline
-    candidate = read_candidate([Path(text) for text in metrics])
+    paths = [Path(text) for text in metrics]
+    candidate = read_candidate(paths)
     task = Task(path, path.as_posix(), _out(out, runner), _key(key), candidate, runner)
     known = parse_baseline(read_text(path), name=task.name) if path.exists() else None
+    if known and not expected:
+        check_shape(paths, candidate, known.models, new=add)
     refused = tuple(renewal.refusals(candidate, frozenset(expected) or None, known))
     if refused:
         return _refuse(refused, known, task, "update")
-    changes = _changes(task, known, checked_day(today), write=not check)
-    stale = changes["diff"] != "" and check
-    _publish(task, {**_head(task, Status.FAIL if stale else Status.PASS), **changes})
-    return Exit.FAILED_CHECK if stale else Exit.PASS
+    day = checked_day(today)
+    if known:
+        new = record.renewed(known, candidate, day, add=add)
+    else:
+        new = record.begun(task.name, candidate, day, list(doubts(paths, candidate)))
+    if not check:
+        record.write(path, new)
+    status = Status.FAIL if check and new.changed else _PASSED[new.warns]
+    result = record.document(new, known, candidate)
+    _tell(result["findings"], runner)
+    verdict = record.sentence(new, check=check)
+    _publish(task, {**_head(task, status), **result, "verdict": verdict})
+    return Exit.FAILED_CHECK if status is Status.FAIL else Exit.PASS
 
 
-def _changes(task: Task, known: Baseline | None, today: str, *, write: bool) -> dict[str, Any]:
-    """Return what the update does to the file, as `result.json` has it; do it if asked to."""
-    before = known.text if known else ""
-    new = renewal.update(known, task.candidate, today) if known else None
-    text = new.text if new else renewal.new_baseline(task.candidate, today)
-    parse_baseline(text, name=task.name)
-    changed = text != before
-    if changed and write:
-        _write(task.path.resolve(), text)
-    return {
-        "mode": "update",
-        "verdict": _sentence(new, task.name, changed=changed, check=not write),
-        "file": task.name,
-        "diff": diff(before, text, (task.name, task.name)),
-        "rows": [_moved(moved) for moved in new.moved] if new else [],
-        "findings": [],
-    }
-
-
-def _write(target: Path, text: str) -> None:
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
-    write_atomic(target, text, mode=mode)
-
-
-def _sentence(new: renewal.Update | None, name: str, *, changed: bool, check: bool) -> str:
-    if new is None:
-        verb = "would begin" if check else "begins"
-        return f"{name} {verb} here: check the guessed directions and tolerances."
-    if not changed:
-        return f"{name} already says what was measured."
-    moved = sum(1 for item in new.moved if item.before != item.after)
-    verb = "would change" if check else "changed"
-    return f"{name} {verb}: {plural(moved, 'metric')} of {plural(len(new.models), 'model')}."
-
-
-def _moved(moved: renewal.Moved) -> dict[str, Any]:
-    return {
-        "model": moved.model,
-        "metric": moved.metric,
-        "before": list(moved.before),
-        "after": list(moved.after),
-    }
+def _tell(findings: Iterable[Mapping[str, Any]], runner: Runner) -> None:
+    """Show warnings on GitHub; in a terminal the report has them."""
+    for item in findings:
+        if item["level"] == "warn":
+            message = item["message"].replace("`", "")
+            place = item["file"], item["line"]
+            runner.mark(Annotation("warning", message, item["reason"], *place))
 
 
 def _out(given: Path | None, runner: Runner) -> Path | None:
-    return out_folder(given, runner, "compare") if given or runner.on_github else None
+    return results_folder(given, runner) if given or runner.on_github else None
 
 
 def _key(text: str) -> str:

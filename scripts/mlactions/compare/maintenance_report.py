@@ -7,7 +7,7 @@ from typing import Any
 
 from mlactions.compare.calibrate import FORMULA
 from mlactions.compare.messages import spans_of
-from mlactions.compare.words import decimals_of, number, signed
+from mlactions.compare.words import decimals_of, number, signed, significant
 from mlactions.report import (
     Block,
     Chip,
@@ -71,7 +71,7 @@ _CALIBRATION = (
     Column("Deviation", "right"),
     Column("Proposed", "right"),
     Column("In use", "right"),
-    Column("", "left"),
+    Column("Verdict"),
 )
 
 
@@ -97,11 +97,19 @@ def _proposal(row: Mapping[str, Any]) -> tuple[Inline, ...]:
 
 
 def _update(result: Mapping[str, Any]) -> Iterator[Block]:
+    if result["findings"]:
+        yield from _reasons(result)
     rows = [row for row in result["rows"] if row["before"] != row["after"]]
     if rows:
         yield Table(_UPDATE, tuple(map(_movement, rows[:MAX_ROWS])))
     if result["diff"]:
         yield Listing(result["diff"], "diff")
+    if result.get("paste"):
+        yield Details(
+            "Rules to paste for what has none; --add writes them",
+            (Listing(result["paste"], "yaml"),),
+            open=True,
+        )
 
 
 _UPDATE = (
@@ -117,13 +125,21 @@ _UPDATE = (
 def _movement(row: Mapping[str, Any]) -> tuple[Inline, ...]:
     after = sum(row["after"]) / len(row["after"])
     before = sum(row["before"]) / len(row["before"]) if row["before"] else None
-    change = None if before is None else after - before
-    digits = decimals_of(abs(change) if change else abs(after) / 1000)
+    digits = significant(max(abs(after), abs(before or 0.0)))
     return (
         Code(row["model"]),
         Code(row["metric"]),
         "–" if before is None else number(before, digits),
         number(after, digits),
-        "new" if change is None else signed(change, digits),
+        _change(before, after, digits),
         f"{len(row['before'])}/{len(row['after'])}",
     )
+
+
+def _change(before: float | None, after: float, digits: int) -> str:
+    """Return the change between two numbers as they are shown."""
+    if before is None:
+        return "new"
+    if number(before, digits) == number(after, digits):
+        return "unchanged"
+    return signed(round(after, digits) - round(before, digits), digits)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mlactions.compare import fields
 from mlactions.compare.edit import check, edit, spell
+from mlactions.compare.findings import shared_finding
 from mlactions.compare.judge import problems_of
 from mlactions.compare.model import Baseline, Candidate, Finding, Measured, ModelRules, Rule
 from mlactions.compare.presence import evaluation_failed, missing_models
-from mlactions.compare.suggest import as_written, key, rule
+from mlactions.compare.suggest import as_written, key, rule_lines
 from mlactions.compare.words import plural
 
-BEGUN = "# Begun by `compare update`: check each direction and tolerance, then commit it."
+BEGUN = "# Written by `compare update`: check each direction and tolerance, then commit it."
 
 _RECORDED = ("commit", "protocol", "config", "data", "seeds", "hardware", "python", "torch")
 
@@ -132,10 +133,32 @@ def provenance(
 def new_baseline(candidate: Candidate, today: str) -> str:
     """Return a first baseline: every metric measured, directions guessed and marked."""
     lines = [BEGUN, "version: 1", "", "models:"]
-    for model, side in sorted(candidate.head.items()):
-        recorded = provenance(side, candidate, today, {})
-        lines += [f"  {key(model)}:", "    provenance:"]
-        lines += [f"      {name}: {spell(value)}" for name, value in recorded.items()]
-        lines.append("    metrics:")
-        lines += [f"      {key(name)}: {rule(name, side.values[name])}" for name in side.values]
+    for model in candidate.head:
+        lines += [f"  {line}" for line in model_lines(model, candidate, today)]
     return "\n".join([*lines, ""])
+
+
+def model_lines(model: str, candidate: Candidate, today: str) -> list[str]:
+    """Return a model that has no rules yet as YAML below `models:`, metrics in their order."""
+    side = candidate.head[model]
+    recorded = provenance(side, candidate, today, {})
+    return [
+        f"{key(model)}:",
+        "  provenance:",
+        *(f"    {name}: {spell(value)}" for name, value in recorded.items()),
+        "  metrics:",
+        *(f"    {line}" for line in rule_lines(side.values, side.values)),
+    ]
+
+
+def fewer_values(moved: Iterable[Moved]) -> Iterator[Finding]:
+    """Yield a warning for each metric that was measured with fewer seeds than are recorded."""
+    for item in moved:
+        if len(item.after) < len(item.before):
+            now, then = plural(len(item.after), "value"), len(item.before)
+            told = Finding("fewer-values", "warn", "", item.model, item.metric)
+            yield shared_finding(
+                told,
+                f": {now} where the baseline had {then}, so less is known of the noise."
+                " Measure with as many seeds as before.",
+            )
