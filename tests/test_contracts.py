@@ -30,7 +30,6 @@ LOCAL = {
     "ask": "in a workflow `ask` is a job of its own",
     "verbose": "a job summary unfolds by itself",
     "check": "a pull request shows what would change",
-    "add": "guessed rules are for a person to check; the report has them to paste",
 }
 COMMANDS = {
     "action.yml": (("evaluate",), ("compare",)),
