@@ -130,7 +130,7 @@ def test_without_uv_the_launcher_says_what_to_install(tmp_path: Path) -> None:
         found = shutil.which(tool)
         assert found
         (tmp_path / "bin" / tool).symlink_to(found)
-    for name in ("scripts/run", "uv.lock", ".python-version"):
+    for name in ("scripts/run", "uv.lock"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlactions.errors import UserError
-from mlactions.strict_yaml import MAX_DEPTH, line_of, lines_of, parse_yaml
+from mlactions.strict_yaml import MAX_DEPTH, parse_yaml
+from mlactions.yaml_lines import line_of, lines_of
 
 
 class Reference(yaml.CSafeLoader):

@@ -9,7 +9,9 @@ example=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../examples/digits" && pwd
 requirements=(-r "$example/requirements-dev.txt" -r "$example/requirements-export.txt")
 python=$target/bin/python
 
-uv venv --quiet --allow-existing --python 3.11 "$target" 2>/dev/null || uv venv --quiet --allow-existing "$target"
+# 3.11 is what the requirements were tried with; any later Python that is there is better than fetching one.
+UV_PYTHON_DOWNLOADS=never uv venv --quiet --allow-existing --python 3.11 "$target" 2>/dev/null ||
+  uv venv --quiet --allow-existing "$target"
 if [[ -n ${PIP_FIND_LINKS-} ]]; then
   UV_FIND_LINKS=$PIP_FIND_LINKS uv pip install --quiet --python "$python" "${requirements[@]}"
 elif ! uv pip install --quiet --python "$python" --torch-backend=cpu "${requirements[@]}"; then

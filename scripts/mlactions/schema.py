@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mlactions.errors import UserError
-from mlactions.strict_yaml import Keys, line_of, parse_yaml
+from mlactions.strict_yaml import Keys, parse_yaml
+from mlactions.yaml_lines import line_of
 
 MAX_BYTES = 5 * 1024 * 1024
 __all__ = [

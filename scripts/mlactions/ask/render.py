@@ -187,6 +187,6 @@ def _usage(usage: Mapping[str, Any] | None) -> tuple[Span, ...]:
     )
     words = (
         f": {usage['input_tokens']:,} tokens in{cached}, {usage['output_tokens']:,} out, "
-        f"{usage['commands']} commands, {usage['seconds']:.1f} s."
+        f"{usage['commands']} command{'s' * (usage['commands'] != 1)}, {usage['seconds']:.1f} s."
     )
     return (f"Codex {usage['codex_version']}, ", Code(usage["model"] or "default model"), words)

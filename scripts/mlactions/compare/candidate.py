@@ -13,7 +13,7 @@ from mlactions.compare.model import Candidate, Failure, Measured, PredictionFile
 from mlactions.errors import UserError
 from mlactions.metrics import SHAPES, Problem, kind, parse_metrics
 from mlactions.schema import load_json, read_text
-from mlactions.strict_yaml import lines_of
+from mlactions.yaml_lines import lines_of
 
 
 def read_candidate(paths: Sequence[Path], *, runs: bool = False) -> Candidate:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mlactions.compare.model import Baseline, Finding
 from mlactions.compare.result import Place
-from mlactions.strict_yaml import lines_of
+from mlactions.yaml_lines import lines_of
 
 
 def places_of(findings: Sequence[Finding], baseline: Baseline) -> list[Place]:
