@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mlactions import escaping, markdown
@@ -146,6 +146,8 @@ def test_a_paragraph_stays_one_paragraph(text: str) -> None:
     assert words(found.text) == words(f"✅ Compare All good. {shown(text)}")
 
 
+@example("http:", "_:", "x")
+@example("x:", "+1:", "x")
 @given(TEXT, TEXT, TEXT)
 def test_neighbouring_spans_do_not_grow_together(first: str, second: str, third: str) -> None:
     spans = (first, Untrusted(second), Code("x"), Untrusted(third), Link("t", "https://x.example"))
