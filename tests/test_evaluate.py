@@ -147,6 +147,18 @@ def test_what_is_wrong_is_named(
     assert said in ran.text
 
 
+def test_a_users_own_logs_are_not_taken_for_ours(project: Repository, tmp_path: Path) -> None:
+    mine = tmp_path / "out" / "logs" / "training.log"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("three weeks of work")
+
+    ran = run_evaluate(tmp_path / "out", "--command", COMMAND, "--select", "all")
+
+    assert ran.code == 2
+    assert "`out` holds 'logs', which is not ours. Name an empty folder." in ran.text
+    assert mine.read_text() == "three weeks of work"
+
+
 def test_a_fan_out_plans_first_and_loses_no_config(project: Repository, tmp_path: Path) -> None:
     project.commit({"configs/a.yaml": f"{GOOD}  # changed", "configs/c d.yaml": GOOD})
     given = ("--base-ref", "base")

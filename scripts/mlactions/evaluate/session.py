@@ -25,7 +25,7 @@ from mlactions.evaluate.settings import Settings
 from mlactions.evaluate.template import check_names
 from mlactions.publish import publish
 from mlactions.runner import Annotation, Runner
-from mlactions.schema import load_yaml
+from mlactions.schema import load_json, load_yaml
 from mlactions.settings import Status
 from mlactions.text import one_line
 
@@ -33,6 +33,7 @@ _OURS = frozenset(
     {"evaluation.json", "facts.json", "result.json", "report.md", "report.html", MANIFEST}
     | {"metrics", "base", "logs", "predictions", ".scratch"}
 )
+_SCRATCH = ".scratch"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,10 @@ class Session:
             self.settings, self.runner, self.out, self.git, self.environ, self.preferred
         )
         with held_signals(stop):
-            measured = measurer.measure(plan, stop)
+            try:
+                measured = measurer.measure(plan, stop)
+            finally:
+                shutil.rmtree(self.out / _SCRATCH, ignore_errors=True)
             status = self._publish(replace(measured, interrupted=stop.number is not None))
         stop.check()
         return Exit.FAILED_CHECK if status is Status.FAIL else Exit.PASS
@@ -134,10 +138,25 @@ def prepare_folder(out: Path) -> None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise UserError("bad input", "`out` is not a folder.", file=str(out))
     out.mkdir(parents=True, exist_ok=True)
-    foreign = sorted(path.name for path in out.iterdir() if path.name not in _OURS)
+    held = sorted(path.name for path in out.iterdir())
+    foreign = [name for name in held if name not in _OURS] or ([] if _is_ours(out) else held)
     if foreign:
         raise UserError(
             "bad input", f"`out` holds {foreign[0]!r}, which is not ours.", "Name an empty folder."
         )
     for path in out.iterdir():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    (out / _SCRATCH).mkdir()
+
+
+def _is_ours(out: Path) -> bool:
+    """Tell an earlier run's folder from a user's own `logs` and `metrics`.
+
+    It was sealed by us, or a run that was killed left its scratch folder.
+    """
+    if (out / _SCRATCH).is_dir():
+        return True
+    try:
+        return bool(load_json(out / MANIFEST)["word"] == "evaluate")
+    except (UserError, KeyError, TypeError):
+        return False
