@@ -336,6 +336,22 @@ def test_a_waiver_turns_a_named_failure_into_a_warning(
     assert (reasons(found), found.status) == (expected, status)
 
 
+def test_predictions_on_other_data_are_not_paired() -> None:
+    paired = "accuracy: {paired: same-weights, direction: higher, tolerance: {absolute: 0.01}}"
+    text = rules(paired, provenance="{data: d, protocol: p}")
+
+    found = verdict(text, Candidate({"cnn": side(GOOD, data="e", protocol="p")}))
+
+    assert reasons(found) == [("fail", "data-differs")]
+
+
+def test_a_renewed_waiver_holds_beside_the_expired_one() -> None:
+    old, new = waiver(until="2026-11-21"), waiver(until="2026-12-21")
+    both = f"{old.removesuffix(']')}, {new.removeprefix('waivers: [')}"
+
+    assert verdict(rules(ONE_RULE, extra=both), {"accuracy": 0.5}).status is Status.WARN
+
+
 def test_a_waiver_never_covers_what_failed_to_run() -> None:
     candidate = Candidate({}, failures=(Failure("cnn", "head", None, "crashed", ""),))
 

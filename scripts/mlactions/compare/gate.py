@@ -41,10 +41,11 @@ class _Waivers:
         """Return the finding, a warning where a waiver that still holds covers it."""
         if finding.level != "fail" or not finding.metric:
             return finding
-        for _, waiver in self.by_metric.get(finding.metric, ()):
-            if waiver.covers(finding.model, finding.metric):
-                return self._waived(finding, waiver)
-        return finding
+        known = [waiver for _, waiver in self.by_metric.get(finding.metric, ())]
+        covering = [one for one in known if one.covers(finding.model, finding.metric)]
+        # The longest one: an expired waiver does not hide the one that renewed it.
+        longest = max(covering, key=lambda one: one.until, default=None)
+        return finding if longest is None else self._waived(finding, longest)
 
     def _waived(self, finding: Finding, waiver: Waiver) -> Finding:
         if self.today > waiver.until:

@@ -204,6 +204,10 @@ def _judge_paired(rule: Rule, judging: Judging) -> Judged:
     evidence = judging.paired.get((rule.model, rule.metric))
     known = evidence if isinstance(evidence, Evidence) else None
     bounds = _bounds(rule, judging, known)
+    _, source, provenance = _reference(rule, judging)
+    differs = tuple(_differs(rule, provenance, judging.head.provenance, source))
+    if differs:
+        return Judged("incomparable", (*differs, *bounds))
     if evidence is None:
         message = f"{named(rule)} is `paired`, and there are no predictions of both sides."
         return Judged("unmeasured", (*bounds, finding(rule, "no-predictions", message)))
