@@ -32,6 +32,8 @@ def repository(tmp_path: Path) -> Repository:
         ),
         ("import importlib\nimportlib.import_module('src.m.%s' % x)\n", "src/m/new.py", False),
         ("from importlib import import_module\nimport_module(x)\n", "src/unused.py", True),
+        ("import hydra\nhydra.utils.get_class('src.models.' + x)\n", "src/models/vit.py", False),
+        ("import pydoc\npydoc.locate(x)\n", "src/unused.py", True),
         ("__import__(x)\n", "src/unused.py", True),
         ("exec(open('x').read())\n", "src/unused.py", True),
         ("import runpy\nrunpy.run_path(x)\n", "src/unused.py", True),

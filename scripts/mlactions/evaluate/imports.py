@@ -8,7 +8,10 @@ import warnings
 from dataclasses import dataclass, field
 
 # Calls that import what their first argument names; without a literal start it could be anything.
-_IMPORTERS = frozenset({"import_module", "__import__", "run_module", "lazy_import"})
+_IMPORTERS = frozenset(
+    {"import_module", "__import__", "run_module", "lazy_import", "import_string", "import_object"}
+    | {"locate", "get_class", "get_method", "get_object", "resolve_name"}
+)
 # Calls that run code which cannot be read from here.
 _LOADERS = frozenset({"run_path", "spec_from_file_location", "SourceFileLoader", "exec"})
 _WALKERS = frozenset({"iter_modules", "walk_packages"})
