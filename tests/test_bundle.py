@@ -105,7 +105,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(target, {"metric": float("nan")})
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(UserError, match="cannot write: is a directory"):
         write_atomic(tmp_path, "x")
 
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]

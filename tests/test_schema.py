@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,14 @@ def test_read_text_names_what_is_wrong(tmp_path: Path) -> None:
         with pytest.raises(UserError) as caught:
             schema.read_text(path, max_bytes=10_000 if path == tmp_path else 10)
         assert caught.value.title == title
+
+
+def test_a_device_or_pipe_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    for path in (Path("/dev/zero"), tmp_path / "pipe"):
+        with pytest.raises(UserError, match="device, pipe or socket"):
+            schema.read_text(path)
 
 
 def test_a_byte_order_mark_is_no_content(tmp_path: Path) -> None:

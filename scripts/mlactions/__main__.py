@@ -82,8 +82,6 @@ def run(arguments: list[str] | None, runner: Runner) -> int:
     except Interrupted as stop:
         runner.say(f"Interrupted by {signal.Signals(stop.signal_number).name}.")
         return 128 + stop.signal_number
-    except BrokenPipeError:
-        return Exit.PASS
     except Exception:  # noqa: BLE001  # the last line of defence: a bug is reported as one
         traceback.print_exc(file=runner.stream)
         runner.annotate(

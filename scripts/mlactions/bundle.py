@@ -62,6 +62,18 @@ def write_atomic(path: Path, content: str | bytes, *, mode: int = 0o644) -> None
     The mode is readable for others, because a later step may run as another user.
     """
     data = content.encode() if isinstance(content, str) else content
+    try:
+        _write(path, data, mode)
+    except OSError as error:
+        raise UserError(
+            "cannot write",
+            f"{(error.strerror or 'failed').lower()}.",
+            "Name a folder that can be written to, on a disk with room.",
+            file=str(path),
+        ) from error
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -33,7 +34,10 @@ def read_text(path: Path, *, max_bytes: int = MAX_BYTES) -> str:
     """Return a UTF-8 file's text; missing, oversized, linked or binary files are user errors."""
     name = str(path)
     try:
-        if path.stat().st_size > max_bytes:
+        about = path.stat()
+        if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
+            raise UserError("not a file", "this is a device, pipe or socket.", file=name)
+        if about.st_size > max_bytes:
             raise UserError("file too large", f"more than {max_bytes:,} bytes.", file=name)
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
