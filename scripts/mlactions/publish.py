@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mlactions import html, markdown, terminal
-from mlactions.bundle import seal, write_atomic, write_json
+from mlactions.bundle import MANIFEST, MAX_FILE_BYTES, seal, write_atomic, write_json
 from mlactions.errors import UserError
 from mlactions.report import Report
 from mlactions.runner import Runner
-from mlactions.schema import validate
+from mlactions.schema import load_json, validate
 from mlactions.settings import Status
 
 Render = Callable[[Mapping[str, Any]], Report]
+
+WRITTEN = frozenset({"result.json", "facts.json", "report.md", "report.html", MANIFEST})
+"""What `publish` leaves in a folder."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,41 @@ def out_folder(given: Path | None, runner: Runner, word: str) -> Path:
     if runner.on_github and temporary:
         return Path(temporary) / "mlactions" / word
     raise UserError("bad input", "`--out` is missing.", "Name a folder for the results.")
+
+
+def empty_folder(out: Path, word: str, names: Collection[str], *, scratch: str = "") -> None:
+    """Empty the folder of an earlier run of `word`; what a user put there is refused, not removed.
+
+    `names` are those a run may leave beside `WRITTEN`. A folder is an earlier run's if its manifest
+    or its result says so, or if it holds the `scratch` folder of a run that was killed.
+    """
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise UserError("bad input", "`out` is not a folder.", file=str(out))
+    held = sorted(path.name for path in out.iterdir()) if out.exists() else []
+    ours = (scratch and (out / scratch).is_dir()) or any(
+        _word_of(out / name) == word for name in (MANIFEST, "result.json")
+    )
+    foreign = [name for name in held if name not in names and name not in WRITTEN]
+    if held and (foreign or not ours):
+        first = (foreign or held)[0]
+        message = f"`out` holds {first!r}, which is not ours."
+        raise UserError("bad input", message, "Name an empty folder.", str(out))
+    try:
+        for name in held:
+            path = out / name
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    except OSError as error:
+        message = f"cannot remove {error.filename}: {error.strerror}."
+        raise UserError("bad input", message, "Name an empty folder.", str(out)) from None
+
+
+def _word_of(path: Path) -> str:
+    """Return the word that wrote a manifest or a result; nothing for any other file."""
+    try:
+        document = load_json(path, max_bytes=MAX_FILE_BYTES) if path.is_file() else None
+    except UserError:
+        return ""
+    return str(document.get("word")) if isinstance(document, dict) else ""
 
 
 def publish(

@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from mlactions.bundle import MANIFEST
 from mlactions.compare import fields
 from mlactions.compare.candidate import read_candidate
 from mlactions.compare.facts import facts
@@ -34,14 +33,14 @@ from mlactions.compare.rules import AbsentAtBaseError, Rules, git_in, read_rules
 from mlactions.compare.shapes import check_shape
 from mlactions.compare.suggest import notices, paste, without_rule
 from mlactions.errors import Exit, UserError
-from mlactions.publish import out_folder, publish
+from mlactions.publish import empty_folder, out_folder, publish
 from mlactions.runner import Annotation, Level, Runner
-from mlactions.schema import load_json
 from mlactions.settings import Status, check_key, lines_option, option
 
 _ANNOTATED: dict[str, Level] = {"fail": "error", "warn": "warning"}
 MAX_ANNOTATED = 50
 BASELINE = "configs/baseline.yaml"
+PROPOSAL = "calibration.yaml"
 
 
 @dataclass(frozen=True)
@@ -197,21 +196,13 @@ def run(options: Options, runner: Runner) -> int:
 
 
 def forget(out: Path, metrics: Sequence[Path]) -> None:
-    """Remove an earlier verdict, so that nobody takes it for the one that is not reached now."""
+    """Remove an earlier verdict, so that nobody takes it for the one that is not reached now.
+
+    Raises UserError for a folder that holds anything else.
+    """
     if any(path.resolve() == out for path in metrics):
         raise UserError("bad input", "`--out` is what `--metrics` names.", "Name another folder.")
-    manifest = out / MANIFEST
-    if manifest.is_file() and _sealed_by(manifest) == "compare":
-        for name in (MANIFEST, "result.json"):
-            (out / name).unlink(missing_ok=True)
-
-
-def _sealed_by(manifest: Path) -> str:
-    try:
-        document = load_json(manifest)
-    except UserError:
-        return ""
-    return str(document.get("word")) if isinstance(document, dict) else ""
+    empty_folder(out, "compare", {PROPOSAL})
 
 
 def weigh(baseline: Baseline, candidate: Candidate, settings: Settings) -> Verdict:

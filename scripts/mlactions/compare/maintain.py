@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from mlactions.compare import record
 from mlactions.compare import update as renewal
 from mlactions.compare.baseline import parse_baseline
 from mlactions.compare.candidate import read_candidate
-from mlactions.compare.cli import BASELINE, checked_day, results_folder
+from mlactions.compare.cli import BASELINE, PROPOSAL, checked_day, forget, results_folder
 from mlactions.compare.model import Baseline, Candidate, Finding
 from mlactions.compare.places import places_of
 from mlactions.compare.reporting import render
@@ -30,7 +30,6 @@ from mlactions.runner import Annotation, Runner
 from mlactions.schema import read_text
 from mlactions.settings import Status, check_key, lines_option, option
 
-PROPOSAL = "calibration.yaml"
 _PASSED = {True: Status.WARN, False: Status.PASS}
 
 metrics_option = lines_option(
@@ -90,8 +89,10 @@ def calibrate(
     written to calibration.yaml in --out.
     """
     path = Path(working_directory) / (baseline or "")
-    candidate = read_candidate([Path(text) for text in metrics], runs=True)
-    task = Task(path, path.as_posix(), _out(out, runner), _key(key), candidate, runner)
+    paths = [Path(text) for text in metrics]
+    folder = _out(out, paths, runner)
+    candidate = read_candidate(paths, runs=True)
+    task = Task(path, path.as_posix(), folder, _key(key), candidate, runner)
     rules = parse_baseline(existing(path, task.name), name=task.name) if baseline else None
     refused = tuple(renewal.refusals(candidate, None, None))
     if refused:
@@ -144,8 +145,9 @@ def update(
     """
     path = Path(working_directory) / baseline
     paths = [Path(text) for text in metrics]
+    folder = _out(out, paths, runner)
     candidate = read_candidate(paths)
-    task = Task(path, path.as_posix(), _out(out, runner), _key(key), candidate, runner)
+    task = Task(path, path.as_posix(), folder, _key(key), candidate, runner)
     known = parse_baseline(read_text(path), name=task.name) if path.exists() else None
     if known and not expected:
         check_shape(paths, candidate, known.models, new=add)
@@ -176,8 +178,13 @@ def _tell(findings: Iterable[Mapping[str, Any]], runner: Runner) -> None:
             runner.mark(Annotation("warning", message, item["reason"], *place))
 
 
-def _out(given: Path | None, runner: Runner) -> Path | None:
-    return results_folder(given, runner) if given or runner.on_github else None
+def _out(given: Path | None, metrics: Sequence[Path], runner: Runner) -> Path | None:
+    """Return the folder for the reports, empty, or None where nobody asked for one."""
+    if not (given or runner.on_github):
+        return None
+    out = results_folder(given, runner)
+    forget(out, metrics)
+    return out
 
 
 def _key(text: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlactions import markdown
-from mlactions.bundle import MANIFEST, write_atomic
+from mlactions.bundle import write_atomic
 from mlactions.errors import Exit, UserError
 from mlactions.evaluate.documents import Measured, count, write_documents
 from mlactions.evaluate.git import Git
@@ -23,17 +23,14 @@ from mlactions.evaluate.result import facts_of, result_document
 from mlactions.evaluate.run import Stop, held_signals
 from mlactions.evaluate.settings import Settings
 from mlactions.evaluate.template import check_names
-from mlactions.publish import publish
+from mlactions.publish import empty_folder, publish
 from mlactions.runner import Annotation, Runner
-from mlactions.schema import load_json, load_yaml
+from mlactions.schema import load_yaml
 from mlactions.settings import Status
 from mlactions.text import one_line
 
-_OURS = frozenset(
-    {"evaluation.json", "facts.json", "result.json", "report.md", "report.html", MANIFEST}
-    | {"metrics", "base", "logs", "predictions", ".scratch"}
-)
 _SCRATCH = ".scratch"
+_OURS = frozenset({"evaluation.json", "metrics", "base", "logs", "predictions", _SCRATCH})
 
 
 @dataclass(frozen=True)
@@ -134,29 +131,9 @@ def annotate(runner: Runner, measured: Measured) -> None:
 
 
 def prepare_folder(out: Path) -> None:
-    """Empty the folder of an earlier run; anything that is not ours is refused, not removed."""
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise UserError("bad input", "`out` is not a folder.", file=str(out))
-    out.mkdir(parents=True, exist_ok=True)
-    held = sorted(path.name for path in out.iterdir())
-    foreign = [name for name in held if name not in _OURS] or ([] if _is_ours(out) else held)
-    if foreign:
-        raise UserError(
-            "bad input", f"`out` holds {foreign[0]!r}, which is not ours.", "Name an empty folder."
-        )
-    for path in out.iterdir():
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    (out / _SCRATCH).mkdir()
+    """Empty the folder of an earlier run; anything that is not ours is refused, not removed.
 
-
-def _is_ours(out: Path) -> bool:
-    """Tell an earlier run's folder from a user's own `logs` and `metrics`.
-
-    It was sealed by us, or a run that was killed left its scratch folder.
+    A user's own `logs` and `metrics` have the same names: what counts is who sealed the folder.
     """
-    if (out / _SCRATCH).is_dir():
-        return True
-    try:
-        return bool(load_json(out / MANIFEST)["word"] == "evaluate")
-    except (UserError, KeyError, TypeError):
-        return False
+    empty_folder(out, "evaluate", _OURS, scratch=_SCRATCH)
+    (out / _SCRATCH).mkdir(parents=True)
