@@ -93,6 +93,11 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = serve  # noqa: N815 - base class
 
+    def do_CONNECT(self) -> None:
+        """Answer who takes us for a proxy: `headers["host"]` is where it wanted to go."""
+        self.serve()
+        self.close_connection = True
+
     def send(self, reply: Reply) -> None:
         """Write a JSON reply."""
         data = b"" if reply.value is None else json.dumps(reply.value).encode()
