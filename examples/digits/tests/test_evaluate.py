@@ -66,6 +66,12 @@ def test_a_metric_that_is_not_a_number_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_metrics_are_written_to_be_read(tmp_path):
+    write_metrics(tmp_path / "m.json", {"a": 2 / 3, "b": 1.0, "c": 1234567.0}, "sha256:0")
+    metrics = json.loads((tmp_path / "m.json").read_text())["metrics"]
+    assert metrics == {"a": 0.666667, "b": 1.0, "c": 1234570.0}
+
+
 def test_two_processes_agree_bit_for_bit(tmp_path):
     outputs, rows = [], []
     for name in ("first", "second"):

@@ -10,8 +10,12 @@ from src.files import atomic_path
 
 
 def write_metrics(path: Path, metrics: Mapping[str, float], data_sha256: str) -> None:
-    """Write `{"metrics": {...}, "provenance": {"data": ...}}`; NaN and infinity are refused."""
-    document = {"metrics": dict(metrics), "provenance": {"data": data_sha256}}
+    """Write `{"metrics": {...}, "provenance": {"data": ...}}`; NaN and infinity are refused.
+
+    Six significant digits: far finer than one test image, and still readable in the baseline.
+    """
+    rounded = {name: float(f"{value:.6g}") for name, value in metrics.items()}
+    document = {"metrics": rounded, "provenance": {"data": data_sha256}}
     text = json.dumps(document, indent=2, allow_nan=False) + "\n"
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
