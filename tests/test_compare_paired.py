@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -258,3 +259,13 @@ def test_a_score_is_named_by_the_rule_or_by_the_metric(tmp_path: Path) -> None:
 def test_a_folder_without_predictions_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no predictions"):
         below(tmp_path, measured(tmp_path))
+
+
+def test_scores_without_numpy_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)  # what Python does for a module it lacks
+
+    with pytest.raises(UserError) as caught:
+        weigh_scores([0.1, 0.2], 0.95)
+
+    assert caught.value.exit_code == 2
+    assert "pip install 'codex-ml-actions[stats]'" in str(caught.value)

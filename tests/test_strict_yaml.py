@@ -96,6 +96,15 @@ def test_values(text: str, value: Any) -> None:
         assert type(found) is type(value)
 
 
+def deep(*levels: int) -> str:
+    """Return lines of nested lists, each around an alias of the line before."""
+    inner, lines = "1", []
+    for number, count in enumerate(levels):
+        lines.append(f"x{number}: &x{number} {'[' * count}{inner}{']' * count}\n")
+        inner = f"*x{number}"
+    return "".join(lines)
+
+
 @pytest.mark.parametrize(
     ("text", "title", "line"),
     [
@@ -109,6 +118,8 @@ def test_values(text: str, value: Any) -> None:
         ("a: !!set {b}\n", "not valid YAML", 1),
         ("a: !!int x\n", "not valid YAML", 1),
         ("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), "not valid YAML", 1),
+        (deep(MAX_DEPTH // 2, MAX_DEPTH // 2), "not valid YAML", 2),
+        (deep(*[MAX_DEPTH // 3 + 1] * 3), "not valid YAML", 3),
         ("a: \x01\n", "not valid YAML", None),
         (f"a: {'9' * 5000}\n", "not valid YAML", None),
     ],
@@ -118,6 +129,15 @@ def test_refusals(text: str, title: str, line: int | None) -> None:
         parse_yaml(text, name="f")
 
     assert (caught.value.title, caught.value.line) == (title, line)
+
+
+def test_aliases_may_nest_as_deeply_as_lists() -> None:
+    found = parse_yaml(deep(MAX_DEPTH // 2, MAX_DEPTH // 2 - 1), name="f")
+
+    depth, value = 0, found["x1"]
+    while value != 1:
+        depth, value = depth + 1, value[0]
+    assert depth == MAX_DEPTH - 1
 
 
 def test_lines_of_many_places() -> None:

@@ -78,6 +78,16 @@ class _Open:
     anchor: str | None
     key: Any = _MISSING
     merged: list[Any] = field(default_factory=list)
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchored:
+    """A value with an anchor: how many nodes it is, and how many levels of collections."""
+
+    value: Any
+    nodes: int = 0
+    height: int = 0
 
 
 @dataclass(slots=True)
@@ -87,7 +97,7 @@ class _Builder:
     name: str
     nodes: int = 0
     stack: list[_Open] = field(default_factory=list)
-    anchors: dict[str, tuple[Any, int]] = field(default_factory=dict)
+    anchors: dict[str, _Anchored] = field(default_factory=dict)
     root: Any = _MISSING
 
     def build(self, events: Iterable[Any]) -> Any:
@@ -122,7 +132,7 @@ class _Builder:
             value = self._tagged(event)
         self._count(1)
         if event.anchor is not None:
-            self._anchor(event, value, 1)
+            self._anchor(event, value)
         self._add(value, event)
 
     def _tagged(self, event: Any) -> Any:
@@ -147,15 +157,19 @@ class _Builder:
         self.stack.append(_Open(content, self.nodes, event.anchor))
         self._count(1)
         if event.anchor is not None:
-            self._anchor(event, _MISSING, 0)
+            self._anchor(event, _MISSING)
 
     def _end(self, event: Any) -> None:
         frame = self.stack.pop()
         content = frame.content
         if frame.merged and isinstance(content, dict):
             content = self._merge(frame.merged, content, event)
+        height = frame.height + 1
+        if self.stack and self.stack[-1].height < height:
+            self.stack[-1].height = height
         if frame.anchor is not None:
-            self.anchors[frame.anchor] = (content, self.nodes - frame.first_node)
+            nodes = self.nodes - frame.first_node
+            self.anchors[frame.anchor] = _Anchored(content, nodes, height)
         self._add(content, event)
 
     def _merge(self, merged: list[Any], own: dict[Any, Any], event: Any) -> dict[Any, Any]:
@@ -173,16 +187,22 @@ class _Builder:
     def _alias(self, event: Any) -> None:
         if event.anchor not in self.anchors:
             raise self._wrong("not valid YAML", f"found undefined alias {event.anchor!r}", event)
-        value, size = self.anchors[event.anchor]
-        if value is _MISSING:
+        anchored = self.anchors[event.anchor]
+        if anchored.value is _MISSING:
             raise self._wrong("endless alias", "an alias contains itself", event)
-        self._count(size)
-        self._add(value, event)
+        if len(self.stack) + anchored.height > MAX_DEPTH:
+            raise self._wrong(
+                "not valid YAML", "nested too deeply once aliases are expanded", event
+            )
+        self._count(anchored.nodes)
+        if self.stack:
+            self.stack[-1].height = max(self.stack[-1].height, anchored.height)
+        self._add(anchored.value, event)
 
-    def _anchor(self, event: Any, value: Any, size: int) -> None:
+    def _anchor(self, event: Any, value: Any) -> None:
         if event.anchor in self.anchors:
             raise self._wrong("not valid YAML", f"found duplicate anchor {event.anchor!r}", event)
-        self.anchors[event.anchor] = (value, size)
+        self.anchors[event.anchor] = _Anchored(value, nodes=1)
 
     def _wants_key(self) -> bool:
         if not self.stack:

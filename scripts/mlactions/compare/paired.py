@@ -24,6 +24,7 @@ from mlactions.compare.decide import (
 from mlactions.compare.model import Baseline, Candidate, Direction, Evidence, Finding, Rule
 from mlactions.compare.predictions import CORRECT, Pairs, PredictionsError, pairs
 from mlactions.compare.statistics import POWER
+from mlactions.errors import UserError
 
 RESAMPLES = 10_000
 MIN_RESAMPLES = 1_000
@@ -162,8 +163,14 @@ def _crossing(beyond: Callable[[float], bool], low: float, high: float) -> float
 
 def weigh_scores(worsened: Sequence[float], level: float) -> Shown:
     """Weigh scores by resampling items: percentile bounds of the mean, always the same draws."""
-    import numpy as np  # 0.1 s to import: only predictions with scores pay
-
+    try:
+        import numpy as np  # 0.1 s to import: only predictions with scores pay
+    except ImportError:
+        raise UserError(
+            "numpy is missing",
+            "the scores of a `paired` rule are resampled with it.",
+            "Install it beside this package: `pip install 'codex-ml-actions[stats]'`.",
+        ) from None
     random = np.random.default_rng(RANDOM_SEED)
     values, counts = np.unique(np.asarray(worsened), return_counts=True)
     items = len(worsened)

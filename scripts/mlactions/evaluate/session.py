@@ -136,4 +136,8 @@ def prepare_folder(out: Path) -> None:
     A user's own `logs` and `metrics` have the same names: what counts is who sealed the folder.
     """
     empty_folder(out, "evaluate", _OURS, scratch=_SCRATCH)
-    (out / _SCRATCH).mkdir(parents=True)
+    try:
+        (out / _SCRATCH).mkdir(parents=True)
+    except OSError as error:
+        message = f"`out` cannot be made: {error.strerror}."
+        raise UserError("bad input", message, "Name another folder.", str(out)) from None
