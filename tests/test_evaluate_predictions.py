@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mlactions.errors import UserError
-from mlactions.evaluate.predictions import check_predictions
 from tests.evaluate_support import (
     COMMAND,
     GOOD,
@@ -49,47 +46,52 @@ def test_predictions_are_kept_in_their_own_format(project: Repository, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("content", "line", "found"),
+    ("content", "said"),
     [
-        ("id,a\n1,x\n", 2, "a is 'x' (string)"),
-        ("id,a\n1,nan\n", 2, "(nan)"),
-        ("id,a\n1,1\n1,2\n", 3, "'1' comes twice"),
-        ("id,a\n1\n", 2, "1 cells under 2 columns"),
-        ("id,a,a\n1,1,1\n", 1, "a column's name comes twice"),
-        ("a,b\n1,1\n", 2, "no `id`"),
-        ("id\n1\n", 1, "no score"),
-        ("", 1, "no row"),
-        ('{"id": 1, "a": 1}\n{"id": 2, "b": 1}\n', 2, "columns differ"),
-        ('{"id": 1, "a": 1}\n[1]\n', 2, "not an object"),
-        ('{"id": 1, "a": 1}\n\n{"id": 2\n', 3, "not valid JSON"),
-        ('{"id": 1, "a": null}\n', 1, "(null)"),
-        ('{"id": true, "a": 1}\n', 1, "no `id`"),
-        ("\ufeffid,a\n\ud800", 1, "not UTF-8"),
+        ("'id,a\\n1,x\\n'", 'predictions.jsonl, line 2: `a` is "x" (string)'),
+        (
+            "'{\"id\": 1, \"a\": ' + '9' * 5000 + '}\\n'",
+            "predictions.jsonl, line 1: a number has thousands of digits",
+        ),
+        (
+            "'id,a\\n' + 'x' * 200000 + ',1\\n'",
+            "predictions.jsonl, line 2: not valid CSV: field larger than field limit (10000)",
+        ),
+        ('\'{"id": 1, "a": 1, "a": 2}\'', "predictions.jsonl, line 1: `a` is written twice"),
     ],
 )
-def test_predictions_that_cannot_be_paired_are_refused(
-    tmp_path: Path, content: str, line: int, found: str
+def test_predictions_that_cannot_be_paired_fail_beside_the_run_that_wrote_them(
+    project: Repository, tmp_path: Path, content: str, said: str
 ) -> None:
-    path = tmp_path / "predictions"
-    path.write_bytes(content.encode("utf-8", "surrogatepass"))
+    project.write({"configs/a.yaml": f"Path(sys.argv[4]).write_text({content}); {GOOD}"})
 
-    with pytest.raises(UserError) as caught:
-        check_predictions(path)
+    ran = run_evaluate(
+        tmp_path / "out",
+        *("--command", f"{COMMAND} {{predictions}}", "--configs", "configs/*.yaml"),
+        *("--select", "all"),
+    )
 
-    assert found in caught.value.message
-    assert caught.value.line == line
+    assert ran.code == 1
+    assert ran.outcomes == {"a": "bad-metrics", "b": "ok"}
+    assert ran.evaluations[0]["detail"] == said
 
 
-@given(st.binary(max_size=300))
-def test_predictions_are_accepted_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes
+def test_a_predictions_file_that_is_locked_fails_its_run_alone(
+    project: Repository, tmp_path: Path
 ) -> None:
-    path = tmp_path_factory.mktemp("predictions") / "p"
-    path.write_bytes(content)
-    try:
-        check_predictions(path)
-    except UserError as error:
-        refused_at = error.line
+    if os.geteuid() == 0:
+        spoil = "Path(sys.argv[4]).mkdir()"  # root reads what is locked
+        said = "predictions.jsonl: not a regular file"
     else:
-        refused_at = -1 if b"id" in content else None
-    assert refused_at is not None
+        spoil = "Path(sys.argv[4]).touch(mode=0)"
+        said = "predictions.jsonl: cannot be read: permission denied"
+    project.write({"configs/a.yaml": f"{spoil}; {GOOD}"})
+
+    ran = run_evaluate(
+        tmp_path / "out",
+        *("--command", f"{COMMAND} {{predictions}}", "--configs", "configs/*.yaml"),
+        *("--select", "all"),
+    )
+
+    assert (ran.code, ran.evaluations[0]["detail"]) == (1, said)
+    assert ran.outcomes == {"a": "bad-metrics", "b": "ok"}

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from mlactions.bundle import MAX_FILE_BYTES
 from mlactions.compare.model import Candidate, PredictionFile, Rule, Side
 from mlactions.errors import UserError
-from mlactions.metrics import problem_of
-from mlactions.schema import read_text
+from mlactions.metrics import as_json
+from mlactions.predictions import CORRECT, PredictionsError, read_predictions
 
-CORRECT = "correct"
-MAX_ITEMS = 1_000_000
+__all__ = ["CORRECT", "Pairs", "PredictionsError", "below", "pairs"]
+
 NAMED_IDS = 3
-
-_BOOLEANS = {"true": 1.0, "false": 0.0}
-
-
-class PredictionsError(Exception):
-    """Predictions that cannot be paired: a reason code and a sentence."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason, self.message = reason, message
 
 
 @dataclass(frozen=True)
@@ -82,10 +67,9 @@ def pairs(rule: Rule, candidate: Candidate) -> Pairs:
     before: list[Mapping[str, float]] = []
     after: list[Mapping[str, float]] = []
     for first, second in matched:
-        one, other = _rows(first.path), _rows(second.path)
-        column = column or _column(rule, one, first.path)
-        before.append(_scores(one, column, first.path))
-        after.append(_scores(other, column, second.path))
+        column = column or _column(rule, first.path)
+        before.append(_scores(first.path, column))
+        after.append(_scores(second.path, column))
     return Pairs(column, *_aligned(before, after), single=len(matched) == 1)
 
 
@@ -107,44 +91,9 @@ def _seeds(files: Sequence[PredictionFile]) -> str:
     return "seeds " + ", ".join(str(file.seed) for file in files)
 
 
-def _rows(path: Path) -> list[Mapping[str, Any]]:
-    text = read_text(path, max_bytes=MAX_FILE_BYTES)
-    rows = list(_jsonl(text, path) if text.lstrip().startswith("{") else _csv(text, path))
-    if not rows:
-        raise PredictionsError("predictions-empty", f"{path.name} holds no item")
-    if len(rows) > MAX_ITEMS:
-        raise PredictionsError("predictions-too-many", f"{path.name} has over {MAX_ITEMS:,} items")
-    return rows
-
-
-def _csv(text: str, path: Path) -> Iterator[Mapping[str, Any]]:
-    reader = csv.DictReader(io.StringIO(text))
-    for row in reader:
-        if None in row or None in row.values():
-            raise _broken(path, reader.line_num, "has another number of columns than the header")
-        yield row
-
-
-def _jsonl(text: str, path: Path) -> Iterator[Mapping[str, Any]]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
-            raise _broken(path, number, "is no JSON") from None
-        if not isinstance(row, dict):
-            raise _broken(path, number, "is no object")
-        yield row
-
-
-def _broken(path: Path, line: int, why: str) -> PredictionsError:
-    return PredictionsError("predictions-broken", f"line {line} of {path.name} {why}")
-
-
-def _column(rule: Rule, rows: Sequence[Mapping[str, Any]], path: Path) -> str:
+def _column(rule: Rule, path: Path) -> str:
     """Return the column a rule is about: its `score`, its own name, or `correct` for accuracy."""
-    columns = [name for name in rows[0] if name != "id"]
+    columns = list(next(read_predictions(path)).scores)
     name = rule.metric.partition("/")[0]
     choices = [rule.score] if rule.score else [rule.metric]
     if not rule.score and name.endswith("accuracy") and name == rule.metric:
@@ -159,36 +108,14 @@ def _column(rule: Rule, rows: Sequence[Mapping[str, Any]], path: Path) -> str:
     )
 
 
-def _scores(rows: Iterable[Mapping[str, Any]], column: str, path: Path) -> dict[str, float]:
+def _scores(path: Path, column: str) -> dict[str, float]:
+    """Return one column by id; the whole file is checked on the way."""
     scores: dict[str, float] = {}
-    for number, row in enumerate(rows, start=1):
-        item = row.get("id")
-        if item is None or isinstance(item, dict | list | float | bool) or item == "":
-            raise PredictionsError("no-id", f"item {number} of {path.name} has no `id`")
-        name = str(item)
-        if name in scores:
-            raise PredictionsError("duplicate-id", f"id `{name[:80]}` is twice in {path.name}")
-        scores[name] = _score(row.get(column), column, name, path)
+    for item in read_predictions(path):
+        if column not in item.scores:
+            raise PredictionsError("predictions-broken", f"{path.name} has no column `{column}`")
+        scores[item.id] = item.scores[column]
     return scores
-
-
-def _score(value: Any, column: str, item: str, path: Path) -> float:
-    number = value
-    if isinstance(value, str):
-        try:
-            number = _BOOLEANS.get(value.strip().lower()) if value else None
-            number = float(value) if number is None else number
-        except ValueError:
-            number = None
-    elif isinstance(value, bool):
-        number = float(value)
-    wrong = problem_of(number) or (
-        "not-binary" if column == CORRECT and number not in {0, 1} else ""
-    )
-    if wrong:
-        message = f"`{column}` of id `{item[:80]}` in {path.name} is `{value!r:.80}`"
-        raise PredictionsError("predictions-broken", message)
-    return float(number)
 
 
 def _aligned(
@@ -210,6 +137,6 @@ def _difference(first: Iterable[str], second: Iterable[str]) -> str:
     parts = []
     for only, where in ((one - other, "one side"), (other - one, "the other side")):
         if only:
-            shown = ", ".join(f"`{item[:40]}`" for item in sorted(only)[:NAMED_IDS])
+            shown = ", ".join(f"`{as_json(item[:40])[1:-1]}`" for item in sorted(only)[:NAMED_IDS])
             parts.append(f"{len(only):,} ids are on {where} only ({shown})")
     return "; ".join(parts)

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlactions.bundle import MAX_FILE_BYTES
 from mlactions.errors import UserError
-from mlactions.evaluate.predictions import check_predictions
 from mlactions.evaluate.process import Ended
 from mlactions.evaluate.records import Outcome, Record, Task
 from mlactions.evaluate.tracebacks import last_exception
 from mlactions.metrics import Metrics, parse_metrics
+from mlactions.predictions import PredictionsError, read_predictions
 from mlactions.schema import load_json
 from mlactions.text import one_line
 
@@ -83,15 +82,13 @@ def read_files(folder: Path, *, seeded: bool) -> tuple[Outcome, str, Found]:
         metrics = parse_metrics(load_json(path), file=METRICS)
     except UserError as error:
         return Outcome.BAD_METRICS, f"{error.title}: {_where(error)}{error.message}", nothing
-    except ValueError as error:  # a number of more digits than Python converts
-        return Outcome.BAD_METRICS, f"not valid JSON: {error}", nothing
     if problem := _problem(metrics, seeded=seeded):
         sound = {name: v for name, v in metrics.values.items() if _is_printable(name)}
         return Outcome.BAD_METRICS, problem, Found(replace(metrics, values=sound), None)
     try:
         return Outcome.OK, "", Found(metrics, _find_predictions(folder))
-    except UserError as error:
-        return Outcome.BAD_METRICS, f"predictions: {_where(error)}{error.message}", nothing
+    except PredictionsError as error:
+        return Outcome.BAD_METRICS, error.message, nothing
 
 
 def _where(error: UserError) -> str:
@@ -132,10 +129,9 @@ def _find_predictions(folder: Path) -> Path | None:
         path = folder / name
         if path.is_symlink() or path.exists():
             if not _is_file(path):
-                raise UserError("bad predictions", "not a regular file")
-            if path.stat().st_size > MAX_FILE_BYTES:
-                raise UserError("bad predictions", f"larger than {mebibytes(MAX_FILE_BYTES)}")
-            check_predictions(path)
+                raise PredictionsError("predictions-broken", f"{name}: not a regular file")
+            for _ in read_predictions(path):
+                pass  # what could not be paired later is refused now, beside the run that wrote it
             return path
     return None
 

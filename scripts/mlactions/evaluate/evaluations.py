@@ -10,11 +10,11 @@ from shutil import copyfile
 
 from mlactions.evaluate.collect import METRICS, PREDICTIONS, judge_exit, read_files
 from mlactions.evaluate.logfile import LOG_BYTES, Log, tail
-from mlactions.evaluate.predictions import is_json_lines
 from mlactions.evaluate.process import Limits, run
 from mlactions.evaluate.records import Outcome, Record, Side, Task
 from mlactions.evaluate.template import Template, values
 from mlactions.evaluate.tracebacks import find_place
+from mlactions.predictions import is_json_lines
 from mlactions.text import one_line
 
 LOG_BUDGET = 128 * 1024 * 1024
