@@ -19,9 +19,12 @@ from mlactions.markdown import render as to_markdown
 from mlactions.report import Code, plain
 from mlactions.schema import load_json, validate
 from tests.evaluate_support import (
+    COMMAND,
+    GOOD,
     Repository,
     evaluate,
     make_project,
+    run_evaluate,
 )
 
 
@@ -41,6 +44,43 @@ def test_the_report_is_written_where_asked(project: Repository, tmp_path: Path) 
     refused = evaluate(tmp_path, "--select", "all", "--report-file", "../report.md")
     assert refused.code == 2
     assert "`report-file`" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("configs", "'configs', which is a folder."),
+        (".", "'.', which is a folder."),
+        ("new/", "'new/', which is a folder."),
+        ("run.py/report.md", "which lies below 'run.py', a file."),
+        ("pipe", "which is no regular file."),
+        ("out/report.md", "which lies in `out`, which holds the results and nothing else."),
+    ],
+)
+def test_a_place_that_cannot_take_the_report_is_refused_before_anything_is_measured(
+    project: Repository, tmp_path: Path, place: str, said: str
+) -> None:
+    started = tmp_path / "started"
+    project.write({"configs/a.yaml": f"Path({str(started)!r}).touch(); {GOOD}"})
+    os.mkfifo(project.root / "pipe")
+    given = ("--command", COMMAND, "--configs", "configs/*.yaml", "--select", "all")
+
+    ran = run_evaluate(project.root / "out", *given, "--report-file", place)
+
+    assert ran.code == 2
+    assert said in ran.text
+    assert not started.exists()
+
+
+@pytest.mark.parametrize("place", ["run.py", "run.py/out", "/proc/nowhere"])
+def test_an_out_that_cannot_be_made_is_refused_in_one_line(project: Repository, place: str) -> None:
+    given = ("--command", COMMAND, "--configs", "configs/*.yaml", "--select", "all")
+
+    ran = run_evaluate(project.root / place, *given, GITHUB_OUTPUT="")
+
+    assert ran.code == 2
+    assert ran.text.startswith(f"error: {project.root / place} ")
+    assert len(ran.text.splitlines()) == 1
 
 
 def test_a_failure_is_annotated_at_its_line(project: Repository, tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import click
 from mlactions.environment import caller_environment, user_environment
 from mlactions.evaluate.git import Git
 from mlactions.evaluate.session import Session
-from mlactions.evaluate.settings import BASELINE, CONFIGS, MAX_SHARDS, read_settings
+from mlactions.evaluate.settings import BASELINE, CONFIGS, MAX_SHARDS, read_settings, report_place
 from mlactions.publish import out_folder
 from mlactions.runner import Runner
-from mlactions.settings import lines_option, option, path_below
+from mlactions.settings import lines_option, option
 
 _POSITIVE = click.IntRange(min=1)
 
@@ -57,16 +57,14 @@ def command(runner: Runner, /, **given: Any) -> int:
     """Run the evaluation of every model config that a change touches, and collect its metrics."""
     folder = Path.cwd()
     settings = read_settings(given, folder=folder)
-    report_file = None
-    if settings.report_file:
-        report_file = path_below(folder, settings.report_file, field="report-file")
+    out = out_folder(given["out"], runner, "evaluate")
     session = Session(
         settings=settings,
         runner=runner,
-        out=out_folder(given["out"], runner, "evaluate"),
+        out=out,
         git=Git.find(settings.folder),
         environ=user_environment(caller_environment(runner.environ)),
-        report_file=report_file,
+        report_file=report_place(folder, settings.report_file, out=out),
         verbose=given["verbose"],
     )
     return session.run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, Literal
 from mlactions.errors import UserError
 from mlactions.evaluate.process import Limits
 from mlactions.evaluate.template import Template, parse_template
-from mlactions.settings import check_key, parse_duration_minutes
+from mlactions.settings import check_key, parse_duration_minutes, path_below
 
 CONFIGS = "configs/*.yaml"
 BASELINE = "configs/baseline.yaml"
@@ -82,6 +83,30 @@ def read_settings(given: dict[str, Any], *, folder: Path) -> Settings:
         report_file=given["report_file"],
         baseline=given["baseline"],
         key=check_key(given["key"], field="key"),
+    )
+
+
+def report_place(folder: Path, text: str, *, out: Path) -> Path | None:
+    """Return where else the report goes; None for nowhere.
+
+    Raises UserError for a place that cannot take it: before anything is measured, not after.
+    """
+    if not text:
+        return None
+    path = path_below(folder, text, field="report-file")
+    if path.is_dir() or text.endswith("/"):
+        why = "is a folder"
+    elif path.is_relative_to(out.resolve()):
+        why = "lies in `out`, which holds the results and nothing else"
+    elif path.exists() and not path.is_file():
+        why = "is no regular file"
+    else:
+        parent = next(parent for parent in path.parents if parent.exists())
+        if parent.is_dir() and os.access(parent, os.W_OK | os.X_OK):
+            return path
+        why = "cannot be written" if parent.is_dir() else f"lies below {parent.name!r}, a file"
+    raise UserError(
+        "bad input", f"`report-file` is {text!r}, which {why}.", "Write for example eval_report.md."
     )
 
 
