@@ -22,6 +22,8 @@ MANIFEST = "manifest.json"
 MAX_FILES = 20_000
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_BUNDLE_BYTES = 512 * 1024 * 1024
+MODEL_BYTES = {"export": 16 * 1024**3}
+"""Bytes, of one file and of all, in the bundles of words that carry models."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def open_bundle(folder: Path, *, word: str | None = None) -> Bundle:
     if word is not None and manifest["word"] != word:
         raise _broken(folder, f"it was written by `{manifest['word']}`, expected `{word}`")
     entries = tuple(Entry(**entry) for entry in manifest["files"])
-    _check(folder, entries)
+    _check(folder, entries, MODEL_BYTES.get(manifest["word"]))
     return Bundle(folder, manifest["word"], entries)
 
 
@@ -170,9 +172,10 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _check(folder: Path, entries: tuple[Entry, ...]) -> None:
+def _check(folder: Path, entries: tuple[Entry, ...], cap: int | None) -> None:
     root = folder.resolve()
-    if len(entries) > MAX_FILES or sum(entry.bytes for entry in entries) > MAX_BUNDLE_BYTES:
+    total = sum(entry.bytes for entry in entries)
+    if len(entries) > MAX_FILES or total > (cap or MAX_BUNDLE_BYTES):
         raise _broken(folder, "it is too large")
     if len({entry.path for entry in entries}) != len(entries):
         raise _broken(folder, "the manifest lists a file twice")
@@ -180,7 +183,7 @@ def _check(folder: Path, entries: tuple[Entry, ...]) -> None:
         path = folder / PurePosixPath(entry.path)
         if path.is_symlink() or not path.resolve().is_relative_to(root) or not path.is_file():
             raise _broken(folder, f"`{entry.path}` is missing, a link, or outside the bundle")
-        if path.stat().st_size != entry.bytes or entry.bytes > MAX_FILE_BYTES:
+        if path.stat().st_size != entry.bytes or entry.bytes > (cap or MAX_FILE_BYTES):
             raise _broken(folder, f"`{entry.path}` does not have the size the manifest names")
         if _digest(path) != entry.sha256:
             raise _broken(folder, f"`{entry.path}` was changed after it was measured")

@@ -1,0 +1,326 @@
+"""export.json: what a user's model gave when it was exported. Written by measure, read by all.
+
+Every path in it is relative: `files`, `inputs` and `reference` to the bundle, `file` to the user's
+repository. A number that is not finite is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mlactions.bundle import Bundle, open_bundle
+from mlactions.errors import UserError
+
+WORD = "export"
+EXPORTED = "export.json"
+MODEL = "model/model.onnx"
+DATA = "model/model.onnx.data"
+
+Precision = Literal["fp32", "fp16"]
+Optimize = Literal["none", "basic", "extended", "all"]
+Quantize = Literal["none", "dynamic-int8"]
+Values = Literal["random", "zeros", "large", "denormal"]
+
+FAILURES = (
+    "data-dependent-control-flow",
+    "static-shape",
+    "unsupported-operator",
+    "random-operator",
+    "export-failed",
+    "forward-raised",
+    "timed-out",
+    "crashed",
+    "out-of-memory",
+    "disk-full",
+    "interrupted",
+)
+"""The classes of a failed export, most telling first."""
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """A line of the user's source, as it was when the export failed."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no model: one of FAILURES, and where in the user's code it lies, if known.
+
+    `module` is the path in the module tree; `report` a file of the bundle.
+    """
+
+    kind: str
+    message: str
+    file: str | None = None
+    line: int | None = None
+    module: str | None = None
+    source: tuple[SourceLine, ...] = ()
+    log_tail: tuple[str, ...] = ()
+    report: str | None = None
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module of the tree; `file` and `line` are its class's, None for a library's class."""
+
+    name: str
+    class_name: str
+    parameters: int
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """The user's model. `training_modules` were in training mode before eval was forced."""
+
+    factory: str
+    class_name: str
+    parameters: int
+    parameter_bytes: int
+    training_modules: tuple[str, ...] = ()
+    tree: tuple[Module, ...] = ()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the weights came from; `key` is where in the file, empty for the file itself."""
+
+    source: str
+    sha256: str
+    format: Literal["torch", "safetensors", "pickle"]
+    key: str
+    tensors: int
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """An input or output. A string in `shape` names a dynamic axis.
+
+    `low` and `high` bound integer inputs: the declared range, else what was observed.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A dynamic axis and the lengths it is declared for, both ends included."""
+
+    name: str
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The scaled error of torch against itself, by output; None where it could not be had.
+
+    `float64`: the same model in double precision; `threads`: on one thread against two.
+    """
+
+    float64: Mapping[str, float | None] | None = None
+    threads: Mapping[str, float | None] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input and what the fp32 model in eval mode made of it; only `gated` ones can fail.
+
+    `axes` holds the length of every dynamic axis, `batch` that of the axis of this name.
+    """
+
+    id: str
+    kind: Literal["gated", "edge"]
+    batch: int
+    axes: Mapping[str, int]
+    seed: int
+    values: Values
+    inputs: str
+    reference: str
+    noise: Noise = field(default_factory=Noise)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds. `eager` holds torch's own forward passes by batch size, repeated."""
+
+    import_s: float = 0.0
+    export_s: float = 0.0
+    eager: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """Labelled samples: `inputs` holds the arrays of the inputs and one named `label`."""
+
+    samples: int
+    inputs: str
+    reference: str
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What is written into the model file as well, there with the prefix `mlactions.`."""
+
+    commit: str = ""
+    dirty: bool = False
+    run: str = ""
+    config: str = ""
+    python: str = ""
+    torch: str = ""
+    onnxscript: str = ""
+    mlactions: str = ""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What the reference was computed on."""
+
+    hardware: str = ""
+    platform: str = ""
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The whole of export.json. `model` is None where the user's process ended before it was built.
+
+    `files` are the model file and, when there is one, its external data, in this order.
+    """
+
+    status: Literal["ok", "failed"]
+    failure: Failure | None
+    model: Model | None
+    checkpoint: Checkpoint | None
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    axes: tuple[Axis, ...]
+    opset: int
+    precision: Precision
+    optimize: Optimize
+    quantize: Quantize
+    files: tuple[str, ...]
+    cases: tuple[Case, ...]
+    timing: Timing
+    task: TaskData | None
+    metadata: Metadata
+    provenance: Provenance
+    notes: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Return what export.json holds."""
+        return {"version": 1, **_plain(self)}
+
+
+def open_export(folder: Path) -> tuple[Bundle, Exported]:
+    """Read and check a measured bundle: its files against the manifest, export.json throughout."""
+    bundle = open_bundle(folder, word=WORD)
+    return bundle, read_exported(bundle)
+
+
+def read_exported(bundle: Bundle) -> Exported:
+    """Read export.json; what it names must be listed in the manifest."""
+    exported = from_document(bundle.json(EXPORTED, schema=WORD))
+    file = str(bundle.folder / EXPORTED)
+    if (exported.status == "ok") != (exported.failure is None) or (
+        exported.status == "ok" and exported.files[:1] != (MODEL,)
+    ):
+        raise UserError("broken bundle", "status, failure and files contradict.", file=file)
+    for name in _named(exported):
+        bundle.path(name)
+    return exported
+
+
+def _named(exported: Exported) -> list[str]:
+    names = [*exported.files]
+    for case in exported.cases:
+        names += [case.inputs, case.reference]
+    if exported.task is not None:
+        names += [exported.task.inputs, exported.task.reference]
+    if exported.failure is not None and exported.failure.report is not None:
+        names.append(exported.failure.report)
+    return names
+
+
+def from_document(document: Mapping[str, Any]) -> Exported:
+    """Return the dataclasses of a document that holds to the schema."""
+    given = {name: value for name, value in document.items() if name != "version"}
+    task, checkpoint = given["task"], given["checkpoint"]
+    return Exported(
+        **given
+        | {
+            "failure": failure_of(given["failure"]),
+            "model": model_of(given["model"]),
+            "checkpoint": None if checkpoint is None else Checkpoint(**checkpoint),
+            "inputs": tuple(map(tensor_of, given["inputs"])),
+            "outputs": tuple(map(tensor_of, given["outputs"])),
+            "axes": tuple(Axis(**axis) for axis in given["axes"]),
+            "files": tuple(given["files"]),
+            "cases": tuple(
+                Case(**case | {"noise": Noise(**case["noise"])}) for case in given["cases"]
+            ),
+            "timing": timing_of(given["timing"]),
+            "task": None if task is None else TaskData(**task),
+            "metadata": Metadata(**given["metadata"]),
+            "provenance": Provenance(**given["provenance"]),
+            "notes": tuple(given["notes"]),
+        }
+    )
+
+
+def failure_of(given: Mapping[str, Any] | None) -> Failure | None:
+    """Return a failure; its `class` is called `kind` here, for `class` is Python's word."""
+    if given is None:
+        return None
+    rest = {name: value for name, value in given.items() if name != "class"}
+    lines = tuple(SourceLine(**line) for line in given["source"])
+    tail = tuple(given["log_tail"])
+    return Failure(**rest | {"kind": given["class"], "source": lines, "log_tail": tail})
+
+
+def model_of(given: Mapping[str, Any] | None) -> Model | None:
+    """Return the model with its module tree."""
+    if given is None:
+        return None
+    tree = tuple(Module(**_class_name(module)) for module in given["tree"])
+    training = tuple(given["training_modules"])
+    return Model(**_class_name(given) | {"tree": tree, "training_modules": training})
+
+
+def tensor_of(given: Mapping[str, Any]) -> TensorSpec:
+    """Return an input or output."""
+    return TensorSpec(**{**given, "shape": tuple(given["shape"])})
+
+
+def timing_of(given: Mapping[str, Any]) -> Timing:
+    """Return the seconds taken."""
+    eager = {batch: tuple(seconds) for batch, seconds in given["eager"].items()}
+    return Timing(given["import_s"], given["export_s"], eager)
+
+
+def _class_name(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {"class_name" if name == "class" else name: value for name, value in given.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return dataclasses as JSON; `kind` of a failure and `class_name` become `class`."""
+    if hasattr(value, "__dataclass_fields__"):
+        renamed = {"class_name": "class", **({"kind": "class"} if type(value) is Failure else {})}
+        return {renamed.get(name, name): _plain(item) for name, item in vars(value).items()}
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
