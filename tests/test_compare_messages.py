@@ -11,11 +11,17 @@ from typing import Any
 
 import pytest
 
+from mlactions import markdown
 from mlactions.__main__ import run
+from mlactions.compare import render
 from mlactions.compare.baseline import parse_baseline
 from mlactions.compare.cli import weigh
-from mlactions.compare.model import Candidate, Verdict
+from mlactions.compare.decide import Policy
+from mlactions.compare.model import Candidate, Rule, Verdict
+from mlactions.compare.paired import weigh_pairs
+from mlactions.compare.predictions import Pairs
 from mlactions.compare.result import sentence
+from mlactions.compare.sentences import below_noise
 from mlactions.errors import Exit, UserError
 from mlactions.runner import Runner
 from mlactions.schema import parse_yaml
@@ -346,3 +352,46 @@ def test_no_message_has_odd_spaces() -> None:
 
     assert len(messages) > 20
     assert [m for m in messages if re.search(r"  | [.,;:]| $|\.\.(?!\.)", m)] == []
+
+
+def test_no_number_of_seeds_is_promised_for_a_tolerance_of_zero() -> None:
+    zero = "accuracy: {values: [0.98, 0.981, 0.979], direction: higher}"
+
+    found = verdict(rules(zero), {"accuracy": [0.98, 0.981, 0.9789]})
+
+    message = found.findings[0].message
+    assert found.findings[0].reason == "regression-inconclusive"
+    assert message.endswith(
+        " No number of seeds settles a tolerance of 0: allow what the noise does."
+    )
+
+
+def test_paired_evidence_speaks_of_items() -> None:
+    rule = Rule("cnn", "accuracy", "higher", absolute=0.001, paired=True)
+    both = Pairs("correct", [1.0] * 50 + [0.0], [1.0] * 50 + [0.0], single=True)
+    evidence = weigh_pairs(rule, both, Policy())
+
+    assert below_noise(rule, evidence).endswith(" can fail. Use more items, or allow more.")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "n", "noise"),
+    [
+        ([False], "n: values in the baseline, values measured.", "beyond the noise of the seeds"),
+        ([True], "n: items on both sides.", "beyond the noise of the items"),
+        (
+            [True, False],
+            "n: values in the baseline, values measured or, of paired rules, items on both sides.",
+            "beyond the noise",
+        ),
+    ],
+)
+def test_the_legend_says_what_was_counted(pairs: list[bool], n: str, noise: str) -> None:
+    path = Path(__file__).parent / "cases" / "compare" / "paired" / "expected" / "out"
+    result = json.loads((path / "result.json").read_text())
+    row = result["rows"][0]
+
+    text = markdown.render(render({**result, "rows": [{**row, "pairs": pair} for pair in pairs]}))
+
+    assert n in text
+    assert f"- **proven**: worse than allowed, {noise}\n" in text

@@ -105,6 +105,54 @@ def test_hits_climb_the_same_ladder(direction: Any, lost: int, won: int, label: 
     assert evidence.low <= evidence.change <= evidence.high
 
 
+def hit_pairs(lost: int, won: int, items: int) -> Pairs:
+    same = [1.0] * (items - lost - won)
+    return Pairs(
+        "correct",
+        [1.0] * lost + [0.0] * won + same,
+        [0.0] * lost + [1.0] * won + same,
+        single=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("lost", "items", "label"),
+    [(4, 10, "inconclusive"), (5, 10, "proven"), (4, 40, "inconclusive")],
+)
+def test_few_items_prove_no_more_than_the_exact_test(lost: int, items: int, label: str) -> None:
+    evidence = weigh_pairs(RULE, hit_pairs(lost, 0, items), Policy())
+
+    assert evidence.label == label
+    assert evidence.p_value == 0.5**lost
+    assert evidence.high is not None
+    assert (evidence.high < 0) == (label == "proven"), "the bounds say what the label says"
+
+
+def probability(items: int, lost: int, won: int, chances: tuple[float, float]) -> float:
+    """Return how likely so many lost and won items are; `chances` are those of one item."""
+    counts = (lost, won, items - lost - won)
+    return float(stats.multinomial.pmf(counts, items, (*chances, 1 - sum(chances))))
+
+
+@pytest.mark.parametrize("items", [10, 25])
+@pytest.mark.parametrize("won", [0.0, 0.05, 0.2])
+@pytest.mark.parametrize("allowed", [0.0, 0.01, 0.05])
+def test_labels_of_hits_err_as_rarely_as_they_claim(items: int, won: float, allowed: float) -> None:
+    """Sum over every outcome, where the true worsening is exactly what is allowed."""
+    rule = replace(RULE, absolute=allowed)
+    wrong = dict.fromkeys(("proven", "non-inferior"), 0.0)
+    for lost in range(items + 1):
+        for gained in range(items + 1 - lost):
+            chance = probability(items, lost, gained, (won + allowed, won))
+            if chance > 1e-9:
+                label = weigh_pairs(rule, hit_pairs(lost, gained, items), Policy()).label
+                wrong[label] = wrong.get(label, 0.0) + chance
+
+    # The exact test holds its 5 % where nothing changed; score bounds hold theirs nearly.
+    assert wrong["proven"] <= (0.05 if allowed == 0 else 0.07)
+    assert wrong["non-inferior"] <= 0.07
+
+
 @pytest.mark.parametrize("decimals", [1, 12])
 def test_score_bounds_agree_with_scipys_bootstrap(decimals: int) -> None:
     worsened = np.random.default_rng(1).normal(0.2, 1, 300).round(decimals)
@@ -268,4 +316,4 @@ def test_scores_without_numpy_say_what_to_install(monkeypatch: pytest.MonkeyPatc
         weigh_scores([0.1, 0.2], 0.95)
 
     assert caught.value.exit_code == 2
-    assert "pip install 'codex-ml-actions[stats]'" in str(caught.value)
+    assert "pip install 'numpy>=2'" in str(caught.value)

@@ -134,7 +134,8 @@ def weigh(
     low, high = bounds
     label: Label
     if seen.exceeds:
-        label = "proven" if low > seen.allowed else "observed" if worse else "inconclusive"
+        proven = worse and low > seen.allowed
+        label = "proven" if proven else "observed" if worse else "inconclusive"
     else:
         label = "non-inferior" if high <= seen.allowed else "not-proven"
     decided = _evidence(seen, label, _outcome(label, policy))

@@ -39,12 +39,18 @@ Row = Mapping[str, Any]
 _ARROWS = {"higher": "↑", "lower": "↓", "equal": "="}
 _LEGEND = (
     "↑ higher is better, ↓ lower is better, = must stay. "
-    "Interval: 95 % bounds of the change. n: values in the baseline, values measured. "
+    "Interval: 95 % bounds of the change. n: {n}. "
     "MDE: minimum detectable effect, the smallest worsening such an interval shows in 80 % of runs."
 )
+_SIZES = {
+    False: "values in the baseline, values measured",
+    True: "items on both sides",
+}
+_NOISES = {frozenset({False}): " of the seeds", frozenset({True}): " of the items"}
+"""By whether rules are `paired`: those have items where the others have seeds."""
 _BASE = "measured at the base too, which then counts instead of the recorded value"
 _MEANINGS = {
-    "proven": "worse than allowed, beyond the noise of the seeds",
+    "proven": "worse than allowed, beyond the noise{of}",
     "observed": "more than allowed, and worse than before beyond the noise",
     "inconclusive": "more than allowed, but the noise could explain it",
     "not proven": "within what is allowed; the noise reaches beyond it",
@@ -260,8 +266,12 @@ def _skipped(skipped: Sequence[Row]) -> Iterator[Block]:
 
 def _meanings(rows: Sequence[Row]) -> Iterator[Block]:
     used = {SHOWN_LABELS[row["label"]] for row in rows}
-    items = tuple((Strong(name), f": {text}") for name, text in _MEANINGS.items() if name in used)
+    pairs = frozenset(bool(row["pairs"]) for row in rows)
+    noise = _NOISES.get(pairs, "")
+    meanings = {name: text.format(of=noise) for name, text in _MEANINGS.items() if name in used}
+    items = tuple((Strong(name), f": {text}") for name, text in meanings.items())
     if any(row["source"] == "base" for row in rows):
         items = (*items, (Strong("(base)"), f": {_BASE}"))
     if items:
-        yield Details("How to read this", (Paragraph(_LEGEND), Items(items)))
+        sizes = " or, of paired rules, ".join(text for key, text in _SIZES.items() if key in pairs)
+        yield Details("How to read this", (Paragraph(_LEGEND.format(n=sizes)), Items(items)))

@@ -52,8 +52,11 @@ def interval(evidence: Evidence) -> str:
 def _settle(evidence: Evidence) -> str:
     if evidence.limit_to_settle is None:
         return ""
-    if evidence.items is not None and evidence.margin:
-        ratio = evidence.margin / evidence.limit_to_settle if evidence.limit_to_settle else 0
+    if evidence.limit_to_settle <= 0:
+        more = "items" if evidence.items is not None else "seeds"
+        return f" No number of {more} settles a tolerance of 0: allow what the noise does."
+    if evidence.items is not None:
+        ratio = (evidence.margin or 0.0) / evidence.limit_to_settle
         items = math.ceil(evidence.items * ratio**2)
         return f" About {plural(items, 'item')} would settle it." if items else ""
     if evidence.seeds_to_settle is None:
@@ -66,7 +69,12 @@ def below_noise(rule: Rule, evidence: Evidence) -> str:
     digits = decimals_for(evidence)
     allowed = with_unit(number(evidence.allowed, digits), rule.unit)
     margin = with_unit(number(evidence.margin or 0.0, digits), rule.unit)
+    remedy = (
+        "Use more seeds, or `compare calibrate`."
+        if evidence.items is None
+        else "Use more items, or allow more."
+    )
     return (
         f"`{rule.metric}` of `{rule.model}` allows {allowed}, and the noise alone reaches {margin}:"
-        " a run that changed nothing can fail. Use more seeds, or `compare calibrate`."
+        f" a run that changed nothing can fail. {remedy}"
     )
