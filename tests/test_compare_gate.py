@@ -278,6 +278,7 @@ def test_numbers_too_large_to_compute_with() -> None:
         ("", "", None, "2020-01-01", []),
         ("", "", 30, "2026-11-01", []),
         ("", "", 20, "2026-11-01", ["stale-baseline"]),
+        ("", "", 21, "2026-11-01", []),  # exactly as old as it may get
         ("max-age-days: 20", "", None, "2026-11-01", ["stale-baseline"]),
         ("max-age-days: 20", "", 90, "2026-11-01", ["stale-baseline"]),
         ("max-age-days: 20", "    max-age-days: 90", None, "2026-11-01", []),
@@ -381,6 +382,43 @@ def test_undeclared_slices_advise_and_nothing_more() -> None:
     assert [(f.level, f.reason, f.metric) for f in found.findings] == [
         ("notice", "slice-worse", "accuracy/class=1")
     ]
+    assert found.status is Status.PASS
+
+
+@pytest.mark.parametrize(("drop", "advised"), [(0.0008, 0), (0.0014, 0), (0.0024, 1)])
+def test_false_discoveries_over_slices_are_held_to_5_percent(drop: float, advised: int) -> None:
+    """Welch's p of the three drops is 0.22, 0.10 and 0.02; of one slice that is the adjusted."""
+    base, head = (
+        slices(accuracy=0.98, accuracy_1=0.98),
+        slices(accuracy=0.98, accuracy_1=0.98 - drop),
+    )
+
+    found = verdict(rules(ONE_RULE), Candidate({"cnn": side(head)}, {"cnn": side(base)}))
+
+    assert len(found.findings) == advised
+
+
+def test_many_slices_share_the_5_percent() -> None:
+    one = {"accuracy": 0.98, "accuracy_1": 0.98}
+    more = {f"accuracy_{n}": 0.98 for n in range(2, 9)}
+    base, head = slices(**one, **more), slices(**one | {"accuracy_1": 0.9776}, **more)
+
+    found = verdict(rules(ONE_RULE), Candidate({"cnn": side(head)}, {"cnn": side(base)}))
+
+    assert found.findings == (), "0.02 among 8 slices is no discovery"
+
+
+@pytest.mark.parametrize(("after", "advised"), [(0.971, []), (0.5, ["accuracy/class=1"])])
+@pytest.mark.parametrize("count", [1, 3])
+def test_slices_without_a_spread_are_held_to_their_metrics_tolerance(
+    after: float, advised: list[str], count: int
+) -> None:
+    base = {"accuracy": [0.98] * count, "accuracy/class=1": [0.98] * count}
+    head = {"accuracy": [0.98] * count, "accuracy/class=1": [after] * count}
+
+    found = verdict(rules(ONE_RULE), Candidate({"cnn": side(head)}, {"cnn": side(base)}))
+
+    assert [f.metric for f in found.findings if f.reason == "slice-worse"] == advised
     assert found.status is Status.PASS
 
 
