@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 from mlactions import __version__
 from mlactions.errors import UserError
+from mlactions.github_data import Post, Pull, read_comment, read_issue, read_pull
 from mlactions.retries import NO_REPLY, Failure, Patience
 
 API_VERSION = "2022-11-28"
@@ -60,29 +61,6 @@ class Connection:
 
 
 @dataclass(frozen=True)
-class Post:
-    """Text under somebody's name: a comment, or an issue (then `id` is its number)."""
-
-    id: int
-    node_id: str
-    body: str
-    login: str
-    account: str
-    url: str
-
-
-@dataclass(frozen=True)
-class Pull:
-    """A pull request. The names of its head are empty when the fork was deleted."""
-
-    number: int
-    head_sha: str
-    head_branch: str
-    head_owner: str
-    head_repository: str
-
-
-@dataclass(frozen=True)
 class _Answer:
     data: Any
     more: bool = False
@@ -111,15 +89,17 @@ class GitHub:
 
     def list_comments(self, number: int) -> tuple[Post, ...]:
         """Return all comments of an issue or pull request."""
-        return tuple(map(_comment, self._pages("issues.list_comments", issue_number=number)))
+        return tuple(map(read_comment, self._pages("issues.list_comments", issue_number=number)))
 
     def create_comment(self, number: int, body: str, find: Callable[[], Post | None]) -> Post:
         """Write a comment, once."""
-        return self._ask("issues.create_comment", _comment, find, issue_number=number, body=body)
+        return self._ask(
+            "issues.create_comment", read_comment, find, issue_number=number, body=body
+        )
 
     def update_comment(self, post: Post, body: str) -> Post:
         """Replace a comment's text."""
-        return self._ask("issues.update_comment", _comment, comment_id=post.id, body=body)
+        return self._ask("issues.update_comment", read_comment, comment_id=post.id, body=body)
 
     def minimize_comment(self, post: Post) -> bool:
         """Fold a comment away as outdated; False where the token or the server cannot."""
@@ -134,21 +114,21 @@ class GitHub:
     def list_issues(self, label: str) -> tuple[Post, ...]:
         """Return the open issues with a label, without the pull requests among them."""
         listed = self._pages("issues.list_for_repo", labels=label, state="open")
-        return tuple(_issue(item) for item in listed if "pull_request" not in item)
+        return tuple(read_issue(item) for item in listed if "pull_request" not in item)
 
     def create_issue(
         self, title: str, body: str, label: str, find: Callable[[], Post | None]
     ) -> Post:
         """Open an issue, once."""
-        return self._ask("issues.create", _issue, find, title=title, body=body, labels=[label])
+        return self._ask("issues.create", read_issue, find, title=title, body=body, labels=[label])
 
     def update_issue(self, post: Post, body: str, *, state: str = "open") -> Post:
         """Replace an issue's text, and close it with `state="closed"`."""
-        return self._ask("issues.update", _issue, issue_number=post.id, body=body, state=state)
+        return self._ask("issues.update", read_issue, issue_number=post.id, body=body, state=state)
 
     def pull(self, number: int) -> Pull:
         """Return a pull request as it is now."""
-        return self._ask("pulls.get", _pull, pull_number=number)
+        return self._ask("pulls.get", read_pull, pull_number=number)
 
     def find_pulls(self, owner: str, branch: str, sha: str) -> tuple[Pull, ...]:
         """Return the open pull requests of a head branch, and only those at this very commit."""
@@ -157,7 +137,7 @@ class GitHub:
         # GitHub ignores a `head` it cannot read and lists everything.
         return tuple(
             pull
-            for pull in map(_pull, listed)
+            for pull in map(read_pull, listed)
             if (pull.head_owner.lower(), pull.head_branch, pull.head_sha) == wanted
         )
 
@@ -242,37 +222,6 @@ def _connect(connection: Connection) -> Any:
     )
     client.transport.retries = 0
     return client
-
-
-def _comment(item: Mapping[str, Any]) -> Post:
-    return _post(item, item["id"])
-
-
-def _issue(item: Mapping[str, Any]) -> Post:
-    return _post(item, item["number"])
-
-
-def _post(item: Mapping[str, Any], identifier: int) -> Post:
-    user = item["user"] or {}
-    return Post(
-        id=identifier,
-        node_id=item["node_id"],
-        body=item["body"] or "",
-        login=user.get("login", ""),
-        account=user.get("type", ""),
-        url=item["html_url"],
-    )
-
-
-def _pull(item: Mapping[str, Any]) -> Pull:
-    head = item["head"]
-    return Pull(
-        number=item["number"],
-        head_sha=head["sha"],
-        head_branch=head["ref"],
-        head_owner=(head["user"] or {}).get("login", ""),
-        head_repository=(head["repo"] or {}).get("full_name", ""),
-    )
 
 
 def _failure(error: Any) -> Failure:

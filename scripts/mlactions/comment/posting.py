@@ -16,7 +16,8 @@ from mlactions.comment.sticky import (
     own,
     write,
 )
-from mlactions.github import GitHub, GitHubError, Post
+from mlactions.github import GitHub, GitHubError
+from mlactions.github_data import Post
 from mlactions.report import Report
 from mlactions.runner import Annotation
 from mlactions.settings import Status

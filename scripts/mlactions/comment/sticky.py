@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from mlactions.github import GitHub, Post
+from mlactions.github import GitHub
+from mlactions.github_data import Post
 from mlactions.markdown import link
 
 LABEL = "mlactions"
