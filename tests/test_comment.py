@@ -331,6 +331,8 @@ def test_a_fork_run_is_labelled(fork: Job, hub: FakeGitHub) -> None:
         (run_event(head_branch="other"), "no open pull request"),
         (run_event(event="push"), "started by `push`"),
         (run_event(head_repository=None), "gone"),
+        (run_event(head_branch=""), "gone"),
+        (run_event(sha=""), "gone"),
         ({}, "started by ``"),
     ],
 )

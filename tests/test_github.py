@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlactions.github import Connection, GitHub, GitHubError, Post, _comment, _pull
+from mlactions.github import Connection, GitHub, GitHubError
+from mlactions.github_data import Post, read_comment, read_pull
 from mlactions.retries import Failure, Patience
 from tests.fakes.github import READ_TOKEN, WRITE_TOKEN, FakeGitHub
 from tests.fakes.github_state import Fault
@@ -138,11 +139,11 @@ def test_folding_that_is_refused_is_no_error(hub: FakeGitHub, client: Open) -> N
 
 def test_a_deleted_account_has_no_name() -> None:
     head = {"sha": "c" * 40, "ref": "new", "user": None, "repo": None}
-    pull = _pull({"number": 8, "head": head})
+    pull = read_pull({"number": 8, "head": head})
     assert (pull.head_owner, pull.head_repository) == ("", "")
 
     comment = {"id": 1, "node_id": "n", "body": None, "user": None, "html_url": "u"}
-    assert _comment(comment) == Post(1, "n", "", "", "", "u")
+    assert read_comment(comment) == Post(1, "n", "", "", "", "u")
 
 
 @pytest.mark.parametrize(
@@ -299,6 +300,17 @@ def test_pulls_are_found_by_owner_branch_and_commit(hub: FakeGitHub, client: Ope
     found = client().find_pulls("mallory", "new", "c" * 40)
 
     assert [pull.number for pull in found] == [8]
+    assert hub.requests[-1].request.query["head"] == "mallory:new"
+
+
+@pytest.mark.parametrize(("owner", "branch"), [("", "change"), ("mallory", "")])
+def test_a_head_that_github_does_not_read_finds_nothing(
+    hub: FakeGitHub, client: Open, owner: str, branch: str
+) -> None:
+    """GitHub then lists every pull request, so that each part is checked here too."""
+    hub.add_pull(8, "a" * 40, head_repository="mallory/digits")
+
+    assert client().find_pulls(owner, branch, "a" * 40) == ()
 
 
 def test_issues(client: Open) -> None:

@@ -110,7 +110,7 @@ def list_pulls(call: Call) -> Reply:
         for pull in call.store.pulls.values()
         if query.get("state", "open") in (pull.state, "all")
         and query.get("base", pull.base_ref) == pull.base_ref
-        and query.get("head", _label_of(pull)) == _label_of(pull)
+        and _at_head(pull, query.get("head", ""))
     ]
     oldest_first = query.get("direction") == "asc"
     pulls.sort(key=lambda pull: pull.number, reverse=not oldest_first)
@@ -180,6 +180,12 @@ def _thread(call: Call, number: int) -> None:
 
 def _label(item: str | dict[str, Any]) -> str:
     return item if isinstance(item, str) else item["name"]
+
+
+def _at_head(pull: Pull, head: str) -> bool:
+    """GitHub reads `owner:branch`; anything else it ignores, and lists every pull request."""
+    owner, _, branch = head.partition(":")
+    return not (owner and branch) or head == _label_of(pull)
 
 
 def _label_of(pull: Pull) -> str:
