@@ -7,6 +7,7 @@ import re
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,6 +81,25 @@ def test_github_gets_ten_annotations_the_rest_are_log_lines() -> None:
     lines = stream.getvalue().splitlines()
     assert sum(line.startswith("::error") for line in lines) == ANNOTATIONS_PER_STEP
     assert all("::" not in line for line in lines[ANNOTATIONS_PER_STEP:])
+
+
+HIDDEN = "acc\u202eycar\u200b\x1b[2K\x07\U000e0041"
+
+
+@pytest.mark.parametrize("environ", [{}, {"GITHUB_ACTIONS": "true"}])
+@pytest.mark.parametrize("before", [0, ANNOTATIONS_PER_STEP])
+def test_names_cannot_hide_or_reorder_what_is_shown(environ: dict[str, str], before: int) -> None:
+    runner, stream = make_runner(**environ)
+    for _ in range(before):
+        runner.annotate(Annotation("error", "before"))
+    stream.truncate(stream.seek(0))
+
+    runner.annotate(Annotation("error", f"`{HIDDEN}` fell", HIDDEN, f"{HIDDEN}.yaml", 4))
+
+    said = stream.getvalue()
+    assert said.count("accycar") == 3
+    assert said.isascii()
+    assert said.removesuffix("\n").isprintable()
 
 
 def test_a_terminal_gets_plain_text() -> None:

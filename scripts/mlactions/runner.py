@@ -10,9 +10,11 @@ import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TextIO
+
+from mlactions.escaping import printable
 
 Level = Literal["notice", "warning", "error"]
 
@@ -29,6 +31,12 @@ class Annotation:
     title: str = ""
     file: str | None = None
     line: int | None = None
+
+    def cleaned(self) -> Annotation:
+        """Return it without what hides or reorders text: names come from files of others."""
+        file = None if self.file is None else printable(self.file)
+        message, title = printable(self.message), printable(self.title)
+        return replace(self, message=message, title=title, file=file)
 
     def command(self) -> str:
         """Return the workflow command, every field escaped."""
@@ -62,6 +70,7 @@ class Runner:
 
     def annotate(self, annotation: Annotation) -> None:
         """Show an annotation; GitHub keeps ten per level and step, the rest stay log lines."""
+        annotation = annotation.cleaned()
         shown = self._shown.get(annotation.level, 0)
         self._shown[annotation.level] = shown + 1
         if self.on_github and shown < ANNOTATIONS_PER_STEP:
