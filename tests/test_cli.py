@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -74,6 +75,75 @@ def launch(*arguments: str | Path, **environ: str) -> subprocess.CompletedProces
         text=True,
         check=False,
     )
+
+
+def version(script: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the launcher in an environment that is nobody's."""
+    return subprocess.run(
+        [script, "--version"],
+        env={"PATH": os.environ["PATH"], **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+HOMELESS = pytest.mark.parametrize("home", [{}, {"HOME": ""}, {"HOME": "/proc/none"}])
+
+
+@HOMELESS
+def test_without_a_home_the_launcher_works_from_a_folder_of_its_own(
+    tmp_path: Path, home: dict[str, str]
+) -> None:
+    launch("--version")
+    own = tmp_path / f"mlactions-{os.getuid()}"
+    own.mkdir()
+    (own / "mlactions").symlink_to(Path(os.environ["HOME"]) / ".cache/mlactions")
+
+    done = version(ROOT / "scripts/run", TMPDIR=str(tmp_path), **home)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("mlactions, version ")
+
+
+@HOMELESS
+def test_without_a_home_uv_is_told_where_to_work(tmp_path: Path, home: dict[str, str]) -> None:
+    (tmp_path / "uv").write_text(f"#!/bin/sh\nenv > {tmp_path}/told\nexit 9\n")
+    (tmp_path / "uv").chmod(0o755)
+
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = version(ROOT / "scripts/run", TMPDIR=str(tmp_path), PATH=path, **home)
+
+    own = tmp_path / f"mlactions-{os.getuid()}"
+    told = (tmp_path / "told").read_text()
+    assert done.returncode == 9
+    assert f"\nXDG_CACHE_HOME={own}\n" in f"\n{told}"
+    assert f"UV_PROJECT_ENVIRONMENT={own}/mlactions/env-" in told
+    assert stat.S_IMODE(own.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_another_could_have_prepared_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / f"mlactions-{os.getuid()}").symlink_to(tmp_path / "theirs")
+
+    done = version(ROOT / "scripts/run", TMPDIR=str(tmp_path))
+
+    assert done.returncode == Exit.BAD_INPUT
+    assert done.stderr.startswith("error: there is no folder for the environment: set HOME")
+    assert not list((tmp_path / "theirs").iterdir())
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_the_launcher_may_be_a_link(tmp_path: Path, absolute: bool) -> None:
+    target = ROOT / "scripts/run"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "first").symlink_to(target if absolute else os.path.relpath(target, tmp_path))
+    (tmp_path / "bin/mlactions").symlink_to("../first")
+
+    done = version(tmp_path / "bin/mlactions", HOME=os.environ["HOME"], CDPATH=".")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("mlactions, version ")
 
 
 @pytest.mark.parametrize(
