@@ -75,6 +75,7 @@ def test_the_outputs_and_the_bundle(project: Project) -> None:
         "result": str(bundle / "checked-answer.json"),
         "report": str(bundle / "report.md"),
         "usage": json.dumps(checked["usage"], sort_keys=True, separators=(",", ":")),
+        "patch": "",
     }
     assert {entry.path for entry in open_bundle(bundle, word="ask").entries} == {
         "checked-answer.json",

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mlactions.ask.form import answer_schema
 from mlactions.errors import UserError
-from mlactions.schema import load_json, parse_json, resource
+from mlactions.schema import parse_json
 
 MAX_BYTES = 256 * 1024
 MAX_TEXT = 4_000
 MAX_FINDINGS = 20
 MAX_FACTS = 50
 MAX_STEPS = 10
+MAX_PATCH = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer of the right form; nothing of it is believed yet."""
+    """An answer of the right form; nothing of it is believed yet.
+
+    `patch` is a diff it suggests, empty where it has none or where none was asked for.
+    """
 
     summary: str
     findings: tuple[Finding, ...]
     next_steps: tuple[str, ...]
+    patch: str = ""
 
 
 class NoAnswerError(Exception):
@@ -70,19 +75,20 @@ def read_answer(path: Path, *, message: str | None) -> str:
     return text
 
 
-def parse_answer(text: str) -> Answer:
-    """Parse an answer; the form is checked here because Codex does not check it."""
+def parse_answer(text: str, words: Sequence[str] = ()) -> Answer:
+    """Parse an answer about these words; its form is checked here: Codex does not check it."""
     try:
         document = parse_json(text, name="answer")
     except UserError as error:
         raise NoAnswerError("not-json", f"{error.title}: {error.message}") from None
     _check_unicode(document)
-    _check_schema(document)
+    _check_schema(document, words)
     _check_limits(document)
     findings = [
         Finding(**{**entry, "facts": tuple(entry["facts"])}) for entry in document["findings"]
     ]
-    return Answer(document["summary"], tuple(findings), tuple(document["next_steps"]))
+    steps = tuple(document["next_steps"])
+    return Answer(document["summary"], tuple(findings), steps, document.get("patch", ""))
 
 
 def _check_unicode(document: Any) -> None:
@@ -93,19 +99,14 @@ def _check_unicode(document: Any) -> None:
         raise NoAnswerError("not-json", "a text in it is not Unicode") from None
 
 
-def _check_schema(document: Any) -> None:
+def _check_schema(document: Any, words: Sequence[str]) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
-    error = best_match(Draft202012Validator(_schema()).iter_errors(document))
+    error = best_match(Draft202012Validator(answer_schema(words)).iter_errors(document))
     if error is not None:
         place = ".".join(str(part) for part in error.absolute_path) or "the answer"
         raise NoAnswerError("schema-violated", f"{place}: {error.message[:200]}")
-
-
-@cache
-def _schema() -> Any:
-    return load_json(resource("actions/ask/answer.schema.json"))
 
 
 def _check_limits(document: Mapping[str, Any]) -> None:
@@ -120,6 +121,7 @@ def _check_limits(document: Mapping[str, Any]) -> None:
         "facts of a finding": (max((len(e["facts"]) for e in findings), default=0), MAX_FACTS),
         "characters of a text": (max(map(len, texts)), MAX_TEXT),
         "characters of a name": (max(map(len, names), default=0), MAX_TEXT),
+        "characters of a patch": (len(document.get("patch", "")), MAX_PATCH),
     }
     for name, (count, limit) in found.items():
         if count > limit:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
-from mlactions.ask.answer import Answer, Finding
+from mlactions.ask.answer import MAX_PATCH, Answer, Finding
 from mlactions.ask.evidence import Evidence
 from mlactions.ask.numbers import (
     Measured,
@@ -16,6 +16,7 @@ from mlactions.ask.numbers import (
     texts_in,
     unverified,
 )
+from mlactions.ask.patch import CheckedPatch
 from mlactions.ask.repository import NoSourceError, Source
 from mlactions.markdown import printable
 
@@ -49,7 +50,7 @@ class CheckedFinding:
 
 @dataclass(frozen=True)
 class Checked:
-    """A whole answer, checked."""
+    """A whole answer, checked; that its patch applies is one claim more."""
 
     answer: Answer
     findings: tuple[CheckedFinding, ...]
@@ -57,6 +58,16 @@ class Checked:
     steps_unverified: tuple[str, ...]
     checked: int
     held: int
+    patch: CheckedPatch | None = None
+
+    @property
+    def claims(self) -> dict[str, int]:
+        """How many claims were checked, and how many held."""
+        applies = self.patch is not None and not self.patch.struck
+        return {
+            "checked": self.checked + (self.patch is not None),
+            "held": self.held + applies,
+        }
 
 
 class Checker:
@@ -195,8 +206,18 @@ def as_document(checked: Checked, evidence: Evidence) -> dict[str, Any]:
             "summary": _tokens(checked.summary_unverified),
             "next_steps": _tokens(checked.steps_unverified),
         },
-        "claims": {"checked": checked.checked, "held": checked.held},
+        "claims": checked.claims,
         "facts": {identifier: texts[identifier] for identifier in sorted(cited)},
+        "patch": None if checked.patch is None else _patch_document(checked.patch),
+    }
+
+
+def _patch_document(patch: CheckedPatch) -> dict[str, Any]:
+    return {
+        "held": not patch.struck,
+        "struck": printable(patch.struck)[:400],
+        "files": [asdict(file) for file in patch.files],
+        "text": printable(patch.text)[:MAX_PATCH] if patch.struck else patch.text,
     }
 
 

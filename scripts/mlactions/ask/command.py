@@ -13,7 +13,7 @@ from mlactions import codex, terminal
 from mlactions.ask.local import Call, ask_locally
 from mlactions.ask.prepare import Question, prepare
 from mlactions.ask.render import QUIET, render_report, sentence
-from mlactions.ask.verify import verify
+from mlactions.ask.verify import SUGGESTED, verify
 from mlactions.ask.workspace import Workspace, as_json
 from mlactions.errors import AgentError, Exit
 from mlactions.publish import out_folder
@@ -29,12 +29,13 @@ def command() -> None:
     """Let Codex explain a result: why did this evaluation crash, why did this metric move.
 
     The verdict is computed before and does not change. Codex reads facts with ids and the
-    repository, and every claim of its answer is checked.
+    repository, and every claim of its answer is checked. About a failed export it may suggest a
+    diff, which is tried and not applied.
     """
 
 
 @command.command(name="prepare")
-@lines_option("--bundle", metavar="FOLDER", help="Result of evaluate or compare; repeatable.")
+@lines_option("--bundle", metavar="FOLDER", help="Result of a check; repeatable.")
 @option("--repository", default=".", type=Path, help="Checkout that Codex reads.")
 @option("--base-ref", default="", help="Base commit: for the diff and for AGENTS.md.")
 @option("--out", type=Path, help="Folder for the question, outside the repository.")
@@ -101,7 +102,7 @@ def verify_command(runner: Runner, out: Path | None, codex_outcome: str, require
 
 
 @command.command(name="run")
-@lines_option("--bundle", metavar="FOLDER", help="Result of evaluate or compare; repeatable.")
+@lines_option("--bundle", metavar="FOLDER", help="Result of a check; repeatable.")
 @option("--repository", default=".", type=Path, help="Checkout that Codex reads.")
 @option("--base-ref", default="", help="Base commit: for the diff and for AGENTS.md.")
 @option("--out", type=Path, help="Folder for the checked answer.")
@@ -163,6 +164,12 @@ def _endpoint(text: str) -> codex.Endpoint:
     return codex.parse_endpoint(text, field="responses-api-endpoint")
 
 
+def _patch_of(bundle: Path) -> str:
+    """Return where a suggested patch that applies lies; nothing where there is none."""
+    path = bundle / SUGGESTED
+    return str(path) if path.is_file() else ""
+
+
 def _finish(runner: Runner, bundle: Path, checked: Mapping[str, Any], *, required: bool) -> int:
     """Set the outputs, show the report, and end as the verdict is: untouched."""
     outputs = {
@@ -171,6 +178,7 @@ def _finish(runner: Runner, bundle: Path, checked: Mapping[str, Any], *, require
         "result": bundle / "checked-answer.json",
         "report": bundle / "report.md",
         "usage": as_json(checked["usage"]),
+        "patch": _patch_of(bundle),
     }
     for name, value in outputs.items():
         runner.output(name, str(value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,15 @@ from mlactions.settings import Status
 MAX_FACTS = 5_000
 LOG_TAIL_BYTES = 32 * 1024
 MAX_LOGS = 40
+MAX_REPORT_BYTES = 256 * 1024
+EXPORTED = "export.json"
+
+PAPERS: Mapping[str, str] = {
+    "failure.json": "why the export failed: class, message, place, source, the log's end.",
+    "modules.json": "the module tree: name, class, parameters, file and line of the class.",
+    "exporter.md": "what torch's exporter reported.",
+}
+"""The texts that may lie beside the facts, and what each is."""
 
 Values = Mapping[str, Mapping[str, Sequence[float]]]
 """Per model and metric, one value per seed."""
@@ -32,6 +41,14 @@ class Log:
     seed: int | None
     outcome: str
     path: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A text that explains a result besides its facts; `name` is one of ours, see `PAPERS`."""
+
+    name: str
     text: str
 
 
@@ -56,6 +73,7 @@ class Evidence:
     models: frozenset[str] = frozenset()
     seeds: frozenset[int] = frozenset()
     logs: tuple[Log, ...] = ()
+    papers: tuple[Paper, ...] = ()
     left_out: int = 0
 
     @property
@@ -85,6 +103,7 @@ def collect(folders: Sequence[Path]) -> Evidence:
         models=frozenset().union(*(part.models for part in parts)),
         seeds=frozenset().union(*(part.seeds for part in parts)),
         logs=tuple(log for part in parts for log in part.logs)[:MAX_LOGS],
+        papers=tuple({p.name: p for part in parts for p in part.papers}.values()),
         left_out=max(0, len(facts) - MAX_FACTS),
     )
 
@@ -109,6 +128,7 @@ def _read(bundle: Bundle) -> Evidence:
         models=frozenset(evaluation.get("expected", ())) | skipped | {run["model"] for run in runs},
         seeds=frozenset(run["seed"] for run in runs if run["seed"] is not None),
         logs=tuple(_log(bundle, run, listed) for run in runs if run["outcome"] != "ok"),
+        papers=tuple(_papers(bundle, listed)),
     )
 
 
@@ -120,6 +140,27 @@ def _metrics(bundle: Bundle, folder: str) -> Values:
         for match in found
         if match
     }
+
+
+def _papers(bundle: Bundle, listed: set[str]) -> Iterator[Paper]:
+    """Yield what is known of an export: why it failed, the module tree, the exporter's report."""
+    if EXPORTED not in listed:
+        return
+    exported = bundle.json(EXPORTED, schema="export")
+    failure, model = exported["failure"], exported["model"]
+    if model is not None:
+        yield Paper("modules.json", _rows(model["tree"]))
+    if failure is None:
+        return
+    yield Paper("failure.json", json.dumps(failure, indent=1, ensure_ascii=False) + "\n")
+    if failure["report"] in listed:
+        data = bundle.path(failure["report"]).read_bytes()[:MAX_REPORT_BYTES]
+        yield Paper("exporter.md", data.decode(errors="replace"))
+
+
+def _rows(entries: Sequence[Mapping[str, Any]]) -> str:
+    rows = (json.dumps(entry, ensure_ascii=False) for entry in entries)
+    return "[\n" + ",\n".join(rows) + "\n]\n"
 
 
 def _log(bundle: Bundle, run: Mapping[str, Any], listed: set[str]) -> Log:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlactions.ask.evidence import Evidence, collect
+from mlactions.ask.form import answer_schema
 from mlactions.ask.prompt import MAX_CHARACTERS, Supplied, compose
 from mlactions.ask.repository import Repository, open_repository
 from mlactions.ask.workspace import Context, Workspace, write_context, write_evidence
@@ -17,7 +19,6 @@ from mlactions.codex import Endpoint, home_config, sandbox_fault
 from mlactions.codex_session import find_sessions
 from mlactions.errors import UserError
 from mlactions.runner import Annotation, Runner
-from mlactions.schema import read_text, resource
 
 MAX_DIFF_BYTES = 1024 * 1024
 MAX_CONVENTIONS_BYTES = 32 * 1024
@@ -117,7 +118,12 @@ def _supply(
     found = trusted and repository.show(trusted, "AGENTS.md", limit=MAX_CONVENTIONS_BYTES)
     if found:
         write_atomic(workspace.facts / "conventions.md", found)
-    return Supplied(diff=bool(diff), conventions=bool(found), logs=bool(evidence.logs))
+    return Supplied(
+        diff=bool(diff),
+        conventions=bool(found),
+        logs=bool(evidence.logs),
+        papers=tuple(paper.name for paper in evidence.papers),
+    )
 
 
 def _write_prompt(
@@ -127,7 +133,8 @@ def _write_prompt(
     if len(prompt) > MAX_CHARACTERS:
         raise UserError("prompt too long", f"{len(prompt):,} characters, Codex takes 1,048,576.")
     write_atomic(workspace.prompt, prompt)
-    write_atomic(workspace.schema, read_text(resource("actions/ask/answer.schema.json")))
+    # In the order of the file: that is the order in which a model writes.
+    write_atomic(workspace.schema, json.dumps(answer_schema(evidence.words), indent=2) + "\n")
 
 
 def _make_readable(folder: Path) -> None:

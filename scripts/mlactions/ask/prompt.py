@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlactions.ask.evidence import PAPERS
 from mlactions.errors import UserError
 from mlactions.schema import read_text, resource
 
@@ -25,6 +26,7 @@ class Supplied:
     diff: bool
     conventions: bool
     logs: bool = False
+    papers: tuple[str, ...] = ()
 
 
 def compose(words: Sequence[str], *, repository: Path, supplied: Supplied) -> str:
@@ -35,7 +37,7 @@ def compose(words: Sequence[str], *, repository: Path, supplied: Supplied) -> st
         raise UserError(
             "nothing to ask",
             f"there is no question about the result of {', '.join(words) or 'nothing'}.",
-            "Give the result of evaluate or compare.",
+            "Give the result of evaluate, compare or export.",
         )
     values = {
         "files": _files(supplied),
@@ -68,4 +70,5 @@ def _files(supplied: Supplied) -> str:
             "- `logs.json`: which `file` under `logs/` is the end of which evaluation's log; "
             "`called` is its name in facts."
         )
+    lines += [f"- `{name}`: {PAPERS[name]}" for name in supplied.papers]
     return "\n".join(lines)

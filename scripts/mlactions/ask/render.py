@@ -14,6 +14,7 @@ from mlactions.report import (
     Heading,
     Inline,
     Items,
+    Listing,
     Paragraph,
     Report,
     Span,
@@ -86,6 +87,7 @@ def _answer(
         if finding["held"]:
             blocks += _finding(finding, texts)
     blocks += _struck([finding for finding in findings if not finding["held"]])
+    blocks += _patch(checked.get("patch"))
     blocks += _next_steps(checked)
     blocks.append(Paragraph(_footer(checked)))
     return tuple(blocks)
@@ -156,6 +158,31 @@ def _struck(findings: Sequence[Mapping[str, Any]]) -> Iterable[Block]:
     ]
     many = "1 explanation was" if len(items) == 1 else f"{len(items)} explanations were"
     yield Details(f"{many} struck: a claim did not hold", (Items(tuple(items)),))
+
+
+def _patch(patch: Mapping[str, Any] | None) -> Iterable[Block]:
+    """Show a diff as lines: it is in nobody's tree, and a person decides."""
+    if patch is None:
+        return
+    diff = Listing(patch["text"], "diff")
+    if not patch["held"]:
+        why: Inline = ("The suggested change was struck: ", Untrusted(patch["struck"]))
+        yield Details(why, (diff,))
+        return
+    yield Heading(3, "Suggested change")
+    yield Paragraph(
+        (
+            f"It applies, to {_many(len(patch['files']), 'file')}, and was not applied. Read it, ",
+            "then run ",
+            Code("git apply suggested.patch"),
+            ". The file is in the artifact.",
+        )
+    )
+    yield diff
+
+
+def _many(count: int, name: str) -> str:
+    return f"{count} {name}{'s' * (count != 1)}"
 
 
 def _unmeasured(tokens: Sequence[str]) -> Iterable[Block]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -112,14 +113,14 @@ class Repository:
         return full.read_bytes() if _fits(full.stat().st_size) else b""
 
     def _git(self, *arguments: str) -> bytes | None:
-        done = _run(self.root, arguments)
+        done = run_git(self.root, arguments)
         return done.stdout if done.returncode == 0 else None
 
 
 def open_repository(folder: Path) -> Repository:
     """Return the checkout a folder belongs to."""
     folder = folder.resolve()
-    found = _run(folder, ("rev-parse", "--show-toplevel", "HEAD")) if folder.is_dir() else None
+    found = run_git(folder, ("rev-parse", "--show-toplevel", "HEAD")) if folder.is_dir() else None
     if found is None or found.returncode:
         raise UserError(
             "no repository",
@@ -129,18 +130,32 @@ def open_repository(folder: Path) -> Repository:
         )
     top, head = found.stdout.decode().splitlines()
     root = Path(top).resolve()
-    status = _run(root, ("status", "--porcelain", "--untracked-files=normal", "--no-renames"))
+    status = run_git(root, ("status", "--porcelain", "--untracked-files=normal", "--no-renames"))
     prefix = folder.relative_to(root).as_posix().removeprefix(".")
     dirty = status.returncode != 0 or status.stdout.strip() != b""
     return Repository(root, prefix, head, "" if dirty else head)
 
 
-def _run(folder: Path, arguments: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
-    """Run git without watchers; in a container job the checkout belongs to another user."""
+def run_git(
+    folder: Path,
+    arguments: Sequence[str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    given: bytes = b"",
+) -> subprocess.CompletedProcess[bytes]:
+    """Run git without watchers; in a container job the checkout belongs to another user.
+
+    `environ` is added to our own variables, `given` is what it reads from standard input.
+    """
     command = ["git", "-C", str(folder), "--no-optional-locks", "-c", "core.quotePath=false"]
     command += ["-c", "safe.directory=*", "-c", "core.fsmonitor=false"]
     return subprocess.run(
-        [*command, *arguments], capture_output=True, check=False, timeout=_SECONDS
+        [*command, *arguments],
+        capture_output=True,
+        check=False,
+        timeout=_SECONDS,
+        input=given,
+        env={**os.environ, **(environ or {})},
     )
 
 

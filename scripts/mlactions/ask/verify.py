@@ -13,6 +13,7 @@ from mlactions.ask.answer import NoAnswerError, parse_answer, read_answer
 from mlactions.ask.claims import Checker, as_document
 from mlactions.ask.evidence import Evidence
 from mlactions.ask.outcome import AskStatus, Ending, Trace, ending_of, not_called
+from mlactions.ask.patch import check_patch
 from mlactions.ask.render import render_report
 from mlactions.ask.repository import open_repository
 from mlactions.ask.workspace import (
@@ -33,14 +34,19 @@ _EMPTY: Mapping[str, Any] = {
     "numbers_unverified": {"summary": [], "next_steps": []},
     "claims": {"checked": 0, "held": 0},
     "facts": {},
+    "patch": None,
 }
+
+SUGGESTED = "suggested.patch"
+"""The name of a suggested diff that applies, in the bundle of the checked answer."""
 
 
 def verify(out: Path, *, outcome: str, own: str | None = None) -> dict[str, Any]:
     """Check the answer in a folder that `prepare` made; write and return checked-answer.json.
 
     `outcome` is how the step that called Codex ended, `own` what Codex's process said where we
-    called it ourselves. The folder `bundle` holds the checked answer and its report, sealed.
+    called it ourselves. The folder `bundle` holds the checked answer, its report and, where one
+    was suggested and applies, a patch, sealed.
     """
     workspace = Workspace(out.resolve())
     context = read_context(workspace)
@@ -68,11 +74,13 @@ def _look(
         return ending, _EMPTY
     try:
         message = trace.session.message if trace.session else None
-        answer = parse_answer(read_answer(workspace.answer, message=message))
+        answer = parse_answer(read_answer(workspace.answer, message=message), evidence.words)
     except NoAnswerError as error:
         return Ending(AskStatus.NO_ANSWER, error.reason, error.detail), _EMPTY
     sources = open_repository(Path(context.repository))
     checked = Checker(evidence, sources, quoted_texts(workspace)).check(answer)
+    if answer.patch.strip():
+        checked = replace(checked, patch=check_patch(answer.patch, sources))
     return Ending(AskStatus.ANSWERED), as_document(checked, evidence)
 
 
@@ -97,7 +105,7 @@ def _write(
     body: Mapping[str, Any],
     commit: str,
 ) -> dict[str, Any]:
-    document = {
+    document: dict[str, Any] = {
         "version": 1,
         "status": str(ending.status),
         "reason": ending.reason,
@@ -109,6 +117,8 @@ def _write(
     path = workspace.bundle / "checked-answer.json"
     validate(document, "checked-answer", file=str(path))
     write_json(path, document)
+    if document["patch"] and document["patch"]["held"]:
+        write_atomic(workspace.bundle / SUGGESTED, document["patch"]["text"])
     write_atomic(workspace.bundle / "report.md", markdown.render(render_report(document)))
     seal(workspace.bundle, "ask")
     return document

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mlactions.ask.evidence import Evidence, Log, Outcome
+from mlactions.ask.evidence import PAPERS, Evidence, Log, Outcome
 from mlactions.bundle import write_atomic, write_json
 from mlactions.schema import load_json
 from mlactions.settings import Status
@@ -98,6 +98,8 @@ def write_evidence(workspace: Workspace, evidence: Evidence) -> None:
     }
     write_json(facts / "metrics.json", document)
     _write_logs(facts, evidence.logs)
+    for paper in evidence.papers:
+        write_atomic(facts / paper.name, paper.text)
 
 
 def _write_logs(facts: Path, logs: Sequence[Log]) -> None:
@@ -130,7 +132,7 @@ def read_evidence(workspace: Workspace) -> Evidence:
 def quoted_texts(workspace: Workspace) -> tuple[str, ...]:
     """Return the other texts Codex was given, which it may quote: logs, the diff, conventions."""
     files = sorted(path for path in workspace.facts.rglob("*") if path.is_file())
-    texts = [path for path in files if path.suffix in {".log", ".patch", ".md"}]
+    texts = [p for p in files if p.suffix in {".log", ".patch", ".md"} or p.name in PAPERS]
     return tuple(path.read_text(encoding="utf-8", errors="replace") for path in texts)
 
 
