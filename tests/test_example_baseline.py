@@ -50,6 +50,20 @@ def test_it_was_measured_by_the_command_that_we_tell_people_to_use(baseline: Bas
     assert f'--command "{COMMAND}"' in (ROOT / "scripts/dev/demo.sh").read_text()
 
 
+def test_the_one_in_the_readme_is_one() -> None:
+    text = (ROOT / "README.md").read_text()
+    shown = next(
+        block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "waivers" in block
+    )
+    parsed = parse_baseline(shown, name="README.md")
+    assert list(parsed.models["digits_cnn"].rules) == [
+        "val_accuracy",
+        "val_accuracy/class=8",
+        "latency_ms",
+    ]
+    assert [waiver.metric for waiver in parsed.waivers] == ["latency_ms"]
+
+
 def measured(folder: Path, baseline: Baseline, **provenance: Any) -> Path:
     """Write what the baseline records as if it had just been measured."""
     for name, model in baseline.models.items():
