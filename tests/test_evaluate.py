@@ -238,7 +238,7 @@ def test_odd_file_names_reach_the_command_as_they_are(project: Repository, tmp_p
         "größe 模型.yaml",
         "-rf.yaml",
         "a;b.yaml",
-        "@x\n# y.yaml",
+        "@x # y.yaml",
     ]
     for name in names:
         (project.root / "odd").mkdir(exist_ok=True)

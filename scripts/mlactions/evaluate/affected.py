@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from mlactions.evaluate.globs import matches
 from mlactions.evaluate.graph import Graph, Reach
 from mlactions.evaluate.hydra import Closure, Composer
 from mlactions.evaluate.imports import HydraEntry
+from mlactions.evaluate.mentions import Mentions, mentions, names
 from mlactions.evaluate.records import Choice, Config
 from mlactions.evaluate.template import Template
-from mlactions.evaluate.tree import Tree, join, parents
+from mlactions.evaluate.tree import CONFIG_SUFFIXES, Tree, join, parents
 
 # Files that decide what gets installed. They count beside the working directory and above it.
 _ENVIRONMENT = re.compile(
@@ -26,7 +27,6 @@ _ENVIRONMENT = re.compile(
 _TRACKED_DATA = re.compile(r".*\.dvc")
 _NATIVE = re.compile(r".*\.(?:c|cc|cpp|cxx|cu|cuh|h|hpp|pyx|pxd|rs|f|f90|so)")
 _PROSE = re.compile(r".*\.(?:md|rst|png|jpe?g|gif|svg|pdf)|LICENSE.*")
-_CONFIG_SUFFIXES = (".yaml", ".yml", ".json", ".toml")
 _MAIN = "__main__.py"
 _UNTRACKED = "is not committed"
 
@@ -96,7 +96,7 @@ def _committed(changed: Mapping[str, str]) -> dict[str, str]:
 def _unchanged(changed: Mapping[str, str], *, watched: int) -> str:
     """Say what was looked at. Of what git does not track, only code and configs could matter."""
     committed = _committed(changed)
-    could = [p for p in changed if p not in committed and p.endswith((".py", *_CONFIG_SUFFIXES))]
+    could = [p for p in changed if p not in committed and p.endswith(CONFIG_SUFFIXES)]
     if len(committed) + len(could) == 1:
         path = next(iter((*committed, *could)))
         return f"unchanged: `{path}` is not among the {watched} files it depends on"
@@ -110,6 +110,10 @@ def _unchanged(changed: Mapping[str, str], *, watched: int) -> str:
 def _reaches_all(project: Project, changed: Mapping[str, str]) -> Iterator[str]:
     """Yield reasons why every config is affected: what is declared, installed, or not readable."""
     above = {project.folder, *parents(project.folder)} if project.folder else {""}
+    for path, how in changed.items():
+        odd = path.encode(errors="replace").decode()
+        if odd != path and (how != _UNTRACKED or path.endswith(CONFIG_SUFFIXES)):
+            yield f"in doubt: `{odd}` {how}, and its name is not UTF-8"
     for path, how in _committed(changed).items():
         name = posixpath.basename(path)
         if any(matches(path, glob, folder=project.folder) for glob in project.depends):
@@ -149,21 +153,24 @@ class _Analysis:
         self._project = project
         self._tree = tree
         self._changed = changed
-        self._entries = list(entries)
         self._graph = Graph(tree, list(_roots(project, entries)))
         self._composer = Composer(tree, project.folder)
+        self._shared = self._graph.reach(entries)
+        self._primary = self._primaries(self._shared)
+        self._command = mentions(project.template.arguments)
+        self._targets: dict[str, list[str]] = {}
 
     def choose(self, config: Config) -> Choice:
         """Return the first change that reaches a config, the most direct kind first."""
         path = join(self._project.folder, config.path)
-        reach = self._graph.reach(self._entries)
-        closure = self._composer.closure(path, self._arguments(config), self._primaries(reach))
+        closure = self._composer.closure(path, self._arguments(config), self._primary)
         targets = {file: word for word in sorted(closure.words) for file in self._target(word)}
-        if targets:
-            reach = self._graph.reach([*self._entries, *targets])
+        scripts = [file for file in closure.files if file.endswith(".py")]
+        reach = self._graph.reach([*scripts, *targets], self._shared)
         for reason in self._reasons(path, closure, reach, targets):
             return Choice(config, selected=True, reason=reason)
-        reason = _unchanged(self._changed, watched=len(closure.files) + len(reach.files))
+        watched = len({*closure.files, *closure.named, *reach.files})
+        reason = _unchanged(self._changed, watched=watched)
         return Choice(config, selected=False, reason=reason)
 
     def _reasons(
@@ -171,11 +178,14 @@ class _Analysis:
     ) -> Iterator[str]:
         if config in self._changed:
             yield f"its config {self._changed[config]}"
-        composed = {self._tree.real(path): path for path in closure.files}
+        composed = {self._tree.real(path) for path in closure.files}
+        named = {self._tree.real(path): by for path, by in closure.named.items()}
         imported = {self._tree.real(path): path for path in reach.files}
         for path, how in self._changed.items():
             if path in composed:
                 yield f"`{path}` {how}, which it composes"
+            elif path in named:
+                yield f"`{path}` {how}, which `{named[path]}` names"
             elif path in imported:
                 chain = reach.path_to(imported[path])
                 yield f"`{path}` {how}{_chain(chain, targets.get(chain[0]))}"
@@ -184,46 +194,43 @@ class _Analysis:
     def _doubts(self, closure: Closure, reach: Reach) -> Iterator[str]:
         if closure.doubt:
             yield closure.doubt
+        words = mentions(closure.words)
+        packages = {posixpath.dirname(file) for file in reach.files if file.endswith("__init__.py")}
         for path, how in _committed(self._changed).items():
             if group := next((g for g in closure.groups if path.startswith(f"{g}/")), None):
                 yield f"`{path}` {how}, and {closure.groups[group]}"
             elif path.endswith(".py"):
                 if reach.doubts:
                     yield f"`{path}` {how}, and {reach.doubts[0]}"
-            elif why := self._read_by(path, closure, reach):
+            elif why := self._read_by(path, closure, (reach.words, words), packages):
                 yield f"`{path}` {how}, and {why}"
 
-    def _read_by(self, path: str, closure: Closure, reach: Reach) -> str:
+    def _read_by(
+        self, path: str, closure: Closure, words: Sequence[Mentions], packages: Collection[str]
+    ) -> str:
         """Say why a file that is neither code nor a composed config may be read; "" if nothing."""
-        if _PROSE.fullmatch(posixpath.basename(path)):
-            return ""
-        is_config = path.endswith(_CONFIG_SUFFIXES) and any(
+        is_config = path.endswith(CONFIG_SUFFIXES) and any(
             folder and path.startswith(f"{folder}/")
             for folder in {posixpath.dirname(file) for file in closure.files}
         )
-        for word in sorted(reach.words | closure.words | set(self._project.template.arguments)):
-            if self._names(word, path, folders=not is_config):
-                return f"`{word}` may name it"
-        packages = {posixpath.dirname(file) for file in reach.files if file.endswith("__init__.py")}
-        if not is_config and packages & set(parents(path)) - {""}:
+        # A folder that is read for its data holds notes as well, which nobody reads there.
+        is_prose = _PROSE.fullmatch(posixpath.basename(path)) is not None
+        known = (*words, self._command)
+        folders = not (is_config or is_prose)
+        for name in names(path, folder=self._project.folder, folders=folders):
+            if found := [index[name] for index in known if name in index]:
+                return f"`{min(found)}` may name it"
+        if folders and any(above in packages for above in parents(path) if above):
             return "it stands in a package that is imported"
         return ""
 
-    def _names(self, word: str, path: str, *, folders: bool) -> bool:
-        """Say whether a string may name a file: by its path, its last parts, or a folder above."""
-        # `${hydra:runtime.cwd}/data`: what stands before is somewhere above.
-        word = word.rpartition("}/")[2].removeprefix("./").strip("/")
-        while word.startswith("../"):
-            word = word[3:]
-        if not word or word in {".", ".."}:
-            return False
-        if path == word or path.endswith(f"/{word}"):
-            return "." in word or "/" in word
-        inside = path.removeprefix(f"{self._project.folder}/")
-        return folders and (inside.startswith(f"{word}/") or path.startswith(f"{word}/"))
-
     def _target(self, word: str) -> list[str]:
         """Return the modules a config value names: `src.models.vit.ViT`, `eval/custom.py`."""
+        if word not in self._targets:
+            self._targets[word] = self._find_target(word)
+        return self._targets[word]
+
+    def _find_target(self, word: str) -> list[str]:
         if word.endswith(".py"):
             places = ("", self._project.folder)
             return [p for place in places if (p := join(place, word)) in self._tree.files]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlactions.errors import UserError
+from mlactions.evaluate.tree import resolved
 
 # A container job's checkout belongs to another user; pagers, monitors and hooks could hang us.
 _OPTIONS = (
@@ -50,7 +52,7 @@ class Git:
             done = _git(folder, "rev-parse", "--show-toplevel")
         except FileNotFoundError:
             return None
-        return cls(Path(done.stdout.decode().rstrip("\n"))) if done.returncode == 0 else None
+        return cls(Path(os.fsdecode(done.stdout).rstrip("\n"))) if done.returncode == 0 else None
 
     def head(self) -> str | None:
         """Return the full name of the commit that is checked out; None before the first one."""
@@ -102,7 +104,7 @@ class Git:
         files = self.files()
         for line in self._lines("ls-files", "--stage", "-z"):
             mode, _, link = line.partition("\t")
-            target = (root / link).resolve() if mode.startswith(_LINK_MODE) else root
+            target = resolved(root / link) if mode.startswith(_LINK_MODE) else root
             if target.is_dir() and target.is_relative_to(root) and target != root:
                 prefix = target.relative_to(root).as_posix() + "/"
                 inside = [path for path in files if path.startswith(prefix)]
@@ -129,7 +131,8 @@ class Git:
         if done.returncode != 0:
             message = done.stderr.decode(errors="replace").strip()
             raise UserError("git failed", f"git {arguments[0]}: {message}.", file=str(self.root))
-        return [line for line in done.stdout.decode(errors="replace").split("\0") if line]
+        # A name that is no UTF-8 has to lead back to its file.
+        return [line for line in os.fsdecode(done.stdout).split("\0") if line]
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:

@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from mlactions.errors import UserError
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 
 @cache
 def _pattern(glob: str) -> re.Pattern[str]:
@@ -62,7 +64,8 @@ def find(folder: Path, globs: Sequence[str], *, field: str, required: bool = Tru
                 "bad input", f"`{field}` has {glob!r}, which leads out of the working directory."
             )
         try:
-            files = [path for path in folder.glob(str(pattern)) if path.is_file()]
+            paths = list(folder.glob(str(pattern)))
+            files = [path for path in paths if path.is_file()]
         except (ValueError, NotImplementedError) as error:
             raise UserError("bad input", f"`{field}` has {glob!r}: {error}.") from None
         if required and not files:
@@ -71,18 +74,26 @@ def find(folder: Path, globs: Sequence[str], *, field: str, required: bool = Tru
                 f"`{field}` has {glob!r}, which matches no file in {folder}.",
                 "Globs are relative to `working-directory`.",
             )
-        found.update(_utf8(path.relative_to(folder).as_posix(), field) for path in files)
-    return sorted(path for path in found if not any(_is(path, glob) for glob in unwanted))
+        dangling = [path for path in paths if path.is_symlink() and not path.exists()]
+        found.update(path.relative_to(folder).as_posix() for path in (*files, *dangling))
+    wanted = sorted(path for path in found if not any(_is(path, glob) for glob in unwanted))
+    for path in wanted:
+        _check(folder, path, field)
+    return wanted
 
 
-def _utf8(path: str, field: str) -> str:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise UserError(
-            "bad input", f"`{field}` matches {path!r}, whose name is not UTF-8.", "Rename it."
-        ) from None
-    return path
+def _check(folder: Path, path: str, field: str) -> None:
+    """Refuse a name that would break a list of names, and a link to nothing: no file is skipped."""
+    hint = f"Mend it, or leave it out: a glob behind `!` in `{field}`."
+    if not (folder / path).is_file():
+        message = f"`{field}` matches {path!r}, a link that leads nowhere."
+    elif _CONTROL.search(path):
+        message = f"`{field}` matches {path!r}, whose name holds a line break or control character."
+    elif path.encode(errors="replace").decode() != path:
+        message = f"`{field}` matches {path!r}, whose name is not UTF-8."
+    else:
+        return
+    raise UserError("bad input", message, hint)
 
 
 def _is(path: str, glob: str) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import posixpath
 import re
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlactions.evaluate.imports import HydraEntry, Imports, read_imports
+from mlactions.evaluate.mentions import Mentions, mentions, merge
 from mlactions.evaluate.tree import Tree, join
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?::\w[\w.]*)?")
@@ -22,7 +24,7 @@ class Reach:
     """
 
     files: Mapping[str, str]
-    words: frozenset[str]
+    words: Mentions
     doubts: tuple[str, ...]
     hydra: frozenset[tuple[str, HydraEntry]]
 
@@ -34,6 +36,9 @@ class Reach:
         return chain[::-1]
 
 
+NOTHING = Reach({}, {}, (), frozenset())
+
+
 class Graph:
     """The static import graph of a tree; `roots` are the folders Python may import from."""
 
@@ -42,27 +47,36 @@ class Graph:
         self._roots = tuple(dict.fromkeys(roots))
         self._imports: dict[str, Imports] = {}
         self._targets: dict[str, tuple[str, ...]] = {}
+        self._found: dict[tuple[str, bool], list[str]] = {}
         self._endings: dict[str, list[str]] = {}
         for path in sorted(tree.files):
             if path.endswith(".py"):
                 self._endings.setdefault(_module_end(path), []).append(path)
 
-    def reach(self, starts: Iterable[str]) -> Reach:
-        """Return everything that the start files import, directly or not."""
-        files = dict.fromkeys(starts, "")
-        queue = list(files)
+    def reach(self, starts: Iterable[str], beyond: Reach = NOTHING) -> Reach:
+        """Return everything that the start files import, directly or not, beside what is known.
+
+        `beyond` was reached before: it is not walked again, so that many configs can share it.
+        """
+        files = {path: "" for path in starts if path not in beyond.files}
+        queue = deque(files)
         while queue:
-            path = queue.pop(0)
+            path = queue.popleft()
             for target in self._edges(path):
-                if target not in files:
+                if target not in files and target not in beyond.files:
                     files[target] = path
                     queue.append(target)
+        if not files:
+            return beyond
         read = {path: self._read(path) for path in files}
+        doubts = (f"`{path}` {found.doubt}" for path, found in read.items() if found.doubt)
+        entries = {(path, entry) for path, found in read.items() for entry in found.hydra}
+        words = {word for found in read.values() for word in found.words}
         return Reach(
-            files=files,
-            words=frozenset(word for imports in read.values() for word in imports.words),
-            doubts=tuple(f"`{path}` {found.doubt}" for path, found in read.items() if found.doubt),
-            hydra=frozenset((path, entry) for path, found in read.items() for entry in found.hydra),
+            files={**beyond.files, **files},
+            words=merge(beyond.words, mentions(words)),
+            doubts=(*beyond.doubts, *doubts),
+            hydra=beyond.hydra | entries,
         )
 
     def find(self, name: str, *, anywhere: bool = True) -> list[str]:
@@ -71,6 +85,12 @@ class Graph:
         The `__init__.py` of every package on the way belongs to them. Where no root has the
         module, `anywhere` accepts any file whose path ends like it: editable installs, path hacks.
         """
+        key = name, anywhere
+        if key not in self._found:
+            self._found[key] = self._find(name, anywhere=anywhere)
+        return self._found[key]
+
+    def _find(self, name: str, *, anywhere: bool) -> list[str]:
         parts = name.split(".")
         for length in range(len(parts), 0, -1):
             ending = "/".join(parts[:length])
@@ -138,17 +158,13 @@ class Graph:
         module = join(root, f"{ending}.py") if ending else ""
         package = join(root, ending, "__init__.py")
         hits = [file for file in (module, package) if file in self._tree.files]
-        if hits or (ending and join(root, ending) in self._python_folders):
+        if hits or (ending and join(root, ending) in self._tree.folders):
             folder = root
             for part in ending.split("/")[:-1]:
                 folder = join(folder, part)
                 if (init := join(folder, "__init__.py")) in self._tree.files:
                     yield init
         yield from hits
-
-    @property
-    def _python_folders(self) -> frozenset[str]:
-        return self._tree.folders
 
     def _others(self, parts: Sequence[str]) -> list[str]:
         """Return the folders anywhere in the tree below which a module of this name stands."""

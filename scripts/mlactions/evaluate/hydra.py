@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlactions.errors import UserError
-from mlactions.evaluate.tree import Tree, join, parents
+from mlactions.evaluate.imports import read_imports
+from mlactions.evaluate.mentions import tokens
+from mlactions.evaluate.tree import CONFIG_SUFFIXES, Tree, join, parents
 from mlactions.schema import canonical, parse_yaml
 
 _SUFFIXES = (".yaml", ".yml")
@@ -21,21 +23,36 @@ _KEYWORDS = ("override ", "optional ")
 _OVERRIDE = re.compile(r"[+~]{0,2}([\w/.-]+)(?:@[\w.:-]*)?=(.*)", re.DOTALL)
 _NAME_OPTIONS = ("--config-name", "-cn")
 _FOLDER_OPTIONS = ("--config-path", "-cp", "--config-dir", "-cd")
-_TOKEN = re.compile(r"[^\s'\",=:(){}\[\]]+")
+_PARSED = (*_SUFFIXES, ".json")
 
 
 @dataclass
 class Closure:
     """What a config is made of.
 
-    `files` gives for each file the one that names it ("" for the start). `words` are the strings
-    in them. In `groups`, folders, any option may be chosen at run time. `doubt` says why even
-    that is not known: then any change counts.
+    `files` gives for each file the one that names it ("" for the start); `named` are those that
+    are named but hold no settings: data, prompts. `words` are the strings in `files`. In `groups`,
+    folders, any option may be chosen at run time. `doubt` says why even that is not known: then
+    any change counts.
     """
 
     files: dict[str, str] = field(default_factory=dict)
+    named: dict[str, str] = field(default_factory=dict)
     words: set[str] = field(default_factory=set)
     groups: dict[str, str] = field(default_factory=dict)
+    doubt: str | None = None
+
+
+@dataclass(frozen=True)
+class _Page:
+    """One file: its strings, those among them that may name a file, and why it is not understood.
+
+    A defaults list names options, not files: it is read by Hydra's rules.
+    """
+
+    words: frozenset[str]
+    names: tuple[str, ...]
+    document: Any = None
     doubt: str | None = None
 
 
@@ -46,6 +63,7 @@ class Composer:
         self._tree = tree
         self._folder = folder
         self._documents: dict[str, Any] = {}
+        self._pages: dict[str, _Page] = {}
 
     def closure(
         self, config: str, arguments: Sequence[str] = (), others: Iterable[str] = ()
@@ -71,6 +89,31 @@ class Composer:
                 raise UserError("cannot read", "not a text file.", file=path)
             self._documents[path] = parse_yaml(text, name=path)
         return self._documents[path]
+
+    def page(self, path: str) -> _Page:
+        """Return what a file holds, read once for all configs."""
+        if path not in self._pages:
+            self._pages[path] = self._read(path)
+        return self._pages[path]
+
+    def _read(self, path: str) -> _Page:
+        if path.endswith(".py"):
+            found = read_imports(self._tree.text(path))
+            return _Page(frozenset(found.words), tuple(sorted(found.words)))
+        if not path.endswith(_PARSED):
+            words = set(tokens(self._tree.text(path) or ""))
+            return _Page(frozenset(words), tuple(sorted(words)))
+        try:
+            document = self.document(path)
+        except UserError as error:
+            words = set(tokens(self._tree.text(path) or ""))
+            doubt = f"`{path}` cannot be read: {error.title}"
+            return _Page(frozenset(words), tuple(sorted(words)), doubt=doubt)
+        words, names = _words(document), _words(document)
+        if isinstance(document, dict) and isinstance(document.get("defaults"), list):
+            rest = {key: value for key, value in document.items() if key != "defaults"}
+            names = _words(rest) | {word for word in words if word.endswith(_PARSED)}
+        return _Page(frozenset(words), tuple(sorted(names)), document)
 
     def _roots(self, config: str, arguments: Sequence[str]) -> list[str]:
         """Return where groups may stand: beside the config, or in a folder further up."""
@@ -106,22 +149,16 @@ class _Visit:
         self.closure.files[path] = parent
         if not self.tree.exists(path):
             return
-        if not path.endswith((*_SUFFIXES, ".json")):
-            self.closure.words.update(_TOKEN.findall(self.tree.text(path) or ""))
-            return
-        try:
-            document = self.composer.document(path)
-        except UserError as error:
-            self.closure.doubt = f"`{path}` cannot be read: {error.title}"
-            self.closure.words.update(_TOKEN.findall(self.tree.text(path) or ""))
-            return
-        words = set(_scalars(document))
-        self.closure.words |= words
-        for word in sorted(words):
+        if self.tree.leaves(path):
+            self.closure.doubt = f"`{path}` is a link out of the repository"
+        page = self.composer.page(path)
+        self.closure.doubt = self.closure.doubt or page.doubt
+        self.closure.words |= page.words
+        for word in page.names:
             self._named(word, path)
-        if isinstance(document, dict):
-            self._search_path(document.get("hydra"))
-            self._defaults(document.get("defaults"), path, group)
+        if isinstance(page.document, dict):
+            self._search_path(page.document.get("hydra"))
+            self._defaults(page.document.get("defaults"), path, group)
 
     def option(self, option: str, parent: str, *, required: bool = True) -> None:
         """Take in a group's option (`model/vit`), wherever it stands below a root."""
@@ -135,13 +172,23 @@ class _Visit:
             self.file(path, parent, posixpath.dirname(option))
         if not found and required and not option.startswith("hydra/"):
             self._any_option("", f"`{parent}` composes `{option}`, which no file here holds")
+            if any(self._is_unlisted(option, root) for root in self.roots):
+                reason = f"`{parent}` composes `{option}`, which git does not track"
+                self.closure.doubt = self.closure.doubt or reason
+
+    def _is_unlisted(self, option: str, root: str) -> bool:
+        """Say whether an option is there all the same: ignored, or behind a link that leads out."""
+        places = (self.tree.root / join(root, f"{option}{suffix}") for suffix in _SUFFIXES)
+        return any(place.is_file() for place in places)
 
     def _named(self, word: str, path: str) -> None:
-        """Follow a value that names another config: `_base_: ../base.yaml`, `include: x.yaml`."""
-        if word.endswith((*_SUFFIXES, ".json")):
-            for place in (posixpath.dirname(path), *self.roots):
-                if (other := join(place, word)) in self.tree.files:
-                    self.file(other, path, posixpath.dirname(word))
+        """Follow a value that names a file: `_base_: ../base.yaml`, `extends: base`."""
+        folder = posixpath.dirname(path)
+        for other in self.tree.named(word, (folder, *self.roots, ""), beside=folder):
+            if other.endswith(CONFIG_SUFFIXES):
+                self.file(other, path, posixpath.dirname(word))
+            else:
+                self.closure.named.setdefault(other, path)
 
     def _search_path(self, hydra: Any) -> None:
         entries = hydra.get("searchpath") if isinstance(hydra, dict) else None
@@ -219,6 +266,12 @@ def _scalars(value: Any) -> Iterator[str]:
         yield value
 
 
+def _words(document: Any) -> set[str]:
+    """Return the strings of a document, and the parts of those that are made of several."""
+    words = set(_scalars(document))
+    return words.union(*(tokens(word) for word in words))
+
+
 def composed_hash(composer: Composer, tree: Tree, config: str, arguments: Sequence[str]) -> str:
     """Return the hash of a composed config: every file it is made of, in one spelling.
 
@@ -234,4 +287,4 @@ def composed_hash(composer: Composer, tree: Tree, config: str, arguments: Sequen
         except (UserError, ValueError, TypeError):
             content = (tree.root / path).read_bytes().hex()
         parts[posixpath.relpath(path, start or ".")] = content
-    return f"sha256:{hashlib.sha256(canonical(parts).encode()).hexdigest()}"
+    return f"sha256:{hashlib.sha256(canonical(parts).encode(errors='surrogatepass')).hexdigest()}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 # Calls that import what their first argument names; without a literal start it could be anything.
@@ -22,6 +23,8 @@ _HYDRA = {
     "compose": ("config_name",),
 }
 _OWN_NAME = frozenset({"__name__", "__package__", "__path__"})
+
+_SILENT = (ast.Name, ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 
 _WORD = re.compile(r"[^\s]{1,300}")
 
@@ -61,9 +64,22 @@ def read_imports(text: str | None) -> Imports:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return Imports(doubt="cannot be parsed")
     found = Imports()
-    for node in ast.walk(tree):
+    for node in _nodes(tree):
         _read_node(node, found)
     return found
+
+
+def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield every node but names and operators: half of them, and nothing is said there."""
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        yield node
+        for value in vars(node).values():
+            if isinstance(value, list):
+                stack.extend(v for v in reversed(value) if isinstance(v, ast.AST))
+            elif isinstance(value, ast.AST) and not isinstance(value, _SILENT):
+                stack.append(value)
 
 
 def _read_node(node: ast.AST, found: Imports) -> None:

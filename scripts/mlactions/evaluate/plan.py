@@ -15,6 +15,7 @@ from mlactions.evaluate.configs import find_configs
 from mlactions.evaluate.git import Change, Git
 from mlactions.evaluate.records import Choice, Config
 from mlactions.evaluate.settings import Settings
+from mlactions.text import one_line
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,14 @@ def make_plan(
         plan = replace(_changed(settings, configs, git, changes, environ), base=base.commit)
     else:
         plan = _unasked(settings, configs, base)
-    return _limit(_only(replace(plan, notes=(*plan.notes, *notes)), settings), settings)
+    plan = _only(replace(plan, notes=(*plan.notes, *notes)), settings)
+    return _limit(_on_one_line(plan), settings)
+
+
+def _on_one_line(plan: Plan) -> Plan:
+    """Make all that is said printable: a path may hold a line break, or bytes that are no text."""
+    choices = tuple(replace(choice, reason=one_line(choice.reason)) for choice in plan.choices)
+    return replace(plan, choices=choices, notes=tuple(map(one_line, plan.notes)))
 
 
 def _unasked(settings: Settings, configs: tuple[Config, ...], base: Base) -> Plan:

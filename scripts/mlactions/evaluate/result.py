@@ -20,6 +20,7 @@ from mlactions.evaluate.documents import (
 from mlactions.evaluate.records import Record
 from mlactions.publish import Fact
 from mlactions.schema import validate
+from mlactions.text import one_line
 
 SHOWN_METRICS = 3
 SHOWN_TAILS = 30
@@ -111,7 +112,10 @@ def facts_of(measured: Measured) -> list[Fact]:
 
 def _change_fact(measured: Measured) -> Fact:
     changes = measured.plan.changes
-    listed = [{"path": c.path, "kind": c.kind, "old": c.old} for c in changes[:_CHANGED]]
+    listed = [
+        {"path": one_line(c.path), "kind": c.kind, "old": c.old and one_line(c.old)}
+        for c in changes[:_CHANGED]
+    ]
     text = f"{len(changes)} files differ from the merge base"
     return Fact("evaluate.changes", text, len(changes), "files", data={"files": listed})
 
