@@ -131,7 +131,7 @@ def test_on_github(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             ),
         ),
         (("--metrics", "absent"), "absent file not found"),
-        (("--base-ref", "main"), "base commit not found"),
+        (("--base-ref", "main"), "no git repository"),
         (("--max-age-days", "0"), "0 is not in the range"),
         (("--require", "superior"), "'superior' is not"),
         (("--predictions", "absent"), "absent no predictions"),

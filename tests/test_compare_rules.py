@@ -161,6 +161,139 @@ def test_broken_rules_at_the_base_are_bad_input(repository: Path) -> None:
         read(repository)
 
 
+def commit(repository: Path) -> None:
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "change")
+
+
+def test_a_link_is_followed_in_the_commit_of_the_base(repository: Path) -> None:
+    path = repository / "sub" / "baseline.yaml"
+    (repository / "rules").mkdir()
+    path.rename(repository / "rules" / "cnn.yaml")
+    (repository / "linked").symlink_to("rules")
+    path.symlink_to("../linked/cnn.yaml")
+    commit(repository)
+    (repository / "rules" / "cnn.yaml").write_text(LOOSE)
+
+    code, result = compare(repository, "--base-ref", "main")
+
+    assert (code, result["baseline"]["from"]) == (Exit.FAILED_CHECK, "base")
+    assert result["head_rules"]["status"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [("/etc/hostname", "leads to '/etc/hostname'"), ("baseline.yaml", "leads in a circle")],
+)
+def test_a_link_of_the_base_leads_nowhere_else(repository: Path, target: str, message: str) -> None:
+    path = repository / "sub" / "baseline.yaml"
+    path.unlink()
+    path.symlink_to(target)
+    commit(repository)
+
+    with pytest.raises(UserError, match=message):
+        read(repository)
+
+
+def test_a_link_of_the_base_to_nothing_is_no_baseline(repository: Path) -> None:
+    path = repository / "sub" / "baseline.yaml"
+    path.unlink()
+    path.symlink_to("gone.yaml")
+    commit(repository)
+
+    with pytest.raises(AbsentAtBaseError):
+        read(repository)
+
+
+def test_what_a_head_links_to_outside_is_not_shown(repository: Path) -> None:
+    secret = repository.parent / "secret.yaml"
+    secret.write_text("token: hunter2\n")
+    path = repository / "sub" / "baseline.yaml"
+    path.unlink()
+    path.symlink_to(secret)
+
+    code, result = compare(repository, "--base-ref", "main")
+
+    assert code == Exit.FAILED_CHECK
+    assert "leads out of the repository" in result["head_rules"]["verdict"]
+    assert "hunter2" not in json.dumps(result)
+
+
+def test_other_line_ends_are_no_edit(repository: Path) -> None:
+    (repository / "sub" / "baseline.yaml").write_bytes(STRICT.replace("\n", "\r\n").encode())
+
+    assert compare(repository, "--base-ref", "main")[1]["head_rules"] is None
+
+
+def test_outside_a_repository_the_advice_is_another(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no git repository") as caught:
+        read_rules(
+            tmp_path / "b.yaml",
+            folder=tmp_path,
+            name="b.yaml",
+            base_ref="main",
+            bootstrap=False,
+            git=git_in(tmp_path),
+        )
+
+    assert "fetch-depth" not in str(caught.value)
+
+
+TWO = """\
+version: 1
+models:
+  cnn:
+    metrics:
+      accuracy: {value: 0.98, direction: higher, tolerance: {absolute: 0.01}}
+  vit:
+    metrics:
+      accuracy: {value: 0.98, direction: higher, tolerance: {absolute: 0.01}, min: 0.97}
+waivers:
+  - {metric: accuracy, model: vit, reason: known, until: 2020-01-01}
+  - {metric: gone, reason: known, until: 2020-01-01}
+"""
+
+
+def places(repository: Path, head: str) -> list[tuple[str, str, int | None]]:
+    """Return the findings of rules at the base with the lines of the head's file."""
+    path = repository / "sub" / "baseline.yaml"
+    path.write_text(TWO)
+    models = {model: {"metrics": {"accuracy": 0.9}} for model in ("cnn", "vit")}
+    (repository / "sub" / "metrics.json").write_text(json.dumps({"models": models}))
+    commit(repository)
+    path.write_text(head)
+
+    findings = compare(repository, "--base-ref", "main", "--today", "2026-11-22")[1]["findings"]
+
+    return [(item["reason"], item["model"], item["line"]) for item in findings]
+
+
+def test_lines_are_those_of_the_head(repository: Path) -> None:
+    head = TWO.replace("models:\n", "models:\n  # two\n  # lines\n")
+    head = head.replace(
+        "  - {metric: accuracy",
+        "  - {metric: other, reason: x, until: 2020-01-01}\n  - {metric: accuracy",
+    )
+
+    assert places(repository, head) == [
+        ("regression", "cnn", 7),
+        ("regression", "vit", 10),
+        ("below-min", "vit", 10),
+        ("waiver-expired", "vit", 13),
+        ("orphan-waiver", "", 14),
+    ]
+
+
+def test_what_the_head_has_no_more_is_on_no_line(repository: Path) -> None:
+    head = TWO.partition("  vit:")[0].replace("accuracy", "loss")
+
+    assert {line for _, _, line in places(repository, head)} == {None}
+
+
+def test_a_broken_head_has_no_lines(repository: Path) -> None:
+    assert {line for _, _, line in places(repository, TWO + "a: [\n")} == {None}
+
+
 def test_a_diff_is_cut() -> None:
     before, after = ("\n".join(f"{side}{n}" for n in range(1000)) for side in "ab")
 

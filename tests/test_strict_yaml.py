@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mlactions.errors import UserError
 from mlactions.strict_yaml import MAX_DEPTH, parse_yaml
-from mlactions.yaml_lines import line_of, lines_of
+from mlactions.yaml_lines import line_of, lines_of, parse_marked
 
 
 class Reference(yaml.CSafeLoader):
@@ -152,6 +152,43 @@ def test_lines_of_many_places() -> None:
         ("z",): 1,
         (): 1,
     }
+
+
+MARKED = """\
+a: &a
+  b: 1
+  c: [1, {d: 2},
+      {e: 3}]
+f: *a
+g:
+  <<: *a
+  h: {i: 1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        (("a", "b"), 2),
+        (("a", "c", 1, "d"), 3),
+        (("a", "c", 2), 4),
+        (("a", "c", 0), 3),
+        (("a", "nothing", "x"), 1),
+        (("f",), 5),
+        (("g", "h", "i"), 8),
+        (("z",), None),
+        ((), None),
+    ],
+)
+def test_lines_noted_while_reading(keys: tuple[Any, ...], line: int | None) -> None:
+    assert parse_marked(MARKED, name="f").line(keys) == line
+
+
+def test_a_place_can_be_asked_for_exactly() -> None:
+    marked = parse_marked(MARKED, name="f")
+
+    assert marked.line(("a", "c", "x"), least=2) == 3
+    assert marked.line(("a", "x", "y"), least=2) is None
 
 
 def test_lines_up_to_a_syntax_error() -> None:

@@ -30,6 +30,9 @@ MAX_DEPTH = 500
 Keys = Sequence[str | int]
 """A place in a document: mapping keys and list positions from the root."""
 
+Marks = dict[int, dict[Any, int]]
+"""By the `id` of a mapping its keys' lines; of a list those of the mappings and lists in it."""
+
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {text: text[0] in "tT" for text in ("true", "True", "TRUE", "false", "False", "FALSE")}
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
@@ -41,14 +44,15 @@ _TAG = "tag:yaml.org,2002:"
 _MISSING = object()
 
 
-def parse_yaml(text: str, *, name: str) -> Any:
+def parse_yaml(text: str, *, name: str, marks: Marks | None = None) -> Any:
     """Parse one YAML document; `name` is the file the messages speak of.
 
-    Raises UserError for syntax errors, a second document, duplicate keys, unknown tags,
-    recursion, and aliases that expand beyond MAX_NODES nodes.
+    `marks` is filled with lines; they hold as long as the document lives. Raises UserError for
+    syntax errors, a second document, duplicate keys, unknown tags, recursion, and aliases that
+    expand beyond MAX_NODES nodes or MAX_DEPTH levels.
     """
     try:
-        return _Builder(name).build(events_of(text))
+        return _Builder(name, marks).build(events_of(text))
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, text, name) from None
     except (yaml.YAMLError, ValueError) as error:
@@ -95,6 +99,7 @@ class _Builder:
     """Builds one document's value from events, refusing what must not be read."""
 
     name: str
+    marks: Marks | None = None
     nodes: int = 0
     stack: list[_Open] = field(default_factory=list)
     anchors: dict[str, _Anchored] = field(default_factory=dict)
@@ -154,6 +159,8 @@ class _Builder:
             raise self._wrong("not valid YAML", "nested too deeply", event)
         if self._wants_key():
             raise self._wrong("not valid YAML", "a key must be a single value", event)
+        if self.stack and type(self.stack[-1].content) is list:
+            self._mark(self.stack[-1].content, len(self.stack[-1].content), event)
         self.stack.append(_Open(content, self.nodes, event.anchor))
         self._count(1)
         if event.anchor is not None:
@@ -163,7 +170,9 @@ class _Builder:
         frame = self.stack.pop()
         content = frame.content
         if frame.merged and isinstance(content, dict):
-            content = self._merge(frame.merged, content, event)
+            own, content = content, self._merge(frame.merged, content, event)
+            if self.marks is not None:
+                self.marks[id(content)] = self.marks.pop(id(own), {})
         height = frame.height + 1
         if self.stack and self.stack[-1].height < height:
             self.stack[-1].height = height
@@ -234,6 +243,11 @@ class _Builder:
             message = f"`{key}` is written twice in one mapping"
             raise self._wrong("duplicate key", message, event, "Keep one of them.")
         frame.key = key
+        self._mark(content, key, event)
+
+    def _mark(self, content: Any, key: Any, event: Any) -> None:
+        if self.marks is not None:
+            self.marks.setdefault(id(content), {})[key] = event.start_mark.line + 1
 
     def _count(self, nodes: int) -> None:
         self.nodes += nodes

@@ -16,7 +16,34 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
-from mlactions.strict_yaml import Keys, events_of
+from mlactions.strict_yaml import Keys, Marks, events_of, parse_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A document that was read together with its lines: finding places takes no second pass."""
+
+    value: Any
+    marks: Marks
+
+    def line(self, keys: Keys, *, least: int = 0) -> int | None:
+        """Return the 1-based line of a place, or of the nearest above it.
+
+        None where fewer than `least` of its keys lead anywhere.
+        """
+        value, line = self.value, None
+        for count, key in enumerate(keys):
+            try:
+                value, line = value[key], self.marks.get(id(value), {}).get(key, line)
+            except (KeyError, IndexError, TypeError):
+                return line if count >= least else None
+        return line
+
+
+def parse_marked(text: str, *, name: str) -> Marked:
+    """Parse one YAML document and note the lines of its keys; errors are those of `parse_yaml`."""
+    marks: Marks = {}
+    return Marked(parse_yaml(text, name=name, marks=marks), marks)
 
 
 def lines_of(text: str, places: Iterable[Keys]) -> dict[tuple[str | int, ...], int | None]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mlactions.compare import fields
 from mlactions.compare.model import Baseline, ModelRules, Rule, Waiver
 from mlactions.errors import UserError
-from mlactions.schema import line_of, parse_yaml
+from mlactions.yaml_lines import line_of, parse_marked
 
 Keys = tuple[str | int, ...]
 
@@ -38,9 +39,9 @@ def parse_baseline(text: str, *, name: str) -> Baseline:
 
     Raises UserError with the line of the first thing that is wrong.
     """
-    document = parse_yaml(text, name=name)
+    marked = parse_marked(text, name=name)
     try:
-        return _baseline(document, text, name)
+        return replace(_baseline(marked.value, text, name), marked=marked)
     except _WrongError as wrong:
         raise UserError(
             wrong.title, wrong.message, wrong.hint, name, line_of(text, wrong.keys)

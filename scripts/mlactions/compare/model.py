@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from mlactions.metrics import Problem
 from mlactions.settings import Status
+from mlactions.yaml_lines import Marked
 
 Direction = Literal["higher", "lower", "equal"]
 Level = Literal["fail", "warn", "notice"]
@@ -90,7 +91,10 @@ class ModelRules:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A baseline file. `name` is its path as the user wrote it, `text` what messages quote."""
+    """A baseline file. `name` is its path as the user wrote it, `text` what messages quote.
+
+    `marked` knows its lines; it is None where there is no file.
+    """
 
     name: str
     text: str = field(repr=False)
@@ -99,6 +103,7 @@ class Baseline:
     max_age_days: int | None = None
     on_inconclusive: Severity | None = None
     non_inferior: bool = False
+    marked: Marked | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ from mlactions.errors import UserError
 from mlactions.schema import MAX_BYTES, read_text
 
 MAX_DIFF_LINES = 400
+_BLOB = re.compile(r"(?P<id>[0-9a-f]{40,64}) blob (?P<size>[0-9]+)")
 
 Git = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
@@ -30,16 +32,28 @@ class Rules:
     head_error: str = ""
     diff: str = ""
 
+    @property
+    def shown(self) -> Baseline:
+        """The file as it lies in the work tree: what annotations point into."""
+        if self.head_error:
+            return Baseline(self.baseline.name, "")
+        return self.head or self.baseline
+
 
 def git_in(folder: Path) -> Git:
     """Return a function that runs git in a folder, also one that another user owns."""
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[bytes]:
         command = ["git", "-c", "safe.directory=*", "-c", "core.fsmonitor=false", *arguments]
         environ = {**os.environ, "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"}
         try:
             return subprocess.run(
-                command, cwd=folder, env=environ, capture_output=True, check=False
+                command,
+                cwd=folder,
+                env=environ,
+                input=os.fsencode(stdin),
+                capture_output=True,
+                check=False,
             )
         except OSError as error:
             message = f"{error.strerror}: {error.filename}."
@@ -66,8 +80,12 @@ def read_rules(
         raise AbsentAtBaseError(name, commit)
     if text is None:
         return Rules(parse_baseline(existing(path, name), name=name), "head", commit)
-    baseline = parse_baseline(text, name=name)
-    return _beside(Rules(baseline, "base", commit), text, path, name)
+    rules = Rules(parse_baseline(text, name=name), "base", commit)
+    if _leads_out(path, git):
+        # What a pull request lets it lead to is nobody's to read, and a report would show it.
+        why = f"{name} is a link that leads out of the repository."
+        return replace(rules, head_error=why, diff=why)
+    return _beside(rules, text, path, name)
 
 
 def existing(path: Path, name: str) -> str:
@@ -98,6 +116,12 @@ class AbsentAtBaseError(Exception):
 
 def _commit(base_ref: str, git: Git) -> str:
     found = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{base_ref}^{{commit}}")
+    if found.returncode and git("rev-parse", "--git-dir").returncode:
+        raise UserError(
+            "no git repository",
+            f"`base-ref` is {base_ref!r}, and this folder is in no git repository.",
+            "Check the repository out first, or leave `base-ref` out to use the file on disk.",
+        )
     if found.returncode:
         raise UserError(
             "base commit not found",
@@ -108,18 +132,38 @@ def _commit(base_ref: str, git: Git) -> str:
 
 
 def _show(place: str, name: str, git: Git) -> str | None:
-    """Return a file of a commit, None if the commit does not have it."""
-    if git("cat-file", "-e", place).returncode:
+    """Return a file of a commit, None if the commit does not have it.
+
+    A link is followed as far as it stays in the repository; git bounds how many.
+    """
+    found = git("cat-file", "--batch-check", "--follow-symlinks", stdin=f"{place}\n")
+    first, _, rest = found.stdout.decode(errors="replace").partition("\n")
+    if first.startswith(("symlink ", "loop ")):
+        where = "in a circle" if first.startswith("loop ") else f"to {rest.strip()[:200]!r}"
+        message = f"it is a link that leads {where}."
+        hint = "Commit the file itself, or a link to a file of the repository."
+        raise UserError("cannot read the base's baseline", message, hint, name)
+    blob = _BLOB.fullmatch(first)
+    if blob is None:
         return None
-    content = git("cat-file", "blob", place)
-    if content.returncode or len(content.stdout) > MAX_BYTES:
-        why = content.stderr.decode(errors="replace").strip() or f"more than {MAX_BYTES:,} bytes"
-        raise UserError("cannot read the base's baseline", f"{why}.", file=name)
+    if int(blob["size"]) > MAX_BYTES:
+        why = f"more than {MAX_BYTES:,} bytes."
+        raise UserError("cannot read the base's baseline", why, file=name)
+    content = git("cat-file", "blob", blob["id"])
+    if content.returncode:
+        why = f"{content.stderr.decode(errors='replace').strip()}."
+        raise UserError("cannot read the base's baseline", why, file=name)
     try:
         return content.stdout.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         message = f"byte {error.start} is not UTF-8."
         raise UserError("not text", message, file=name) from None
+
+
+def _leads_out(path: Path, git: Git) -> bool:
+    """Tell whether the file in the work tree is a link to somewhere else on the machine."""
+    top = Path(os.fsdecode(git("rev-parse", "--show-toplevel").stdout.rstrip(b"\n")))
+    return path.exists() and not path.resolve().is_relative_to(top.resolve())
 
 
 def _beside(rules: Rules, base_text: str, path: Path, name: str) -> Rules:
@@ -128,7 +172,7 @@ def _beside(rules: Rules, base_text: str, path: Path, name: str) -> Rules:
         head_text = read_text(path)
     except UserError as error:
         return Rules(rules.baseline, "base", rules.ref, None, str(error), str(error))
-    if head_text == base_text:
+    if _unified(head_text) == _unified(base_text):
         return rules
     shown = diff(base_text, head_text, (f"base/{name}", f"head/{name}"))
     try:
@@ -136,6 +180,11 @@ def _beside(rules: Rules, base_text: str, path: Path, name: str) -> Rules:
     except UserError as error:
         return Rules(rules.baseline, "base", rules.ref, None, str(error), shown)
     return Rules(rules.baseline, "base", rules.ref, head, "", shown)
+
+
+def _unified(text: str) -> str:
+    """Return text without the line ends that a checkout may have changed."""
+    return text.replace("\r\n", "\n")
 
 
 def diff(before: str, after: str, names: tuple[str, str]) -> str:
