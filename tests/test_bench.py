@@ -71,7 +71,9 @@ def timing(*seconds: float) -> Timing:
 def test_speed_ratios_are_the_peers_seconds_over_ours() -> None:
     ours, peer = timing(1.0, 2.0, 9.0), timing(8.0, 8.0, 1.0)
     assert compare_speed.ratio(ours, peer) == 4
-    assert "4.0× faster" in compare_speed.headline([(ours, peer)] * 2, timing(1.0))
+    line = compare_speed.headline([(ours, peer)] * 2, [timing(1.0), timing(1.5)])
+    assert "4.0× faster" in line
+    assert "10,000 rules in 1.0 to 1.5 s and 100 MB" in line
 
 
 def test_every_fault_belongs_to_a_family() -> None:

@@ -74,7 +74,7 @@ def test_few_candidate_values_are_predicted_from_the_baseline(candidate: list[fl
     assert found is not None
     assert found.margin(0.95) == pytest.approx(expected)
     power = expected * (1 + stats.t.ppf(0.8, 4) / stats.t.ppf(0.95, 4))
-    assert found.detectable(0.95) == pytest.approx(power)
+    assert found.detectable(expected) == pytest.approx(power)
 
 
 @pytest.mark.parametrize(

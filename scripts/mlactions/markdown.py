@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import lru_cache
 from urllib.parse import quote
 
 from mlactions.escaping import (
@@ -76,6 +77,8 @@ ICONS = {
 
 _HEADINGS = 6
 _MERMAID_ROWS = 12
+_KEPT = 4096
+"""Rendered rows and items that are remembered: to find how many fit, all are asked for often."""
 
 
 def render(report: Report, *, limit: int = LIMIT, artifact: str = "") -> str:
@@ -222,7 +225,7 @@ def _block(block: Block) -> str:
         case Table(columns, rows):
             return _table(columns, rows)
         case Items(items):
-            return "\n".join(f"- {block_start(inline(item).strip())}" for item in items)
+            return "\n".join(map(_item, items))
         case Listing(text, language):
             return listing(text, language)
         case Chart():
@@ -254,8 +257,14 @@ def _table(columns: tuple[Column, ...], rows: tuple[tuple[Inline, ...], ...]) ->
     return "\n".join(lines)
 
 
+@lru_cache(maxsize=_KEPT)
 def _row(cells: tuple[Inline, ...]) -> str:
     return "| " + " | ".join(cell(inline(text).strip()) for text in cells) + " |"
+
+
+@lru_cache(maxsize=_KEPT)
+def _item(item: Inline) -> str:
+    return f"- {block_start(inline(item).strip())}"
 
 
 def _html(text: Inline) -> str:

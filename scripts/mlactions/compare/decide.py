@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
+from typing import Any
 
 from mlactions.compare.model import Direction, Evidence, Label, Outcome, Rule
 from mlactions.compare.statistics import ONE_SIDED, seeds_to_settle, spread
@@ -106,14 +107,18 @@ def decide(
     level = confidence(rule.direction)
     margin = found.margin(level) if found else math.inf
     if found is None or not math.isfinite(margin):
-        return point(seen, policy)
+        return point(rule, seen, policy)
     bounds = (seen.degradation - margin, seen.degradation + margin)
-    decided = weigh(rule, seen, bounds, policy, worse=bounds[0] > 0)
-    limit = limit_to_settle(decided, policy)
-    return replace(
-        decided,
+    label = label_of(seen, bounds, worse=bounds[0] > 0)
+    limit = limit_to_settle(seen, label, policy)
+    return evidence(
+        rule,
+        seen,
+        label,
+        policy,
+        bounds=bounds,
         margin=margin,
-        detectable=found.detectable(level),
+        detectable=found.detectable(margin),
         limit_to_settle=limit,
         seeds_to_settle=None
         if limit is None
@@ -121,54 +126,60 @@ def decide(
     )
 
 
-def point(seen: Difference, policy: Policy) -> Evidence:
+def point(rule: Rule, seen: Difference, policy: Policy, items: int | None = None) -> Evidence:
     """Compare two numbers: nothing is known of their noise, so nothing is shown beyond them."""
-    failed = seen.exceeds or policy.non_inferior
-    return _evidence(seen, "point", "fail" if failed else "pass")
+    return evidence(rule, seen, "point", policy, items=items)
 
 
-def weigh(
-    rule: Rule, seen: Difference, bounds: tuple[float, float], policy: Policy, *, worse: bool
-) -> Evidence:
+def label_of(seen: Difference, bounds: tuple[float, float], *, worse: bool) -> Label:
     """Label a degradation by its interval; `worse` says it is shown to be above 0."""
     low, high = bounds
-    label: Label
-    if seen.exceeds:
-        proven = worse and low > seen.allowed
-        label = "proven" if proven else "observed" if worse else "inconclusive"
-    else:
-        label = "non-inferior" if high <= seen.allowed else "not-proven"
-    decided = _evidence(seen, label, _outcome(label, policy))
+    if not seen.exceeds:
+        return "non-inferior" if high <= seen.allowed else "not-proven"
+    proven = worse and low > seen.allowed
+    return "proven" if proven else "observed" if worse else "inconclusive"
+
+
+def evidence(
+    rule: Rule,
+    seen: Difference,
+    label: Label,
+    policy: Policy,
+    *,
+    bounds: tuple[float, float] | tuple[None, None] = (None, None),
+    **more: Any,
+) -> Evidence:
+    """Return what was seen under its label; `bounds` of the degradation become the change's."""
+    low, high = bounds
     mirrored = rule.direction == "higher" or (rule.direction == "equal" and seen.change < 0)
-    if mirrored:
+    if low is not None and high is not None and mirrored:
         low, high = -high, -low
-    return replace(decided, low=low, high=high)
-
-
-def _outcome(label: Label, policy: Policy) -> Outcome:
-    if policy.non_inferior:
-        return "pass" if label == "non-inferior" else "fail"
-    if label == "inconclusive":
-        return policy.inconclusive
-    return "fail" if label in {"proven", "observed"} else "pass"
-
-
-def _evidence(seen: Difference, label: Label, outcome: Outcome) -> Evidence:
     return Evidence(
         label=label,
-        outcome=outcome,
+        outcome=_outcome(seen, label, policy),
         baseline=seen.baseline,
         candidate=seen.candidate,
         change=seen.change,
         degradation=seen.degradation,
         allowed=seen.allowed,
+        low=low,
+        high=high,
+        **more,
     )
 
 
-def limit_to_settle(decided: Evidence, policy: Policy) -> float | None:
+def _outcome(seen: Difference, label: Label, policy: Policy) -> Outcome:
+    if policy.non_inferior:
+        return "pass" if label == "non-inferior" else "fail"
+    if label == "inconclusive":
+        return policy.inconclusive
+    return "fail" if seen.exceeds else "pass"
+
+
+def limit_to_settle(seen: Difference, label: Label, policy: Policy) -> float | None:
     """Return the margin at which more seeds would bring a clear answer; None if they need not."""
-    if decided.label == "inconclusive":
-        return decided.allowed
-    if policy.non_inferior and decided.label == "not-proven":
-        return decided.allowed - decided.degradation
+    if label == "inconclusive":
+        return seen.allowed
+    if policy.non_inferior and label == "not-proven":
+        return seen.allowed - seen.degradation
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from statistics import NormalDist
 
@@ -17,9 +17,10 @@ from mlactions.compare.decide import (
     Policy,
     confidence,
     difference_of_totals,
+    evidence,
+    label_of,
     limit_to_settle,
     point,
-    weigh,
 )
 from mlactions.compare.model import Baseline, Candidate, Direction, Evidence, Finding, Rule
 from mlactions.compare.predictions import CORRECT, Pairs, PredictionsError, pairs
@@ -65,16 +66,20 @@ def weigh_pairs(rule: Rule, both: Pairs, policy: Policy) -> Evidence:
     level = confidence(rule.direction)
     hits = both.column == CORRECT and both.single
     if not hits and worsened.count(worsened[0]) == items:
-        return replace(point(seen, policy), items=items)
+        return point(rule, seen, policy, items)
     shown = weigh_hits(worsened, level) if hits else weigh_scores(worsened, level)
-    decided = weigh(rule, seen, (shown.low, shown.high), policy, worse=shown.worse)
+    label = label_of(seen, (shown.low, shown.high), worse=shown.worse)
     margin = (shown.high - shown.low) / 2
     ratio = NormalDist().inv_cdf(POWER) / NormalDist().inv_cdf(level)
-    return replace(
-        decided,
+    return evidence(
+        rule,
+        seen,
+        label,
+        policy,
+        bounds=(shown.low, shown.high),
         margin=margin,
         detectable=margin * (1 + ratio),
-        limit_to_settle=limit_to_settle(decided, policy),
+        limit_to_settle=limit_to_settle(seen, label, policy),
         p_value=shown.p_value,
         items=items,
     )

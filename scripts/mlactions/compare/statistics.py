@@ -24,6 +24,8 @@ _TINY = 1e-300
 _CLOSE = 1e-15
 _NORMAL_FROM = 1e10
 _EXPANSION_FROM = 3
+_LAST_STEP = 1e-4
+"""Relative to the quantile: its fourth power is below what a float holds."""
 
 
 def student_upper_tail(t: float, degrees: float) -> float:
@@ -74,7 +76,8 @@ def _continued_fraction(a: float, b: float, x: float) -> float:
 def student_quantile(probability: float, degrees: float) -> float:
     """Return t with P(T <= t) = `probability`, for a probability of at least one half.
 
-    Halley's method, cubic, from the expansion of Abramowitz and Stegun 26.7.5.
+    From the expansion of Abramowitz and Stegun 26.7.5 by Halley's method; the last step has one
+    more term of the inverse's series, so that its error is of the fourth order.
     """
     if degrees > _NORMAL_FROM:
         return _normal(probability)
@@ -85,11 +88,13 @@ def student_quantile(probability: float, degrees: float) -> float:
         missing = student_upper_tail(t, degrees) - (1 - probability)
         density = scale * math.exp(-(degrees + 1) / 2 * math.log1p(t * t / degrees))
         step = missing / density
-        step /= 1 + step * (degrees + 1) * t / (2 * (degrees + t * t))
-        t += step
-        # The next step would be about the cube of this one: below what a float holds.
-        if abs(step) <= 1e-5 * t:
-            break
+        around = degrees + t * t
+        # The density's derivative over itself, and that one's derivative.
+        first = -(degrees + 1) * t / around
+        if abs(step) <= _LAST_STEP * t:
+            second = -(degrees + 1) * (degrees - t * t) / (around * around)
+            return t + step * (1 - step * (first / 2 - step * (2 * first**2 - second) / 6))
+        t += step / (1 - step * first / 2)
     return t
 
 
@@ -99,7 +104,8 @@ def _first_guess(z: float, degrees: float) -> float:
         return z + first
     second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
     third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * degrees**3)
-    return z + first + second + third
+    fourth = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92160 * degrees**4)
+    return z + first + second + third + fourth
 
 
 @lru_cache(maxsize=64)
@@ -118,9 +124,9 @@ class Spread:
         """Return the half-width of an interval with one-sided `confidence` at each end."""
         return student_quantile(confidence, self.degrees) * self.error
 
-    def detectable(self, confidence: float) -> float:
-        """Return the true difference that such an interval tells from 0 in 80 % of runs."""
-        return self.margin(confidence) + self.margin(POWER)
+    def detectable(self, margin: float) -> float:
+        """Return the true difference that an interval this wide tells from 0 in 80 % of runs."""
+        return margin + self.margin(POWER)
 
 
 def spread(baseline: Sequence[float], candidate: Sequence[float]) -> Spread | None:
