@@ -34,7 +34,8 @@ _README = """\
 
     docker build{build_arguments} --tag {tag} .
     docker run --rm --read-only --cap-drop ALL --publish 127.0.0.1:{port}:{port} {tag}
-    curl http://127.0.0.1:{port}/v2/models/{name}/infer --json @../../golden/{golden}
+    curl http://127.0.0.1:{port}/v2/models/{name}/infer \
+--header 'Content-Type: application/json' --data @../../golden/{golden}
 
 It speaks the [Open Inference Protocol V2](https://github.com/kserve/open-inference-protocol),
 as Triton and KServe do, with tensors as JSON or as bytes. `/health/live` and `/health/ready` are

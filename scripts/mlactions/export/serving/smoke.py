@@ -44,6 +44,7 @@ class Asked:
 
     id: str
     batch: int
+    request: str
     milliseconds: float
     rows: tuple[Parity, ...]
     message: str = ""
@@ -224,19 +225,18 @@ def _ask_all(address: Address, folder: Path, golden: Sequence[Golden]) -> tuple[
 
 
 def _ask(client: Client, address: Address, folder: Path, golden: Golden) -> Asked:
+    rows: tuple[Parity, ...] = ()
+    message, started = "", time.perf_counter()
     try:
         answer = client.send(address.infer, (folder / golden.request).read_bytes())
+        if answer.status == _OK:
+            expected = read_outputs((folder / golden.expected).read_bytes())
+            rows = compare(golden, expected, read_outputs(answer.body))
+        else:
+            message = f"HTTP {answer.status}: {answer.body[:300].decode(errors='replace')}"
     except FAILURES as error:
-        return Asked(
-            golden.id, golden.batch, 0.0, (), f"no answer: {type(error).__name__}: {error}"
-        )
-    milliseconds = answer.seconds * 1000
-    if answer.status != _OK:
-        said = answer.body[:300].decode(errors="replace")
-        return Asked(golden.id, golden.batch, milliseconds, (), f"HTTP {answer.status}: {said}")
-    try:
-        expected = read_outputs((folder / golden.expected).read_bytes())
-        rows = compare(golden, expected, read_outputs(answer.body))
+        message = f"no answer: {type(error).__name__}: {error}"
     except AnswerError as error:
-        return Asked(golden.id, golden.batch, milliseconds, (), str(error))
-    return Asked(golden.id, golden.batch, milliseconds, rows)
+        message = str(error)
+    milliseconds = (time.perf_counter() - started) * 1000
+    return Asked(golden.id, golden.batch, golden.request, milliseconds, rows, message)

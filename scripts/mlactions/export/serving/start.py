@@ -16,8 +16,7 @@ from pathlib import Path
 from mlactions.bundle import write_atomic
 from mlactions.errors import UserError
 from mlactions.export.serving.client import Address
-from mlactions.export.serving.description import Description
-from mlactions.export.serving.torchserve import STORE, properties
+from mlactions.export.serving.torchserve import STORE, on_loopback
 
 HOST = "127.0.0.1"
 _KEYS = "key_file.json"
@@ -79,19 +78,19 @@ def start_onnxruntime(place: Path, name: str, scratch: Path) -> Launch:
     return Launch("onnxruntime", arguments, place, environ, lambda: address)
 
 
-def start_torchserve(place: Path, model: Description, scratch: Path, python: Path) -> Launch:
+def start_torchserve(place: Path, name: str, scratch: Path, python: Path) -> Launch:
     """Run TorchServe from another Python, its ports and folders ours, its tokens on."""
     if reason := torchserve_missing(python):
         raise UserError("cannot start TorchServe", f"{reason}.", _SERVING_HINT)
     inference, *others = free_ports(3)
-    text = properties(model, f"http://{HOST}:{inference}", (others[0], others[1]))
-    write_atomic(scratch / "config.properties", text)
+    written = (place / "config.properties").read_text(encoding="utf-8")
+    write_atomic(scratch / "config.properties", on_loopback(written, (inference, *others)))
     environ = {**_environment(scratch), "ORT_DISABLE_TELEMETRY": "1", "TEMP": str(scratch)}
     # `torchserve --start` puts itself in the background; in front, it dies with its group.
     arguments = [str(python), "-m", "ts.model_server", "--start", "--foreground", "--ncs"]
     arguments += ["--model-store", str(place / STORE)]
     arguments += ["--ts-config", str(scratch / "config.properties")]
-    bare = Address(HOST, inference, f"/predictions/{model.name}", "/ping")
+    bare = Address(HOST, inference, f"/predictions/{name}", "/ping")
     return Launch(
         "torchserve", tuple(arguments), scratch, environ, lambda: _with_token(bare, scratch / _KEYS)
     )

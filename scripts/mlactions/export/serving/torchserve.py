@@ -5,6 +5,8 @@ TorchServe was archived in August 2025: https://github.com/pytorch/serve
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mlactions.export.serving.description import Description
 from mlactions.export.serving.images import arguments, base
 from mlactions.export.serving.placed import Target, dockerfile, requirements, server_sources
@@ -97,7 +99,7 @@ _README = """\
     token=$(docker exec {tag} python -c \
 "import json; print(json.load(open('key_file.json'))['inference']['key'])")
     curl http://127.0.0.1:{port}/predictions/{name} --header "Authorization: Bearer $token" \
---json @../../golden/{golden}
+--header 'Content-Type: application/json' --data @../../golden/{golden}
 
 TorchServe writes new tokens when it starts and demands them for an hour (`token_expiration_min`
 in config.properties). `{sources}/` holds what was packed into `{store}/{name}.mar` with
@@ -130,7 +132,7 @@ def torchserve_target(model: Description, images: dict[str, str], golden: str) -
             sources=SOURCES,
             build_arguments="".join(f" --build-arg {n.upper()}_IMAGE=…" for n in missing),
         ),
-        "config.properties": properties(model, f"http://0.0.0.0:{PORT}", (8081, 8082)),
+        "config.properties": properties(model),
         "healthy.py": _HEALTHY,
         "requirements.txt": requirements("torchserve"),
         **{f"{SOURCES}/{path}": text for path, text in archive_sources(model).items()},
@@ -145,13 +147,10 @@ def archive_sources(model: Description) -> dict[str, str]:
     return {"handler.py": _HANDLER, "model.json": model.text(folder=""), **modules}
 
 
-def properties(model: Description, inference: str, others: tuple[int, int]) -> str:
+def properties(model: Description) -> str:
     """Return config.properties: tokens on, models fixed, management on loopback only."""
-    management, metrics = others
     settings = {
-        "inference_address": inference,
-        "management_address": f"http://127.0.0.1:{management}",
-        "metrics_address": f"http://127.0.0.1:{metrics}",
+        **_addresses(f"http://0.0.0.0:{PORT}", (8081, 8082)),
         "disable_token_authorization": "false",
         "token_expiration_min": "60",
         "enable_model_api": "false",
@@ -164,3 +163,19 @@ def properties(model: Description, inference: str, others: tuple[int, int]) -> s
         "max_response_size": str(model.body_bytes),
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _addresses(inference: str, others: Sequence[int]) -> dict[str, str]:
+    management, metrics = others
+    return {
+        "inference_address": inference,
+        "management_address": f"http://127.0.0.1:{management}",
+        "metrics_address": f"http://127.0.0.1:{metrics}",
+    }
+
+
+def on_loopback(written: str, ports: Sequence[int]) -> str:
+    """Return a config.properties with other addresses: loopback only, and free ports."""
+    addresses = _addresses(f"http://127.0.0.1:{ports[0]}", ports[1:])
+    kept = [line for line in written.splitlines() if line.partition("=")[0] not in addresses]
+    return "".join(f"{line}\n" for line in kept + [f"{n}={v}" for n, v in addresses.items()])

@@ -36,7 +36,8 @@ _README = """\
 
     docker build{build_arguments} --tag {tag} .
     docker run --rm --publish 127.0.0.1:8000:8000 {tag}
-    curl http://127.0.0.1:8000/v2/models/{name}/infer --json @../../golden/{golden}
+    curl http://127.0.0.1:8000/v2/models/{name}/infer \
+--header 'Content-Type: application/json' --data @../../golden/{golden}
 
 `export smoke --target triton --url http://127.0.0.1:8000` sends every golden request to it and
 compares the answers with PyTorch's. {batching}
