@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import stat
@@ -88,6 +89,66 @@ def test_an_update_twice_changes_nothing_the_second_time(here: Path) -> None:
     assert "already says what was measured" in said
 
 
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+def test_line_ends_and_a_byte_order_mark_stay(here: Path, mark: bytes) -> None:
+    path = here / "baseline.yaml"
+    path.write_bytes(mark + BASELINE.replace("\n", "\r\n").encode())
+    write(here, {"accuracy": 0.98, "loss": [0.1, 0.3, 0.4], "bound": 1, "new": 3})
+
+    assert update(here, "--add")[0] == Exit.PASS
+
+    after = path.read_bytes()
+    assert after.startswith(mark + "# é".encode())
+    assert after.count(b"\r\n") == after.count(b"\n") == after.count(b"\r")
+    assert b"new: {value: 3," in after
+    with_feeds = after.removeprefix(mark).replace(b"\r\n", b"\n")
+    path.write_text(BASELINE, encoding="utf-8")
+    update(here, "--add")
+    assert path.read_bytes() == with_feeds
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        ([0.1], ["          - 0.10  # seed 0"]),
+        (
+            [0.1, 0.3, 0.4, 0.5],
+            [
+                "          - 0.10  # seed 0",
+                "          - 0.3  # seed 1",
+                "          - 0.4",
+                "          - 0.5",
+            ],
+        ),
+    ],
+)
+def test_items_that_stay_keep_their_comments(
+    here: Path, loss: list[float], expected: list[str]
+) -> None:
+    write(here, {"accuracy": 0.98, "loss": loss, "bound": 1})
+
+    update(here)
+
+    lines = (here / "baseline.yaml").read_text().splitlines()
+    start = lines.index("        values:") + 1
+    assert lines[start : start + len(expected) + 1] == [*expected, "        direction: lower"]
+
+
+@pytest.mark.parametrize("given", ["values: [0.98]", "value: 0.98"])
+@pytest.mark.parametrize("now", [[0.97], [0.97, 0.96]])
+def test_one_value_may_be_written_either_way(here: Path, given: str, now: list[float]) -> None:
+    path = here / "baseline.yaml"
+    path.write_text(
+        f"version: 1\nmodels: {{cnn: {{metrics: {{accuracy: {{{given}, direction: higher}}}}}}}}\n"
+    )
+    write(here, {"accuracy": now})
+
+    assert update(here)[0] == Exit.PASS
+
+    read = parse_baseline(path.read_text(), name="b").models["cnn"].rules["accuracy"]
+    assert read.values == tuple(now)
+
+
 def test_a_check_writes_nothing(here: Path) -> None:
     code, said = update(here, "--check")
 
@@ -103,7 +164,7 @@ def test_more_seeds_turn_a_value_into_values(here: Path) -> None:
 
     after = (here / "baseline.yaml").read_text(encoding="utf-8")
     assert "accuracy:   {values: [0.98, 0.99, 0.97], direction: higher" in after
-    assert "        values: [0.1, 0.2, 0.3]  # seed 1\n        direction: lower\n" in after
+    assert "          - 0.20  # seed 1\n          - 0.3\n        direction: lower\n" in after
 
 
 def test_what_was_measured_passes_its_own_baseline(here: Path) -> None:

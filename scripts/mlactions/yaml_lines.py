@@ -26,6 +26,16 @@ class Marked:
     value: Any
     marks: Marks
 
+    def holds(self, keys: Keys) -> bool:
+        """Tell whether the document has a place."""
+        value = self.value
+        for key in keys:
+            try:
+                value = value[key]
+            except (KeyError, IndexError, TypeError):
+                return False
+        return True
+
     def line(self, keys: Keys, *, least: int = 0) -> int | None:
         """Return the 1-based line of a place, or of the nearest above it.
 

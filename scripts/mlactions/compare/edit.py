@@ -69,7 +69,7 @@ def _at_end(
 ) -> _Edit:
     path, lines = block
     if not node.value:
-        indent = "\n" + "  " * len(path)
+        indent = newline(text) + "  " * len(path)
         return _Edit(
             node.start_mark.index, node.end_mark.index, "".join(indent + line for line in lines)
         )
@@ -151,15 +151,14 @@ def _edits(
     if missing and at_end and node.value:
         yield _appended(text, node, missing)
     elif missing:
-        yield _added(node, missing)
+        yield _added(text, node, missing)
 
 
 def _replaced(text: str, pair: tuple[Any, Any], value: Any) -> Iterator[_Edit]:
     name, node = pair
     if isinstance(node, yaml.SequenceNode) and isinstance(value, list):
-        if len(value) == len(node.value):
-            for child, item in zip(node.value, value, strict=True):
-                yield from _scalar(child, item)
+        if len(value) == len(node.value) or not node.flow_style:
+            yield from _items(text, node, value)
             return
     elif isinstance(node, yaml.ScalarNode) and node.start_mark.index == node.end_mark.index:
         colon = text.index(":", name.end_mark.index) + 1
@@ -170,11 +169,25 @@ def _replaced(text: str, pair: tuple[Any, Any], value: Any) -> Iterator[_Edit]:
         return
     start, end = node.start_mark.index, _end(node)
     if isinstance(node, yaml.SequenceNode) and not node.flow_style:
-        # A block list begins on its own line; the flow list goes behind the key.
+        # A block list begins on its own line; the value goes behind the key.
         start = text.index(":", name.end_mark.index) + 1
         yield _Edit(start, end, f" {spell(value)}")
         return
     yield _Edit(start, end, spell(value))
+
+
+def _items(text: str, node: yaml.SequenceNode, values: Sequence[Any]) -> Iterator[_Edit]:
+    """Replace the items of a list one by one; those that stay keep the comments beside them."""
+    for child, item in zip(node.value, values, strict=False):
+        yield from _scalar(child, item)
+    for child in node.value[len(values) :]:
+        start = text.rfind("\n", 0, child.start_mark.index) + 1
+        yield _Edit(start, text.find("\n", _end(child)) + 1 or len(text), "")
+    more = values[len(node.value) :]
+    if more:
+        place = _line_end(text, _end(node.value[-1]))
+        indent = newline(text) + " " * node.start_mark.column
+        yield _Edit(place, place, "".join(f"{indent}- {spell(item)}" for item in more))
 
 
 def _scalar(node: yaml.Node, value: Any) -> Iterator[_Edit]:
@@ -216,21 +229,33 @@ def _appended(text: str, node: yaml.MappingNode, fields: Mapping[str, Any]) -> _
 
 def _behind(text: str, node: yaml.MappingNode, lines: Sequence[str]) -> _Edit:
     """Add lines behind a block mapping's last one, with its indentation."""
-    place = max(map(_end, node.value[-1]))
-    line_end = text.find("\n", place)
-    place = len(text) if line_end < 0 else line_end
-    indent = "\n" + " " * node.start_mark.column
+    place = _line_end(text, max(map(_end, node.value[-1])))
+    indent = newline(text) + " " * node.start_mark.column
     return _Edit(place, place, "".join(indent + line for line in lines))
 
 
-def _added(node: yaml.MappingNode, fields: Mapping[str, Any]) -> _Edit:
+def _line_end(text: str, place: int) -> int:
+    """Return where the line of a place ends: before its line feed, and what stands before that."""
+    end = text.find("\n", place)
+    if end < 0:
+        return len(text)
+    return end - 1 if text[end - 1] == "\r" and end > place else end
+
+
+def newline(text: str) -> str:
+    """Return what ends the lines of a text: that of its first one."""
+    first = text.find("\n")
+    return "\r\n" if first > 0 and text[first - 1] == "\r" else "\n"
+
+
+def _added(text: str, node: yaml.MappingNode, fields: Mapping[str, Any]) -> _Edit:
     """Add fields before the first one."""
     pairs = [f"{key}: {spell(value)}" for key, value in fields.items()]
     if node.flow_style:
         place = node.start_mark.index + 1
         return _Edit(place, place, ", ".join(pairs) + (", " if node.value else ""))
     place = node.start_mark.index
-    indent = "\n" + " " * node.start_mark.column
+    indent = newline(text) + " " * node.start_mark.column
     return _Edit(place, place, indent.join(pairs) + indent)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,11 +79,15 @@ def renewed(known: Baseline, candidate: Candidate, today: str, *, add: bool) -> 
 
 
 def write(path: Path, renewal: Renewal) -> None:
-    """Write the file where it changes; it keeps its mode and stays where a link leads."""
+    """Write the file where it changes; mode and byte order mark stay, and so do links to it."""
     target = path.resolve()
-    if renewal.changed:
-        mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
-        write_atomic(target, renewal.after, mode=mode)
+    if not renewal.changed:
+        return
+    mode, mark = 0o644, b""
+    if target.exists():
+        mode = target.stat().st_mode & 0o777
+        mark = BOM_UTF8 if target.read_bytes().startswith(BOM_UTF8) else b""
+    write_atomic(target, mark + renewal.after.encode(), mode=mode)
 
 
 def document(renewal: Renewal, known: Baseline | None, candidate: Candidate) -> dict[str, Any]:

@@ -88,7 +88,8 @@ def update(baseline: Baseline, candidate: Candidate, today: str) -> Update:
         group, side = baseline.models[model], candidate.head[model]
         for name, known in group.rules.items():
             if not known.bounds_only:
-                changes["models", model, "metrics", name] = _values(known, side.values[name])
+                place = ("models", model, "metrics", name)
+                changes[place] = _values(known, side.values[name], baseline)
                 moved.append(Moved(model, name, known.values, side.values[name]))
         recorded = provenance(side, candidate, today, group.provenance)
         if group.provenance:
@@ -100,9 +101,12 @@ def update(baseline: Baseline, candidate: Candidate, today: str) -> Update:
     return Update(text, tuple(moved), tuple(updated))
 
 
-def _values(known: Rule, values: tuple[float, ...]) -> dict[str, Any]:
+def _values(known: Rule, values: tuple[float, ...], baseline: Baseline) -> dict[str, Any]:
+    """Return what to write: a single value stays under the name it has."""
     numbers = as_written(values)
-    if len(values) == 1 and len(known.values) == 1:
+    place = ("models", known.model, "metrics", known.metric, "values")
+    listed = baseline.marked is not None and baseline.marked.holds(place)
+    if len(values) == 1 and len(known.values) == 1 and not listed:
         return {"value": numbers[0]}
     return {"values": numbers}
 
