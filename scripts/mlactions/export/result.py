@@ -17,36 +17,36 @@ Mode = Literal["scaled", "absolute"]
 
 REASONS = (
     "export-failed",
-    "runtime-crashed",
-    "runtime-refused",
-    "runtime-timed-out",
-    "provider-absent",
     "external-data-missing",
     "external-data-changed",
-    "checker",
-    "opset",
-    "input-changed",
-    "input-unused",
     "output-missing",
     "output-order",
     "output-type",
-    "output-shape",
+    "input-changed",
     "axis-frozen",
-    "batch-specialised",
-    "axis-specialised",
     "training-mode",
     "random-operator",
+    "opset",
+    "runtime-crashed",
+    "runtime-timed-out",
+    "batch-specialised",
+    "axis-specialised",
     "constant-output",
     "specialised-constant",
     "not-finite",
-    "reference-not-finite",
+    "output-shape",
+    "checker",
+    "runtime-refused",
+    "provider-absent",
+    "nothing-compared",
     "parity",
     "task-metric",
-    "edge-case",
     "tolerance-below-noise",
+    "reference-not-finite",
+    "edge-case",
+    "input-unused",
     "metadata",
     "source-paths",
-    "nothing-compared",
 )
 """Reason codes of findings, the most telling first."""
 
@@ -125,6 +125,7 @@ class Parity:
     status: Status
     reason: str
     elements: int
+    mode: Mode
     allowed: float
     allowed_relative_l2: float | None
     max_absolute: float | None
@@ -256,6 +257,7 @@ class Result:
     latency_note: str = ""
     task: Task | None = None
     serving: tuple[Serving, ...] = ()
+    smoke: tuple[Mapping[str, Any], ...] = ()
     findings: tuple[Finding, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -1,0 +1,168 @@
+"""What an output's error may be, and whether it is more. Pure: measures in, a row out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mlactions.errors import UserError
+from mlactions.export.parity import SWAPPED, Measures
+from mlactions.export.result import Mode, Parity
+from mlactions.settings import Status
+
+DEFAULTS = {"fp32": 1e-5, "fp16": 5e-3, "int8": 1e-1}
+"""Tolerances by precision; int8 is what weights of 8 bits leave (docs/benchmarks.md)."""
+
+MOST_RELATIVE_L2 = 0.5
+NOISE_FACTOR = 10.0
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The tolerance of one output; `named` where the user set it for this very output."""
+
+    tolerance: float
+    mode: Mode
+    named: bool = False
+
+    @property
+    def relative_l2(self) -> float:
+        """Return how far the output as a whole may be off, relative to its own size.
+
+        The scaled error says nothing of outputs far below 1: zeros would pass. Their relative L2
+        error is 1. The square root of the tolerance asks for half of the digits that the tolerance
+        asks of larger outputs, as is usual where digits cancel (Dennis and Schnabel, Numerical
+        Methods for Unconstrained Optimization, 1983, 5.4, take the root of the machine's epsilon).
+        """
+        return min(MOST_RELATIVE_L2, math.sqrt(self.tolerance))
+
+
+def read_gates(
+    lines: Sequence[str], mode: Mode, precision: str, quantize: str, outputs: Sequence[str]
+) -> dict[str, Gate]:
+    """Return the gate of every output from lines like `1e-5` and `output=1e-4`."""
+    kind = "int8" if quantize != "none" else precision
+    general, named = DEFAULTS[kind], dict[str, float]()
+    for line in lines:
+        name, _, number = line.rpartition("=")
+        value = _tolerance(number or name, line)
+        if not name:
+            general = value
+        elif name.strip() not in outputs:
+            known = ", ".join(outputs) or "none"
+            raise _bad(line, f"the model has no output {name.strip()!r}; it has: {known}")
+        else:
+            named[name.strip()] = value
+    return {
+        output: Gate(named.get(output, general), mode, named=output in named) for output in outputs
+    }
+
+
+def _tolerance(text: str, line: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise _bad(line, f"{text.strip()!r} is no finite number from 0 up")
+    return value
+
+
+def _bad(line: str, why: str) -> UserError:
+    return UserError("bad input", f"`tolerance` {line!r}: {why}.", "Write 1e-5, or output=1e-4.")
+
+
+@dataclass(frozen=True)
+class Own:
+    """How far torch is from itself: scaled errors, None where unknown.
+
+    `elsewhere` is the largest such error of this output in all cases.
+    """
+
+    float64: float | None = None
+    threads: float | None = None
+    elsewhere: float = 0.0
+
+    @property
+    def largest(self) -> float:
+        """Return this case's own noise; another's where it was not measured."""
+        known = [noise for noise in (self.float64, self.threads) if noise is not None]
+        return max(known, default=self.elsewhere)
+
+
+def hold(measured: Measures, gate: Gate, own: Own, types: Mapping[str, str]) -> Parity:
+    """Hold one output against its gate. `types` has the dtypes allowed beside the reference's."""
+    reason, hint = _reason(measured, gate, own, types), measured.hint
+    exact = _exact(measured, gate)
+    if reason == "output-shape" and not hint:
+        hint = f"its shape is {list(measured.shape)}, torch's {list(measured.reference_shape)}"
+    elif reason == "output-type":
+        hint = f"its type is {measured.dtype}, torch's {measured.reference_dtype}"
+    elif reason == "nothing-compared":
+        hint = "torch's own output has no finite element"
+    small = _small(measured, gate, own)
+    return Parity(
+        output=measured.output,
+        status=Status.FAIL if reason else Status.PASS,
+        reason=reason,
+        elements=measured.elements,
+        mode=gate.mode,
+        allowed=0.0 if exact else gate.tolerance,
+        allowed_relative_l2=gate.relative_l2 if small else None,
+        max_absolute=measured.max_absolute,
+        scaled=measured.scaled,
+        relative_l2=measured.relative_l2,
+        cosine=measured.cosine,
+        top1=measured.top1,
+        not_finite=measured.not_finite,
+        index=measured.index,
+        reference=measured.reference,
+        value=measured.value,
+        noise_float64=own.float64,
+        noise_threads=own.threads,
+        hint=hint,
+    )
+
+
+def _reason(measured: Measures, gate: Gate, own: Own, types: Mapping[str, str]) -> str:
+    if measured.hint.startswith(SWAPPED):
+        return "output-order"
+    if not measured.comparable:
+        return "output-shape"
+    if measured.dtype not in {measured.reference_dtype, types.get(measured.reference_dtype)}:
+        return "output-type"
+    if measured.misplaced:
+        return "not-finite"
+    if measured.max_absolute is None:
+        return "" if not measured.elements else "nothing-compared"
+    if _exact(measured, gate):
+        return "parity" if measured.unequal else ""
+    return "" if _within(measured, gate, own) else "parity"
+
+
+def _within(measured: Measures, gate: Gate, own: Own) -> bool:
+    """Return whether both errors are allowed; one that is no number is not."""
+    error = measured.scaled if gate.mode == "scaled" else measured.max_absolute
+    if error is None or not error <= gate.tolerance:
+        return False
+    relative = measured.relative_l2
+    return relative is None or not _small(measured, gate, own) or relative <= gate.relative_l2
+
+
+def _exact(measured: Measures, gate: Gate) -> bool:
+    """Return whether every element must be the same: indices and counts have no rounding.
+
+    A tolerance counts for them if it names the output.
+    """
+    return not measured.reference_dtype.startswith("float") and not gate.named
+
+
+def _small(measured: Measures, gate: Gate, own: Own) -> bool:
+    """Return whether the relative L2 error counts.
+
+    Not where the error is as small as torch's own: what is nothing but rounding has no digits.
+    """
+    if _exact(measured, gate) or measured.max_absolute is None or measured.relative_l2 is None:
+        return False
+    return measured.max_absolute > NOISE_FACTOR * own.largest * max(1.0, measured.largest)

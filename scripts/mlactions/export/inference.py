@@ -1,0 +1,133 @@
+"""Run a model in onnxruntime and measure what it gives. Runs in a worker only: it may crash."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from mlactions.export import parity, task
+from mlactions.export.arrays import Array, Arrays
+
+Tell = Callable[[Mapping[str, Any]], None]
+
+WARM_UPS = 3
+FEWEST, MOST, ENOUGH_SECONDS = 7, 100, 1.0
+_TYPES = {"tensor(float16)": np.float16, "tensor(float)": np.float32}
+
+
+def providers() -> list[str]:
+    """Return the execution providers this build of the runtime has."""
+    return list(onnxruntime.get_available_providers())
+
+
+def answer(request: Mapping[str, Any], tell: Tell) -> None:
+    """Open a session on one provider, then compare, predict or time."""
+    try:
+        session = _session(request)
+    except Exception as error:  # noqa: BLE001  # the runtime raises many kinds
+        tell({"event": "session", "ok": False, "error": _said(error)})
+        return
+    used = session.get_providers()
+    tell({"event": "session", "ok": True, "providers": used, "runtime": onnxruntime.__version__})
+    if used[:1] == [request["provider"]]:
+        _MODES[request["mode"]](session, request, tell)
+
+
+def _session(request: Mapping[str, Any]) -> onnxruntime.InferenceSession:
+    """Open a session as the serving files do: every optimisation, threads as they come."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = request.get("threads", 0)
+    session = onnxruntime.InferenceSession(
+        request["model"], options, providers=[request["provider"]]
+    )
+    session.disable_fallback()
+    return session
+
+
+def _compare(session: onnxruntime.InferenceSession, request: Mapping[str, Any], tell: Tell) -> None:
+    for case in request["cases"]:
+        tell({"event": "begin", "id": case["id"]})
+        inputs, references = Arrays(Path(case["inputs"])), Arrays(Path(case["reference"]))
+        try:
+            values = _run(session, inputs)
+        except Exception as error:  # noqa: BLE001  # the runtime raises many kinds
+            tell({"event": "case", "id": case["id"], "ok": False, "error": _said(error)})
+            continue
+        rows = [asdict(row) for row in _measured(request["outputs"], references, values)]
+        tell({"event": "case", "id": case["id"], "ok": True, "rows": rows})
+
+
+def _measured(
+    outputs: list[str], references: Arrays, values: Mapping[str, Array]
+) -> Iterator[parity.Measures]:
+    for name in outputs:
+        if name in references and name in values:
+            reference, value = references[name], values[name]
+            measured = parity.measure(name, reference, value)
+            off = measured.relative_l2 is None or measured.relative_l2 > parity.GROSS
+            if off or not measured.comparable:
+                measured = replace(measured, hint=parity.hint(name, references, value))
+            yield measured
+
+
+def _run(session: onnxruntime.InferenceSession, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    fed = {}
+    for wanted in session.get_inputs():
+        if wanted.name in inputs:
+            array = inputs[wanted.name]
+            wish = _TYPES.get(wanted.type)
+            half = wish is not None and array.dtype in (np.float16, np.float32)
+            fed[wanted.name] = array.astype(wish, copy=False) if half else array
+    names = [output.name for output in session.get_outputs()]
+    values = session.run(names, fed)
+    return dict(zip(names, map(np.asarray, values), strict=True))
+
+
+def _predict(session: onnxruntime.InferenceSession, request: Mapping[str, Any], tell: Tell) -> None:
+    """Write what both sides predict for every sample, as files that `compare` pairs."""
+    inputs, references = Arrays(Path(request["inputs"])), Arrays(Path(request["reference"]))
+
+    def values() -> Iterator[tuple[int, Mapping[str, Array]]]:
+        arrays = {name: inputs[name] for name in inputs if name != task.LABEL}
+        for start in range(0, request["samples"], request["batch"]):
+            stop = min(start + request["batch"], request["samples"])
+            batch = {name: np.ascontiguousarray(a[start:stop]) for name, a in arrays.items()}
+            yield start, _run(session, batch)
+
+    try:
+        metric = task.write_predictions(
+            Path(request["folder"]), inputs, references, values(), request["outputs"]
+        )
+    except Exception as error:  # noqa: BLE001  # the runtime raises many kinds
+        tell({"event": "predicted", "ok": False, "error": _said(error)})
+        return
+    tell({"event": "predicted", "ok": True, "metric": metric})
+
+
+def _time(session: onnxruntime.InferenceSession, request: Mapping[str, Any], tell: Tell) -> None:
+    for case in request["cases"]:
+        inputs = {name: np.array(array) for name, array in Arrays(Path(case["inputs"])).items()}
+        for _ in range(WARM_UPS):
+            _run(session, inputs)
+        seconds: list[float] = []
+        while len(seconds) < FEWEST or (sum(seconds) < ENOUGH_SECONDS and len(seconds) < MOST):
+            started = time.perf_counter()
+            _run(session, inputs)
+            seconds.append(time.perf_counter() - started)
+        median = statistics.median(seconds)
+        tell({"event": "timed", "batch": case["batch"], "seconds": median, "runs": len(seconds)})
+
+
+_MODES = {"compare": _compare, "predict": _predict, "time": _time}
+
+
+def _said(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return (text or type(error).__name__)[:1000]

@@ -1,0 +1,294 @@
+"""From what was measured to findings and a verdict. Pure, and fails closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from mlactions.compare.words import plural
+from mlactions.export.exported import Case, Exported
+from mlactions.export.gates import Gate, Own, hold
+from mlactions.export.matrix import Compared, Ran
+from mlactions.export.parity import Measures
+from mlactions.export.patterns import pattern
+from mlactions.export.result import (
+    REASONS,
+    CaseResult,
+    Check,
+    Finding,
+    Parity,
+    Task,
+)
+from mlactions.export.words import brief, off, place
+from mlactions.settings import Status
+
+_PROVIDER_REASONS = {
+    "crashed": "runtime-crashed",
+    "refused": "runtime-refused",
+    "timed-out": "runtime-timed-out",
+    "absent": "provider-absent",
+}
+_LEVELS = {"fail": 0, "warn": 1, "notice": 2}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is weighed. `asked` names the providers the user asked for by name."""
+
+    exported: Exported
+    checks: tuple[Check, ...]
+    compared: tuple[Compared, ...]
+    cases: tuple[CaseResult, ...]
+    task: Task | None
+    asked: tuple[str, ...] = ()
+
+
+def case_results(
+    exported: Exported, compared: Iterable[Compared], gates: Mapping[str, Gate]
+) -> tuple[CaseResult, ...]:
+    """Hold every case of every provider against the gates."""
+    types = {"float32": "float16"} if exported.precision == "fp16" else {}
+    noise = _noise_by_output(exported.cases)
+    return tuple(
+        _case(ran, provider.provider.name, Held(gates, types, noise))
+        for provider in compared
+        if provider.provider.state == "used"
+        for ran in provider.ran
+    )
+
+
+@dataclass(frozen=True)
+class Held:
+    """What outputs are held against: gates, types beside torch's, torch's noise in all cases."""
+
+    gates: Mapping[str, Gate]
+    types: Mapping[str, str]
+    noise: Mapping[str, float]
+
+
+def _case(ran: Ran, provider: str, held: Held) -> CaseResult:
+    case = ran.case
+    rows = tuple(
+        hold(m, held.gates[m.output], _own(case, m, held.noise), held.types) for m in ran.measures
+    )
+    missing = [name for name in held.gates if ran.outcome == "compared" and name not in _names(ran)]
+    failed = ran.outcome != "compared" or missing or any(row.reason for row in rows)
+    wrong = Status.FAIL if case.kind == "gated" else Status.WARN
+    return CaseResult(
+        id=case.id,
+        kind=case.kind,
+        batch=case.batch,
+        axes=case.axes,
+        seed=case.seed,
+        values=case.values,
+        provider=provider,
+        status=wrong if failed else Status.PASS,
+        outcome=ran.outcome,
+        error=ran.error,
+        rows=rows,
+    )
+
+
+def _names(ran: Ran) -> set[str]:
+    return {measured.output for measured in ran.measures}
+
+
+def _own(case: Case, measured: Measures, noise: Mapping[str, float]) -> Own:
+    float64, threads = case.noise.float64 or {}, case.noise.threads or {}
+    name = measured.output
+    return Own(float64.get(name), threads.get(name), noise.get(name, 0.0))
+
+
+def _noise_by_output(cases: Iterable[Case]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for case in cases:
+        for errors in (case.noise.float64, case.noise.threads):
+            for output, error in (errors or {}).items():
+                if case.kind == "gated" and error is not None:
+                    found[output] = max(error, found.get(output, 0.0))
+    return found
+
+
+def judge(evidence: Evidence) -> tuple[Finding, ...]:
+    """Return all findings, the most telling first."""
+    found = [
+        *_checks(evidence),
+        *_providers(evidence),
+        *_cases(evidence),
+        *_noise(evidence.cases),
+        *_task(evidence),
+    ]
+    found += _nothing(evidence, found)
+    return tuple(sorted(found, key=lambda f: (_LEVELS[f.level], REASONS.index(f.reason))))
+
+
+def status_of(findings: Iterable[Finding]) -> Status:
+    """Return the status that the worst finding asks for."""
+    levels = {finding.level for finding in findings}
+    if "fail" in levels:
+        return Status.FAIL
+    return Status.WARN if "warn" in levels else Status.PASS
+
+
+def _checks(evidence: Evidence) -> Iterator[Finding]:
+    """Take the checks of the file; what depends on no input is judged by the numbers."""
+    off_outputs = {
+        row.output
+        for case in evidence.cases
+        if case.kind == "gated"
+        for row in case.rows
+        if row.reason
+    }
+    for check in evidence.checks:
+        if check.status is Status.PASS:
+            continue
+        found = Finding(check.reason, "fail", f"{check.message}.")
+        if check.status is not Status.FAIL:
+            found = replace(found, level="warn")
+        if check.reason == "constant-output" and any(
+            f"`{o}`" in check.message for o in off_outputs
+        ):
+            found = replace(found, level="fail")
+        if check.reason == "input-unused" and off_outputs:
+            message = f"{check.message}: it was fixed to the example's when the model was exported."
+            found = Finding("specialised-constant", "fail", message)
+        yield found
+
+
+def _providers(evidence: Evidence) -> Iterator[Finding]:
+    for compared in evidence.compared:
+        one = compared.provider
+        if one.state == "used":
+            continue
+        reason = _PROVIDER_REASONS[one.state]
+        needed = one.state != "absent" or one.name in evidence.asked
+        what = {
+            "crashed": "onnxruntime crashed when it opened the model",
+            "refused": "onnxruntime refused the model",
+            "timed-out": "onnxruntime did not open the model in time",
+            "absent": "the provider cannot be used here",
+        }[one.state]
+        message = f"{what} ({one.name}): {one.detail}."
+        yield Finding(reason, "fail" if needed else "notice", message, provider=one.name)
+
+
+def _cases(evidence: Evidence) -> Iterator[Finding]:
+    """Say once what several cases show: by provider, the pattern, then output by output."""
+    frozen = any(check.reason == "axis-frozen" for check in evidence.checks)
+    for provider in dict.fromkeys(case.provider for case in evidence.cases):
+        mine = [case for case in evidence.cases if case.provider == provider]
+        seen = pattern(mine)
+        explained = seen is not None
+        if seen and not (frozen and seen.axis):
+            worst = _worst(mine)
+            message = f"{seen.message[:1].upper()}{seen.message[1:]}."
+            yield _finding(seen.reason, worst, None, message)
+        yield from _stopped(mine, explained=explained)
+        yield from _off(mine)
+    yield from _edges(evidence.cases)
+
+
+def _worst(cases: Sequence[CaseResult]) -> CaseResult:
+    return next(case for case in cases if case.status is Status.FAIL)
+
+
+def _finding(reason: str, case: CaseResult, row: Parity | None, message: str) -> Finding:
+    return Finding(
+        reason,
+        "fail",
+        message,
+        case=case.id,
+        provider=case.provider,
+        output=row.output if row else "",
+        index=row.index if row else None,
+    )
+
+
+def _stopped(cases: Sequence[CaseResult], *, explained: bool) -> Iterator[Finding]:
+    """Report gated cases that gave no output, unless a pattern explains the refusals."""
+    for outcome in ("crashed", "timed-out", "refused"):
+        stopped = [c for c in cases if c.kind == "gated" and c.outcome == outcome]
+        if not stopped or (outcome == "refused" and explained):
+            continue
+        first = stopped[0]
+        what = {
+            "crashed": "onnxruntime crashed",
+            "timed-out": "onnxruntime did not end",
+            "refused": "onnxruntime refused to run",
+        }[outcome]
+        rest = f" So it did for {plural(len(stopped) - 1, 'more case')}." if stopped[1:] else ""
+        message = f"{what} at {place(first)}: {first.error.rstrip('.')}.{rest}"
+        yield _finding(_PROVIDER_REASONS[outcome], first, None, message)
+
+
+def _off(cases: Sequence[CaseResult]) -> Iterator[Finding]:
+    """Report each output that is off once for each reason, at its worst case."""
+    groups: dict[tuple[str, str], list[tuple[CaseResult, Parity]]] = {}
+    for case in cases:
+        for row in case.rows:
+            if case.kind == "gated" and row.reason:
+                groups.setdefault((row.reason, row.output), []).append((case, row))
+    gated = sum(case.kind == "gated" for case in cases)
+    for (reason, _), rows in groups.items():
+        case, row = max(rows, key=lambda pair: (pair[1].scaled or 0.0, pair[1].relative_l2 or 0.0))
+        yield _finding(reason, case, row, off(case, row, len(rows), gated))
+
+
+def _edges(cases: Sequence[CaseResult]) -> Iterator[Finding]:
+    wrong = [case for case in cases if case.kind == "edge" and case.status is not Status.PASS]
+    for case in wrong:
+        ended = case.outcome in {"crashed", "timed-out"}
+        row = next((row for row in case.rows if row.reason), None)
+        message = off(case, row, 1, 1) if row else f"{place(case)}: {case.error.rstrip('.')}."
+        found = _finding("edge-case", case, row, f"Edge input, not gated: {message}")
+        yield replace(found, level="warn" if ended else "notice")
+
+
+def _noise(cases: Sequence[CaseResult]) -> Iterator[Finding]:
+    """Warn where torch itself differs by more than is allowed."""
+    for output in dict.fromkeys(row.output for case in cases for row in case.rows):
+        rows = [
+            (max(row.noise_float64 or 0.0, row.noise_threads or 0.0), case, row)
+            for case in cases
+            if case.kind == "gated"
+            for row in case.rows
+            if row.output == output and row.reference
+        ]
+        if not rows:
+            continue
+        noise, case, row = max(rows, key=lambda item: item[0])
+        if noise > row.allowed > 0:
+            message = (
+                f"torch differs from itself by {brief(noise)} in `{output}` at {place(case)}, and"
+                f" {brief(row.allowed)} is allowed: a tolerance below this noise decides by chance."
+            )
+            yield replace(_finding("tolerance-below-noise", case, row, message), level="warn")
+    for case in cases:
+        for row in case.rows:
+            if case.kind == "gated" and row.not_finite and row.reference == "nan":
+                message = f"torch's own output `{row.output}` has NaN at {place(case)}."
+                yield replace(_finding("reference-not-finite", case, row, message), level="warn")
+
+
+def _task(evidence: Evidence) -> Iterator[Finding]:
+    task, exported = evidence.task, evidence.exported
+    reduced = exported.precision != "fp32" or exported.quantize != "none"
+    if task is None and reduced and not any(c.provider.state != "used" for c in evidence.compared):
+        what = "fp16" if exported.quantize == "none" else "int8"
+        message = f"{what} is gated by the task metric too, and there are no task data."
+        yield Finding("task-metric", "fail", f"{message} Name some with `task-data`.")
+    elif task is not None and task.status is not Status.PASS:
+        level = "fail" if task.status is Status.FAIL else "warn"
+        yield Finding("task-metric", level, f"Task metric: {task.message.rstrip('.')}.")  # type: ignore[arg-type]  # a literal
+
+
+def _nothing(evidence: Evidence, found: Sequence[Finding]) -> Iterator[Finding]:
+    """Say so where nothing was compared: such an export is not proven."""
+    compared = [c for c in evidence.cases if c.kind == "gated" and c.outcome == "compared"]
+    if not compared and not any(finding.level == "fail" for finding in found):
+        yield Finding("nothing-compared", "fail", "No gated case was compared.")
+    runs = [c for c in evidence.cases if c.kind == "gated" and c.outcome == "not-run"]
+    if runs and not any(finding.level == "fail" for finding in found):
+        yield Finding("nothing-compared", "fail", f"{plural(len(runs), 'gated case')} did not run.")
+    if compared and not any(case.rows for case in compared):
+        yield Finding("nothing-compared", "fail", "No output was compared.")

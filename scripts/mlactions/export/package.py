@@ -1,0 +1,56 @@
+"""What is handed out of a proven export: the model, serving files, golden requests, checksums."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from mlactions.bundle import Bundle, seal, write_atomic
+from mlactions.export.exported import Exported
+from mlactions.export.gates import Gate
+from mlactions.export.result import File, Serving
+
+SUMS = "SHA256SUMS"
+
+
+def hand_out(bundle: Bundle, exported: Exported, out: Path) -> tuple[File, ...]:
+    """Put the model into the out folder: linked where the file system allows, else copied."""
+    by_path = {entry.path: entry for entry in bundle.entries}
+    files = []
+    for name in exported.files:
+        target = out / PurePosixPath(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(bundle.path(name), target)
+        except OSError:
+            shutil.copyfile(bundle.path(name), target)
+        files.append(File(name, by_path[name].bytes, by_path[name].sha256))
+    return tuple(files)
+
+
+def serve(
+    bundle: Bundle,
+    exported: Exported,
+    out: Path,
+    gates: Mapping[str, Gate],
+    *,
+    targets: Sequence[str],
+    images: Mapping[str, str],
+    name: str,
+) -> tuple[Serving, ...]:
+    """Write golden requests, and the files of every serving target."""
+    from mlactions.export.serving import describe, write_golden, write_serving
+
+    checksums = {entry.path: entry.sha256 for entry in bundle.entries}
+    model = describe(exported, checksums, name=name)
+    golden = write_golden(out, bundle, exported, model, gates)
+    first = PurePosixPath(golden[0].request).name
+    return write_serving(out, model, out / "model", targets, images=images, golden=first)
+
+
+def write_sums(out: Path) -> None:
+    """Write SHA256SUMS over all that is handed out; `sha256sum -c` reads it."""
+    lines = [f"{entry.sha256}  {entry.path}\n" for entry in seal(out, "export").entries]
+    write_atomic(out / SUMS, "".join(lines))

@@ -1,0 +1,85 @@
+"""What the cases that are off have in common: a batch size, another axis, or a seed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from mlactions.export.parity import GROSS
+from mlactions.export.result import CaseResult
+
+BATCH = "batch"
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A reason, and the sentence that says which cases hold and which do not."""
+
+    reason: str
+    message: str
+    axis: str = ""
+
+
+def pattern(cases: Sequence[CaseResult]) -> Pattern | None:
+    """Return what tells the gated cases of one provider that are off from those that hold.
+
+    Only other values count, or none at all: rounding that is a little too large has no pattern.
+    """
+    gated = [case for case in cases if case.kind == "gated" and case.outcome != "not-run"]
+    bad = [case for case in gated if _off(case)]
+    good = [case for case in gated if not _off(case)]
+    if not bad or not good:
+        return None
+    for axis in _axes(gated):
+        wrong, right = ({_length(case, axis) for case in side} for side in (bad, good))
+        if not wrong & right:
+            return _specialised(axis, wrong, right, refused=_refused(bad))
+    return None if any(case.outcome != "compared" for case in bad) else _constant(bad, good)
+
+
+def _off(case: CaseResult) -> bool:
+    if case.outcome != "compared":
+        return True
+    return any(
+        row.reason and (row.relative_l2 is None or row.relative_l2 > GROSS) for row in case.rows
+    )
+
+
+def _axes(cases: Iterable[CaseResult]) -> list[str]:
+    names = {name for case in cases for name in case.axes} - {BATCH}
+    return [BATCH, *sorted(names)]
+
+
+def _length(case: CaseResult, axis: str) -> int:
+    return case.batch if axis == BATCH else case.axes.get(axis, 0)
+
+
+def _refused(cases: Iterable[CaseResult]) -> str:
+    return next((case.error for case in cases if case.error), "")
+
+
+def _specialised(
+    axis: str, wrong: Collection[int], right: Collection[int], *, refused: str
+) -> Pattern:
+    name = "batch size" if axis == BATCH else f"length of `{axis}`"
+    holds = f"the model holds at {name} {_numbers(right)} only"
+    fails = f"at {_numbers(wrong)} it gives other values"
+    if refused:
+        fails = f"at {_numbers(wrong)} the runtime says: {refused}"
+    reason = "batch-specialised" if axis == BATCH else "axis-specialised"
+    return Pattern(reason, f"{holds}; {fails}", axis)
+
+
+def _constant(bad: Sequence[CaseResult], good: Sequence[CaseResult]) -> Pattern:
+    wrong, right = sorted({c.seed for c in bad}), sorted({c.seed for c in good})
+    by_seed = not set(wrong) & set(right)
+    which = f"{len(good):,} of {len(good) + len(bad):,} cases hold and the others are far off"
+    if by_seed:
+        which = f"the model holds for seed {_numbers(right)} and is far off for {_numbers(wrong)}"
+    why = "a branch or a value was fixed by the example input of the export"
+    return Pattern("specialised-constant", f"{which}: {why}")
+
+
+def _numbers(values: Collection[int]) -> str:
+    *most, last = [f"{value:,}" for value in sorted(values)]
+    return f"{', '.join(most)} and {last}" if most else last
