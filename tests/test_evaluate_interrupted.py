@@ -72,6 +72,33 @@ subprocess.run(["python", "-c", "import time; time.sleep(60)", {marker!r}])
     assert marker not in listed.stdout
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_question_to_the_users_python_holds_no_signal_back(
+    project: Repository, tmp_path: Path, number: signal.Signals
+) -> None:
+    marker = f"asked-{os.getpid()}-{number}"
+    # The user's interpreter starts up slowly, deaf to signals, with a child of its own.
+    slow = f"""#!/bin/sh
+        trap '' TERM INT
+        touch {tmp_path / "started"}
+        {sys.executable} -c 'import time; time.sleep(60)' {marker} &
+        sleep 60
+        """
+    project.write({"bin/python": slow})
+    (project.root / "bin/python").chmod(0o755)
+    command = "bin/python run.py {config} {seed} {output}"
+
+    started = time.monotonic()
+    ran = interrupt(tmp_path, number, "--select", "all", "--command", command)
+
+    assert time.monotonic() - started < 10, "seconds; the question itself may take 60"
+    assert ran.code == 128 + number
+    assert set(ran.outcomes.values()) == {"not-run"}
+    assert ran.json("result.json")["status"] == "fail"
+    listed = subprocess.run(["ps", "-Ao", "args="], capture_output=True, text=True, check=True)
+    assert marker not in listed.stdout
+
+
 def test_the_second_work_tree_goes_too(project: Repository, tmp_path: Path) -> None:
     waits = f"Path({str(tmp_path / 'started')!r}).touch(); time.sleep(60)"
     project.commit({"configs/a.yaml": waits})

@@ -41,7 +41,10 @@ class Measurer:
     def measure(self, plan: Plan, stop: Stop) -> Measured:
         """Evaluate the head, and the base where it is asked for; `stop` ends it early."""
         environment = probe(
-            self.settings.template, folder=self.settings.folder, environ=self.environ
+            self.settings.template,
+            folder=self.settings.folder,
+            environ=self.environ,
+            stop=stop.event,
         )
         root = self.git.root.resolve() if self.git else self.settings.folder
         sides: dict[Side, _SideRun] = {
@@ -54,7 +57,7 @@ class Measurer:
         records: tuple[Record, ...] = ()
         with ExitStack() as stack:
             if not self.settings.matrix_only:
-                if self.settings.also_base:
+                if self.settings.also_base and stop.number is None:
                     notes += self._open_base(plan, environment, sides, stack)
                 records = self._evaluate(plan, sides, stop)
         conditions = {side: run.conditions for side, run in sides.items()}

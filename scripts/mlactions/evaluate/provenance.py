@@ -6,13 +6,14 @@ import hashlib
 import json
 import platform
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+from mlactions.evaluate.listen import listen
 from mlactions.evaluate.template import Template
 from mlactions.schema import canonical
 
@@ -48,20 +49,26 @@ class Environment:
     paths: tuple[str, ...] = ()
 
 
-def probe(template: Template, *, folder: Path, environ: Mapping[str, str]) -> Environment:
-    """Ask the interpreter that the command uses for its version and torch's; never raises."""
+def probe(
+    template: Template, *, folder: Path, environ: Mapping[str, str], stop: Event | None = None
+) -> Environment:
+    """Ask the interpreter that the command uses for its version and torch's; never raises.
+
+    Once `stop` is set, nobody is asked any more, and what is not known yet stays unknown.
+    """
+    stop = stop or Event()
     answer: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as empty:
         for python in _interpreters(template, folder, environ):
             # An empty folder: `-c` imports from the current one first. `uv run` needs its project.
             where = empty if len(python) == 1 else folder
-            answer = _ask([*python, "-c", _PROBE], Path(where), environ)
-            if answer:
+            answer = _ask([*python, "-c", _PROBE], Path(where), environ, stop)
+            if answer or stop.is_set():
                 break
     return Environment(
         python=_text(answer.get("python")),
         torch=_text(answer.get("torch")),
-        hardware=f"cpu:{_cpu()};gpu:{_gpu(environ)}",
+        hardware=hardware(environ, stop),
         paths=tuple(path for path in answer.get("paths", ()) if isinstance(path, str)),
     )
 
@@ -93,25 +100,24 @@ def find_program(name: str, *, folder: Path, environ: Mapping[str, str]) -> Path
     return Path(found) if found else None
 
 
-def _ask(arguments: list[str], folder: Path, environ: Mapping[str, str]) -> dict[str, Any]:
+def _ask(
+    arguments: list[str], folder: Path, environ: Mapping[str, str], stop: Event
+) -> dict[str, Any]:
+    said = listen(arguments, folder=folder, environ=environ, seconds=PROBE_SECONDS, stop=stop)
     try:
-        done = subprocess.run(
-            arguments,
-            cwd=folder,
-            env=dict(environ),
-            capture_output=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            timeout=PROBE_SECONDS,
-        )
-        answer = json.loads(done.stdout.decode(errors="replace").strip().splitlines()[-1])
-    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError):
+        answer = json.loads((said or "").strip().splitlines()[-1])
+    except (ValueError, IndexError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}
 
 
 def _text(value: Any) -> str | None:
     return value[:100] if isinstance(value, str) else None
+
+
+def hardware(environ: Mapping[str, str], stop: Event | None = None) -> str:
+    """Return the names of this machine's processor and GPU: `cpu:…;gpu:…`."""
+    return f"cpu:{_cpu()};gpu:{_gpu(environ, stop or Event())}"
 
 
 def _cpu() -> str:
@@ -124,21 +130,12 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _gpu(environ: Mapping[str, str]) -> str:
+def _gpu(environ: Mapping[str, str], stop: Event) -> str:
     """Return the first GPU's name, with a count when there are more of them."""
-    try:
-        done = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
-            env=dict(environ),
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=PROBE_SECONDS,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "none"
-    names = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    if done.returncode != 0 or not names:
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    said = listen(query, folder=Path("/"), environ=environ, seconds=PROBE_SECONDS, stop=stop)
+    names = [line.strip() for line in (said or "").splitlines() if line.strip()]
+    if not names:
         return "none"
     return f"{names[0]}{f' x{len(names)}' if len(names) > 1 else ''}"[:200]
 
