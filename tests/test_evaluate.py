@@ -71,8 +71,11 @@ def test_the_protocol_is_the_command_and_the_files_named_for_it(
     tuned = hashes("--protocol-files", "run.py")
     project.write({"run.py": f"{PROGRAM}\n# another way to measure"})
     other = hashes("--protocol-files", "run.py")
+    command = hashes("--protocol-files", "run.py", "--command", f"{COMMAND} --quick")
 
     assert first == same
+    assert command[0] != other[0]
+    assert command[1] == other[1]
     assert first[0] == tuned[0] != other[0]
     assert first[1] != tuned[1] == other[1]
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mlactions.evaluate.cache import Cache
+from mlactions.evaluate.documents import Conditions, Measured, status_of
+from mlactions.evaluate.plan import Plan
+from mlactions.evaluate.provenance import Environment
+from mlactions.evaluate.records import Choice, Config, Outcome, Record, Side, Task
 from tests.evaluate_support import (
     GOOD,
     Ran,
@@ -88,6 +94,77 @@ def test_the_base_comes_from_the_cache_until_something_differs(
     spoilt, measured = runs()
     assert measured == 1
     assert spoilt.json("base/metrics/a.json")["metrics"] == {"accuracy": [0.9]}
+
+
+MACHINE = Environment("3.11.7", "2.13.0", "cpu:A;gpu:none")
+CONDITIONS = Conditions(
+    commit="c" * 40,
+    dirty=False,
+    protocol="sha256:p",
+    configs={"a.yaml": "sha256:a"},
+    environment=MACHINE,
+)
+OTHER = Config("b.yaml", "a", "a")
+TASK = Task(Config("a.yaml", "a", "a"), "base", 0, "changed")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "task"),
+    [
+        (replace(CONDITIONS, environment=replace(MACHINE, hardware="cpu:B;gpu:none")), TASK),
+        (replace(CONDITIONS, environment=replace(MACHINE, python="3.12.0")), TASK),
+        (replace(CONDITIONS, environment=replace(MACHINE, torch=None)), TASK),
+        (replace(CONDITIONS, commit="d" * 40), TASK),
+        (replace(CONDITIONS, protocol="sha256:q"), TASK),
+        (replace(CONDITIONS, configs={"a.yaml": "sha256:b"}), TASK),
+        (replace(CONDITIONS, configs={"b.yaml": "sha256:a"}), replace(TASK, config=OTHER)),
+        (CONDITIONS, replace(TASK, config=Config("a.yaml", "a", "other"))),
+        (CONDITIONS, replace(TASK, seed=1)),
+        (CONDITIONS, replace(TASK, seed=None)),
+    ],
+)
+def test_the_cache_answers_for_the_same_conditions_only(
+    tmp_path: Path, conditions: Conditions, task: Task
+) -> None:
+    record = Record(TASK, Outcome.OK, metrics={"accuracy": (0.9,)})
+    Cache(tmp_path / "cache", CONDITIONS).store(record, tmp_path)
+
+    same = Cache(tmp_path / "cache", CONDITIONS).load(TASK, tmp_path)
+
+    assert same == replace(record, cached=True)
+    assert Cache(tmp_path / "cache", conditions).load(task, tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("interrupted", "head", "base", "status"),
+    [
+        (False, Outcome.OK, Outcome.OK, "pass"),
+        (True, Outcome.OK, Outcome.OK, "fail"),
+        (False, Outcome.OK, Outcome.CRASHED, "warn"),
+        (True, Outcome.OK, Outcome.CRASHED, "fail"),
+        (False, Outcome.NO_METRICS, Outcome.OK, "fail"),
+        (True, None, None, "fail"),
+        (False, None, None, "skipped"),
+    ],
+)
+def test_a_run_that_was_stopped_never_passes(
+    interrupted: bool,
+    head: Outcome | None,
+    base: Outcome | None,
+    status: str,
+) -> None:
+    ends: dict[Side, Outcome | None] = {"head": head, "base": base}
+    records = tuple(
+        Record(replace(TASK, side=side), outcome)
+        for side, outcome in ends.items()
+        if outcome is not None
+    )
+    choices = (Choice(TASK.config, selected=bool(records), reason="changed"),)
+    plan = Plan(choices, (), None)
+
+    measured = Measured(plan, records, {"head": CONDITIONS}, interrupted=interrupted)
+
+    assert status_of(measured) == status
 
 
 def test_a_base_that_fails_warns_and_does_not_fail(project: Repository, tmp_path: Path) -> None:

@@ -82,8 +82,9 @@ def test_configs_that_match_nothing_or_lead_out_are_refused(
 
 
 def test_more_configs_than_allowed_are_refused(repository: Repository) -> None:
-    with pytest.raises(UserError, match="`max-configs` is 1"):
+    with pytest.raises(UserError, match="2 configs are to be evaluated, and `max-configs` is 1"):
         plan_for(repository, select="all", max_configs=1)
+    assert len(plan_for(repository, select="all", max_configs=2).selected) == 2
     assert len(plan_for(repository, select="all", max_configs=1, matrix_only=True).selected) == 2
 
 
