@@ -24,6 +24,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "Run the evaluation of every model config a change touches.",
     ),
     "compare": ("mlactions.compare", "Check metrics against a baseline YAML."),
+    "export": ("mlactions.export", "Turn a checkpoint into an ONNX model that is proven equal."),
     "ask": ("mlactions.ask", "Let Codex explain a result; every claim is checked."),
     "comment": ("mlactions.comment", "Post a result as one sticky pull-request comment."),
 }

@@ -1,0 +1,170 @@
+"""What became of the user's process: its answer, or the class of what ended it."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlactions.errors import UserError
+from mlactions.evaluate.collect import mebibytes, minutes
+from mlactions.evaluate.process import Ended
+from mlactions.evaluate.tracebacks import last_exception
+from mlactions.export.exported import (
+    Axis,
+    Case,
+    Checkpoint,
+    Exported,
+    Failure,
+    Metadata,
+    Noise,
+    Provenance,
+    TaskData,
+    Timing,
+    failure_of,
+    model_of,
+    tensor_of,
+    timing_of,
+)
+from mlactions.export.settings import Settings
+from mlactions.schema import load_json
+
+REPORT = "logs/exporter.md"
+RESPONSE_BYTES = 64 * 1024 * 1024
+
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_FULL_WORDS = ("No space left on device", "File too large", "Disk quota exceeded")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the user's process wrote, and why there is no model, if there is none."""
+
+    given: Mapping[str, Any]
+    failure: Failure | None
+
+
+def read(scratch: Path, ended: Ended, log_tail: tuple[str, ...], *, timeout: float) -> Answer:
+    """Return the answer; raises UserError where the process found its input to be bad."""
+    path = scratch / "response.json"
+    given: dict[str, Any] = load_json(path, max_bytes=RESPONSE_BYTES) if path.is_file() else {}
+    status = given.get("status")
+    if ended.by == "itself" and ended.code == 0 and status == "bad-input":
+        error = given["error"]
+        raise UserError(
+            error["title"], error["message"], error["hint"], error["file"], error["line"]
+        )
+    if ended.by == "itself" and ended.code == 0 and status == "ok":
+        return Answer(given, None)
+    if ended.by == "itself" and ended.code == 0 and status == "failed":
+        written = {**given["failure"], "log_tail": log_tail, "report": None}
+        return Answer(given, failure_of(written))
+    kind, message = classify(ended, log_tail, str(given.get("stage", "start")), timeout)
+    return Answer(given, Failure(kind, message, log_tail=log_tail))
+
+
+def classify(
+    ended: Ended, log_tail: tuple[str, ...], stage: str, timeout: float
+) -> tuple[str, str]:
+    """Return the class and a sentence for a process that ended without an answer."""
+    at = f"while its stage was `{stage}`"
+    if ended.by == "interruption":
+        return "interrupted", f"the export was stopped {at}."
+    if ended.by == "time-out":
+        return "timed-out", f"still running after {minutes(timeout)}, {at}."
+    if any(words in line for line in log_tail for words in _FULL_WORDS):
+        return "disk-full", f"there was no room to write {at}."
+    if ended.out_of_memory or ended.code in {-signal.SIGKILL, 128 + signal.SIGKILL}:
+        peak = f" at {mebibytes(ended.peak_memory)}" if ended.peak_memory else ""
+        return "out-of-memory", f"it was killed{peak} {at}, most often for lack of memory."
+    how = f"exit code {ended.code}" if ended.code >= 0 else _signal(-ended.code)
+    said = last_exception(list(log_tail))
+    return "crashed", f"Python ended with {how} {at}{': ' if said else ''}{said}."
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def broken_disk(error: OSError, log_tail: tuple[str, ...]) -> Failure:
+    """Return the failure behind an error in writing; any other error is not ours to explain."""
+    if error.errno not in _FULL:
+        raise error
+    message = f"there was no room to write: {(error.strerror or 'the disk is full').lower()}."
+    return Failure("disk-full", message, log_tail=log_tail)
+
+
+def failed(known: Exported, failure: Failure, scratch: Path, out: Path) -> Exported:
+    """Return an export without a model; the exporter's report goes along, nothing else."""
+    for name in ("model", "cases", "task"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    report = None
+    if (scratch / "exporter.md").is_file():
+        (out / REPORT).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(scratch / "exporter.md", out / REPORT)
+        report = REPORT
+    return replace(
+        known,
+        status="failed",
+        failure=replace(failure, report=report),
+        outputs=(),
+        files=(),
+        cases=(),
+        task=None,
+    )
+
+
+def exported_of(
+    given: Mapping[str, Any], settings: Settings, metadata: Metadata, provenance: Provenance
+) -> Exported:
+    """Return the answer as dataclasses; whether there is a model is not decided yet."""
+    checkpoint, task = given.get("checkpoint"), given.get("task")
+    return Exported(
+        status="ok",
+        failure=None,
+        model=model_of(given.get("model")),
+        checkpoint=Checkpoint(**checkpoint) if checkpoint else None,
+        inputs=tuple(tensor_of(tensor) for tensor in given.get("inputs", ())),
+        outputs=(),
+        axes=tuple(Axis(**axis) for axis in given.get("axes", ())),
+        opset=settings.opset,
+        precision=settings.precision,
+        optimize=settings.optimize,
+        quantize=settings.quantize,
+        files=(),
+        cases=tuple(
+            Case(**case | {"noise": Noise(**case["noise"])}) for case in given.get("cases", ())
+        ),
+        timing=timing_of(given["timing"]) if "timing" in given else Timing(),
+        task=TaskData(**task) if task else None,
+        metadata=metadata,
+        provenance=provenance,
+        notes=(*settings.notes, *given.get("notes", ())),
+    )
+
+
+def summary(exported: Exported, out: Path) -> str:
+    """Return the last line: what was exported, how large it is, how much can be checked."""
+    model = exported.model
+    size = sum((out / name).stat().st_size for name in exported.files)
+    what = f"{model.class_name}, {count(model.parameters)} parameters" if model else "the model"
+    beside = " with its weights beside it" if len(exported.files) > 1 else ""
+    return (
+        f"export: {what}: {mebibytes(size)}{beside}, opset {exported.opset};"
+        f" {len(exported.cases)} cases to verify"
+    )
+
+
+def count(number: int) -> str:
+    """Return a number for people: `151 k`, `85.2 M`."""
+    for unit, factor in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= factor:
+            return f"{number / factor:.3g} {unit}"
+    return str(number)
