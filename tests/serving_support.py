@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ from onnx import TensorProto, helper, numpy_helper
 from mlactions.bundle import Bundle, seal, write_json
 from mlactions.export import exported as parts
 from mlactions.export.gates import Gate
+from mlactions.export.serving.client import FAILURES, Address, Client
 from mlactions.export.serving.description import Description, describe
 from mlactions.export.serving.golden import Golden, write_golden
 from mlactions.export.serving.process import running
 from mlactions.export.serving.start import Launch, start_onnxruntime
-from mlactions.export.serving.smoke import Plan, smoke
 from mlactions.export.serving.write import FOLDER, write_serving
 
 Array = npt.NDArray[Any]
@@ -184,3 +185,45 @@ def digest(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file below a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+@contextlib.contextmanager
+def serve(
+    served: Served, scratch: Path, variables: Mapping[str, str] | None = None
+) -> Iterator[Launch]:
+    """Run our server on a loopback port until the block ends; it is ready when the block begins."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    place = served.out / FOLDER / "onnxruntime"
+    launch = start_onnxruntime(place, served.model.name, scratch)
+    launch = replace(launch, environ={**launch.environ, **(variables or {})})
+    with running(launch, scratch / "log", 120.0) as server:
+        address = launch.address()
+        assert address is not None
+        wait_ready(address, server.runs)
+        yield launch
+
+
+def wait_ready(address: Address, runs: Callable[[], bool]) -> None:
+    """Wait until the server says that it is ready."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and runs():
+        with contextlib.suppress(*FAILURES), Client(address, 5.0) as client:
+            if client.send(address.ready).status == 200:
+                return
+        time.sleep(0.05)
+    raise AssertionError("the server was not ready")
+
+
+def request(inputs: Mapping[str, Array], **more: Any) -> dict[str, Any]:
+    """Return a request of the protocol."""
+    datatypes = {"int64": "INT64", "float32": "FP32"}
+    tensors = [
+        {
+            "name": name,
+            "datatype": datatypes[str(array.dtype)],
+            "shape": list(array.shape),
+            "data": array.ravel().tolist(),
+        }
+        for name, array in inputs.items()
+    ]
+    return {"inputs": tensors, **more}

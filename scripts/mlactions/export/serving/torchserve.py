@@ -69,12 +69,12 @@ COPY --from=java /opt/java/openjdk /opt/java/openjdk
 ENV JAVA_HOME=/opt/java/openjdk ORT_DISABLE_TELEMETRY=1 TEMP=/srv/run TMPDIR=/srv/run \
 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /srv
-COPY requirements.txt ./
-RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", \
-"--require-hashes", "--requirement", "requirements.txt"]
 # The worker imports torch; the build for processors is 200 MB, the default one several thousand.
 RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", \
 "--only-binary=:all:", "--index-url", "https://download.pytorch.org/whl/cpu", "torch=={torch}"]
+COPY requirements.txt ./
+RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", \
+"--require-hashes", "--requirement", "requirements.txt"]
 COPY config.properties healthy.py ./
 COPY {store} ./{store}
 RUN ["install", "--directory", "--owner=10001", "--group=10001", "/srv/run"]
