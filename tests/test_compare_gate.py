@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from mlactions.compare.baseline import parse_baseline
+from mlactions.compare.candidate import merge
 from mlactions.compare.gate import assess
 from mlactions.compare.model import Candidate, Failure, Finding, Measured, Settings, Verdict
 from mlactions.compare.suggest import notices, paste, without_rule
@@ -86,6 +88,61 @@ def test_a_rule_that_holds() -> None:
 )
 def test_models_that_should_be_there(candidate: Candidate, expected: list[tuple[str, str]]) -> None:
     assert reasons(verdict(rules(ONE_RULE), candidate)) == expected
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reason"),
+    [
+        (Candidate({"vit": side(GOOD)}), "missing-model"),
+        (Candidate({"vit": side(GOOD)}, expected=frozenset({"vit"})), "orphan-model"),
+        (
+            Candidate({"vit": side(GOOD)}, {"cnn": side(GOOD)}, expected=frozenset({"vit"})),
+            "missing-model",
+        ),
+    ],
+)
+def test_a_model_with_rules_is_an_orphan_only_where_it_exists_nowhere(
+    candidate: Candidate, reason: str
+) -> None:
+    """Plain files do not say which models there are; a base that has one says that it was."""
+    text = rules(ONE_RULE) + "\n  vit: {metrics: {accuracy: {value: 0.98, direction: higher}}}"
+    listed = replace(SETTINGS, expected=frozenset({"vit"}))
+
+    for settings in (SETTINGS, listed):
+        found = verdict(text, candidate, settings)
+        assert [(f.reason, f.model) for f in found.findings] == [(reason, "cnn")]
+
+
+def test_a_lost_job_is_noticed_by_the_others() -> None:
+    job = Candidate({"cnn": side(GOOD)}, expected=frozenset({"cnn"}), elsewhere=frozenset({"vit"}))
+    plan = Candidate({}, expected=frozenset(), skipped={"vit": "unchanged"})
+
+    alone, planned = (verdict(rules(ONE_RULE), one) for one in (job, merge([job, plan])))
+
+    assert [(f.reason, f.model) for f in alone.findings] == [("missing-model", "vit")]
+    assert "Name the bundles of all jobs" in alone.findings[0].message
+    assert planned.findings == (), "the plan knows that it need not be measured"
+
+
+BROKEN_VALUES = {"nan": math.nan, "infinite": math.inf, "null": None, "string": "0.98"}
+
+
+@pytest.mark.parametrize("reason", [*BROKEN_VALUES, "missing-metric"])
+def test_a_waiver_accepts_a_worse_number_and_not_none(reason: str) -> None:
+    metrics = {"accuracy": BROKEN_VALUES[reason]} if reason in BROKEN_VALUES else {"loss": 1}
+
+    found = verdict(rules(ONE_RULE, extra=waiver()), metrics)
+
+    assert reasons(found)[0] == ("fail", reason)
+    assert found.findings[0].message.endswith("A waiver accepts a worse number, and there is none.")
+
+
+def test_a_waiver_accepts_a_change_of_the_data() -> None:
+    text = rules(ONE_RULE, extra=waiver(), provenance="{data: d, protocol: p}")
+
+    found = verdict(text, Candidate({"cnn": side(GOOD, data="e", protocol="p")}))
+
+    assert reasons(found) == [("warn", "data-differs")]
 
 
 def test_the_callers_list_of_models_adds_to_the_bundles() -> None:

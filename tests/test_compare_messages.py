@@ -214,11 +214,22 @@ def test_a_file_of_another_shape_is_told_the_shapes(
 
 
 def test_a_model_that_was_asked_for_needs_no_rules(here: Path) -> None:
+    given("metrics/vit.json", {"accuracy": 0.98})
+    given("metrics/cnn.json", {"accuracy": 0.98})
+
+    code, said = call("--metrics", "metrics", "--expected", "vit", "--out", "out")
+
+    assert code == Exit.PASS, said
+
+
+def test_a_list_of_models_excuses_no_other(here: Path) -> None:
+    """Who lists a model asks for it; that says nothing of those that have rules."""
     given("vit.json", {"accuracy": 0.98})
 
     code, said = call("--metrics", "vit.json", "--expected", "vit", "--out", "out")
 
-    assert code == Exit.PASS, said
+    assert code == Exit.FAILED_CHECK
+    assert "FAIL: cnn has rules and was not measured; vit was measured and has none" in said
 
 
 @pytest.mark.parametrize("text", ["a:\n\tb: 1\n", "a:\n  b: 1\n\tc: 2\n", "é: ü\n\tc: 2\n"])

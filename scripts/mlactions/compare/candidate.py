@@ -108,6 +108,7 @@ def _from_bundle(bundle: Bundle) -> Candidate:
         failures=tuple(_failures(document["evaluations"])),
         commit=document["commit"],
         predictions=_predictions(bundle, document["evaluations"]),
+        elsewhere=frozenset(document.get("elsewhere", ())),
     )
 
 
@@ -174,6 +175,10 @@ def merge(parts: Sequence[Candidate], *, runs: bool = False) -> Candidate:
         failures=tuple(failure for part in parts for failure in part.failures),
         commit=_one_commit(parts),
         predictions=predictions,
+        # Who planned for all of them knows best what need not be measured.
+        elsewhere=frozenset[str]()
+        .union(*(part.elsewhere for part in parts))
+        .difference(*(part.skipped for part in parts)),
     )
 
 

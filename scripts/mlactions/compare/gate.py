@@ -30,6 +30,11 @@ _STATUS: Mapping[Level, Status] = {
 }
 
 
+_STARTS = ("regression", "non-inferiority", "below-min", "above-max")
+_ENDS = ("-differs",)
+"""How the reason codes begin and end that a waiver covers: numbers that are there, and known."""
+
+
 @dataclass(frozen=True)
 class _Waivers:
     """The waivers of a baseline, found by metric."""
@@ -48,6 +53,8 @@ class _Waivers:
         return finding if longest is None else self._waived(finding, longest)
 
     def _waived(self, finding: Finding, waiver: Waiver) -> Finding:
+        if not finding.reason.startswith(_STARTS) and not finding.reason.endswith(_ENDS):
+            return _noted(finding, " A waiver accepts a worse number, and there is none.")
         if self.today > waiver.until:
             return _noted(finding, f" Its waiver expired on {waiver.until}.")
         note = f" Waived until {waiver.until}: {waiver.reason.rstrip('.')}."

@@ -147,7 +147,8 @@ class PredictionFile:
 class Candidate:
     """Everything that was measured: the head, and the base if it was evaluated too.
 
-    `expected` is None where nobody said which models had to be measured.
+    `expected` is None where nobody said which models had to be measured. Those `elsewhere` had to
+    be too, by other jobs.
     """
 
     head: Mapping[str, Measured]
@@ -157,6 +158,7 @@ class Candidate:
     failures: tuple[Failure, ...] = ()
     commit: str = ""
     predictions: Mapping[tuple[Side, str], tuple[PredictionFile, ...]] = field(default_factory=dict)
+    elsewhere: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ def models_present(
     pairs = renames(baseline, candidate, expected)
     names = candidate.head.keys() | candidate.skipped.keys() | (expected or frozenset())
     for model in vanished(baseline, candidate, expected):
-        yield _absent(model, pairs.get(model), expected, names - baseline.models.keys())
+        owed = candidate.expected is None or model in candidate.base
+        yield _absent(model, pairs.get(model), names - baseline.models.keys(), owed=owed)
     for model, group in baseline.models.items():
         if model in candidate.head:
             yield from _age(model, group, baseline, candidate, settings)
@@ -55,9 +56,9 @@ def models_present(
 
 def expected_models(candidate: Candidate, listed: frozenset[str] | None) -> frozenset[str] | None:
     """Return the models that had to be measured: the bundle's and the caller's; None if unsaid."""
-    if listed is None or candidate.expected is None:
-        return listed or candidate.expected
-    return listed | candidate.expected
+    if listed is None and candidate.expected is None:
+        return None
+    return (listed or frozenset()) | (candidate.expected or frozenset()) | candidate.elsewhere
 
 
 def missing_models(candidate: Candidate, listed: frozenset[str] | None) -> Iterator[Finding]:
@@ -66,7 +67,10 @@ def missing_models(candidate: Candidate, listed: frozenset[str] | None) -> Itera
     wanted = expected_models(candidate, listed) or frozenset[str]()
     for model in sorted(wanted):
         if model not in candidate.head and model not in failed:
-            yield _missing(model, candidate.head.keys() - wanted)
+            if model in candidate.elsewhere:
+                yield _left(model)
+            else:
+                yield _missing(model, candidate.head.keys() - wanted)
 
 
 def evaluation_failed(failure: Failure) -> Finding:
@@ -93,24 +97,33 @@ def evaluation_failed(failure: Failure) -> Finding:
     )
 
 
-def _missing(model: str, others: Iterable[str] = ()) -> Finding:
+def _missing(model: str, others: Iterable[str]) -> Finding:
     close = did_you_mean(model, sorted(others))
     message = f"`{model}` was expected and not measured.{close}"
     return Finding("missing-model", "fail", message, model, keys=("models", model))
 
 
-def _absent(
-    model: str, new: str | None, expected: frozenset[str] | None, others: Iterable[str]
-) -> Finding:
+def _left(model: str) -> Finding:
+    message = (
+        f"`{model}` was expected and not measured: another job was to do it. Name the bundles of"
+        " all jobs, or evaluate with `--configs` instead of `--only`."
+    )
+    return Finding("missing-model", "fail", message, model, keys=("models", model))
+
+
+def _absent(model: str, new: str | None, others: Iterable[str], *, owed: bool) -> Finding:
     """Return what it means that nothing is known of a model with rules.
 
     `new` is what it may be called now, `others` are the names of this run that have no rules.
+    It is `owed` unless a bundle knows all configs and that none of them is it: whoever lists
+    models that must be there does not say that the others need not.
     """
     keys = ("models", model)
-    if expected is None and new is None:
-        return _missing(model)
+    if owed and new is None:
+        message = f"`{model}` has rules and was not measured."
+        return Finding("missing-model", "fail", message, model, keys=keys)
     if new is not None:
-        reason, level = _RENAMED[expected is None]
+        reason, level = _RENAMED[owed]
         return Finding(reason, level, renamed(model, new), model, keys=keys)
     message = (
         f"`{model}` has rules, and this run knows no config of that name: it was deleted, "

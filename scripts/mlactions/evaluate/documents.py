@@ -74,6 +74,7 @@ def evaluation_document(measured: Measured) -> dict[str, Any]:
         "dirty": measured.conditions["head"].dirty,
         "base": plan.base,
         "expected": sorted(choice.config.model for choice in plan.selected),
+        **({"elsewhere": sorted(c.model for c in plan.elsewhere)} if plan.elsewhere else {}),
         "skipped": [
             {"model": c.config.model, "config": c.config.path, "reason": _cut(c.reason)}
             for c in plan.skipped

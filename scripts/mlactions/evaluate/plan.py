@@ -28,12 +28,16 @@ class Base:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every config with its choice, what the reader should know, and what the change touched."""
+    """Every config with its choice, what the reader should know, and what the change touched.
+
+    Those `elsewhere` are to be evaluated too, by other jobs.
+    """
 
     choices: tuple[Choice, ...]
     notes: tuple[str, ...]
     base: str | None
     changes: tuple[Change, ...] = ()
+    elsewhere: tuple[Config, ...] = ()
 
     @property
     def selected(self) -> tuple[Choice, ...]:
@@ -199,7 +203,8 @@ def _only(plan: Plan, settings: Settings) -> Plan:
         if choice.config.path in wanted
     )
     unchanged = tuple(c for c in plan.skipped if c.config.path not in wanted)
-    return replace(plan, choices=kept + unchanged)
+    others = tuple(c.config for c in plan.selected if c.config.path not in wanted)
+    return replace(plan, choices=kept + unchanged, elsewhere=others)
 
 
 def _limit(plan: Plan, settings: Settings) -> Plan:
