@@ -331,6 +331,21 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             action("- run: '\"$ROOT/scripts/run\" compare'\n  shell: bash"),
             "action.yml",
         ),
+        Case(
+            job("- uses: $/actions/export/retry", permissions="contents: write # why"),
+            job("- uses: $/actions/export/verify", permissions="contents: write # why"),
+        ),
+        Case(
+            action(
+                "- run: '\"$ROOT/scripts/run\" export measure'\n  shell: bash",
+                inputs="  api-key: {description: x}",
+            ),
+            action(
+                "- run: '\"$ROOT/scripts/run\" export measure'\n  shell: bash",
+                inputs="  checkpoint-key: {description: x}",
+            ),
+            "action.yml",
+        ),
     ),
     "writer-alone": (
         Case(
@@ -386,6 +401,10 @@ CASES: Mapping[str, tuple[Case, ...]] = {
         Case(
             job("- uses: $/actions/compare", more="needs: [x]\nif: ${{ always() }}"),
             job("- uses: $/actions/compare"),
+        ),
+        Case(
+            job("- uses: $/actions/export/verify", more="needs: [x]"),
+            job("- uses: $/actions/export/smoke", more="needs: [x]"),
         ),
     ),
 }

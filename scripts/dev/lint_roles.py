@@ -12,11 +12,14 @@ ROLES: list[Rule] = []
 
 _CODEX = "openai/codex-action"
 _ASK = ("actions/ask", _CODEX)
-_MEASURE = ("actions/evaluate",)
+_MEASURE = ("actions/evaluate", *(f"actions/export{part}" for part in ("", "/measure", "/retry")))
+_DECIDE = ("actions/compare", "actions/export/verify")
+_RUNS_USER_CODE = re.compile(r'/scripts/run" (evaluate|export(?! (verify|smoke)))\b')
 _BEFORE_ASK = ("actions/checkout", "actions/download-artifact", "astral-sh/setup-uv")
 _EXACT = re.compile(r"\d+\.\d+\.\d+")
 _SECRET = re.compile(r"secrets(\.[\w-]++|\[[^]]+\])(?!\s*+[!=]=\s*'')")
-_SECRET_INPUT = re.compile(r"(^|-)(token|secret|password)$|-key$")
+# `checkpoint-key` is a place in a file.
+_SECRET_INPUT = re.compile(r"(^|-)(token|secret|password)$|(?<!^checkpoint)-key$")
 _UNSAFE = re.compile(
     r"danger-full-access|dangerously-|--yolo|safety-strategy:\s*['\"]?(unsafe|read-only)|--trust\b"
 )
@@ -32,7 +35,7 @@ def _asks(job: Job) -> bool:
 
 def _measures(document: Document, job: Job) -> bool:
     if document.is_action:
-        return any('/scripts/run" evaluate' in step.script for step in job.steps)
+        return any(_RUNS_USER_CODE.search(step.script) for step in job.steps)
     return any(step.runs_action(*_MEASURE) for step in job.steps)
 
 
@@ -220,7 +223,7 @@ def _comment_permissions(document: Document) -> Findings:
 )
 def _cache_mode(document: Document) -> Findings:
     for job in workflow_jobs(document):
-        reads = any(step.runs_action("actions/compare", "actions/comment") for step in job.steps)
+        reads = any(step.runs_action(*_DECIDE, "actions/comment") for step in job.steps)
         if (reads or _asks(job) or _writes(job)) and "uses" not in job.data:
             mode = job.data.get("cache-mode", document.data.get("cache-mode"))
             if mode != "none":
@@ -244,10 +247,7 @@ def _workflow_run_inert(document: Document) -> Findings:
 @rule("required-check", "a job that is skipped counts as passed", into=ROLES)
 def _required_check(document: Document) -> Findings:
     for job in workflow_jobs(document):
-        if (
-            not any(step.runs_action("actions/compare") for step in job.steps)
-            or "needs" not in job.data
-        ):
+        if not any(step.runs_action(*_DECIDE) for step in job.steps) or "needs" not in job.data:
             continue
         if "always()" not in job.data.get("if", ""):
             yield job.line, f"job `{job.name}` decides: run it always, also after a failure"

@@ -18,8 +18,13 @@ from mlactions.report import Block, Chip, Code, Details, Inline, Paragraph, Repo
 from mlactions.schema import load_json, validate
 from mlactions.settings import Status
 
-WORDS = ("compare", "evaluate")
-"""The words whose results can be shown; a result that names another one is refused."""
+RENDERERS: Mapping[str, str] = {
+    "compare": "mlactions.compare",
+    "evaluate": "mlactions.evaluate",
+    "export": "mlactions.export.render",
+    "export-retry": "mlactions.export.retry_result",
+}
+"""The words whose results can be shown, and who does; a result of another one is refused."""
 
 MAX_RESULT_BYTES = 16 * 1024 * 1024
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -81,10 +86,10 @@ def read_result(path: Path) -> Result:
     document = load_json(file, max_bytes=MAX_RESULT_BYTES)
     check_result(document, file=str(file))
     word = document["word"]
-    if word not in WORDS:
+    if word not in RENDERERS:
         raise UserError(
             "unknown result",
-            f"it was written by `{word}`, expected one of: {', '.join(WORDS)}.",
+            f"it was written by `{word}`, expected one of: {', '.join(RENDERERS)}.",
             file=str(file),
         )
     validate(document, f"{word}-result", file=str(file))
@@ -92,7 +97,7 @@ def read_result(path: Path) -> Result:
 
 
 def _rendered(word: str, document: Mapping[str, Any], file: Path) -> Report:
-    render = importlib.import_module(f"mlactions.{word}").render
+    render = importlib.import_module(RENDERERS[word]).render
     try:
         report: Report = render(document)
     except _CONTRADICTIONS as error:

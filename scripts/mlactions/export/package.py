@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from mlactions.bundle import Bundle, seal, write_atomic
-from mlactions.export.exported import Exported
+from mlactions.export.exported import EXPORTED, Exported
 from mlactions.export.gates import Gate
 from mlactions.export.result import File, Serving
 
@@ -30,6 +30,15 @@ def hand_out(bundle: Bundle, exported: Exported, out: Path) -> tuple[File, ...]:
     return tuple(files)
 
 
+def hand_on(bundle: Bundle, exported: Exported, out: Path) -> None:
+    """Put beside a failed result what explains it: the measured facts and the exporter's report."""
+    names = [EXPORTED]
+    if exported.failure is not None and exported.failure.report is not None:
+        names.append(exported.failure.report)
+    for name in names:
+        write_atomic(out / PurePosixPath(name), bundle.path(name).read_bytes())
+
+
 def serve(
     bundle: Bundle,
     exported: Exported,
@@ -41,7 +50,9 @@ def serve(
     name: str,
 ) -> tuple[Serving, ...]:
     """Write golden requests, and the files of every serving target."""
-    from mlactions.export.serving import describe, write_golden, write_serving
+    from mlactions.export.serving.description import describe
+    from mlactions.export.serving.golden import write_golden
+    from mlactions.export.serving.write import write_serving
 
     checksums = {entry.path: entry.sha256 for entry in bundle.entries}
     model = describe(exported, checksums, name=name)

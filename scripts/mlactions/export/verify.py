@@ -14,7 +14,7 @@ from mlactions.bundle import Bundle, write_atomic
 from mlactions.environment import user_environment
 from mlactions.errors import Exit, UserError
 from mlactions.export import graph, judge, latency, matrix, package, structure, task
-from mlactions.export.exported import Exported, open_export
+from mlactions.export.exported import EXPORTED, Exported, open_export
 from mlactions.export.facts import facts
 from mlactions.export.gates import Gate, read_gates
 from mlactions.export.render import render
@@ -32,7 +32,7 @@ from mlactions.runner import Annotation, Runner
 from mlactions.settings import Status, check_key
 
 SCRATCH = ".scratch"
-OURS = frozenset({"model", "serving", "golden", package.SUMS, SCRATCH})
+OURS = frozenset({"model", "serving", "golden", "logs", EXPORTED, package.SUMS, SCRATCH})
 TASK_BATCH = 64
 TIMEOUT_SECONDS = 1800.0
 
@@ -74,7 +74,7 @@ def _images(given: Mapping[str, Any], targets: Sequence[str]) -> dict[str, str]:
     lines = given.get("base_image") or ()
     if not lines:
         return {}
-    from mlactions.export.serving import read_images
+    from mlactions.export.serving.images import read_images
 
     return read_images((lines,) if isinstance(lines, str) else lines, targets)
 
@@ -104,6 +104,8 @@ def run_verify(runner: Runner, bundle: Path, out: Path, given: Mapping[str, Any]
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     _annotate(runner, result)
+    if result.status is Status.FAIL:
+        package.hand_on(opened, exported, out)
     tree = tuple(_module(m) for m in exported.model.tree) if exported.model else ()
     report = publish(
         runner,
