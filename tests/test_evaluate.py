@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mlactions.compare.candidate import read_candidate
 from tests.evaluate_support import (
     COMMAND,
     GOOD,
@@ -115,6 +116,21 @@ def test_nothing_changed_is_skipped_with_reasons(project: Repository, tmp_path: 
     assert (evaluation["expected"], evaluation["evaluations"]) == ([], [])
     assert {item["model"] for item in evaluation["skipped"]} == {"a", "b"}
     assert "SKIPPED: Nothing to evaluate: 2 configs unchanged." in ran.text
+
+
+def test_the_bundle_names_the_models_that_were_removed(project: Repository, tmp_path: Path) -> None:
+    project.git("rm", "-q", "configs/b.yaml")
+    project.commit({"configs/c.yaml": "write({'loss': 1})"})
+
+    ran = evaluate(tmp_path, "--base-ref", "base")
+
+    evaluation = ran.json("evaluation.json")
+    assert evaluation["removed"] == [
+        {"model": "b", "config": "configs/b.yaml", "kind": "deleted", "renamed_to": None}
+    ]
+    assert evaluation["expected"] == ["c"]
+    assert read_candidate([ran.out]).expected == frozenset({"c"})
+    assert "`configs/b.yaml` was deleted: its model is not evaluated any more." in ran.text
 
 
 def test_our_own_files_are_no_change(project: Repository) -> None:

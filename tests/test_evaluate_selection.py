@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mlactions.evaluate.records import Config, Removed
 from tests.evaluate_support import PROJECT, Repository, chosen, passed_over, plan_for
 
 
@@ -122,18 +123,63 @@ def test_depends_affects_every_config(repository: Repository) -> None:
         assert not plan_for(repository, depends=(glob,)).selected, glob
 
 
-def test_renamed_and_deleted_configs_are_said(repository: Repository) -> None:
+@pytest.mark.parametrize("select", ["changed", "all"])
+def test_renamed_and_deleted_configs_are_said(repository: Repository, select: str) -> None:
     repository.git("mv", "configs/cnn.yaml", "configs/convnet.yaml")
+    repository.git("rm", "-q", "configs/vit.yaml")
+    repository.commit({"configs/new.yaml": "a: 1\n"})
+
+    plan = plan_for(repository, select=select)
+
+    assert set(chosen(plan)) == {"convnet", "new"}
+    assert plan.removed == (
+        Removed(Config("configs/cnn.yaml", "cnn", "cnn"), "renamed", "convnet"),
+        Removed(Config("configs/vit.yaml", "vit", "vit"), "deleted", None),
+    )
+    assert plan.notes == (
+        "`configs/cnn.yaml` was renamed: its model is evaluated as `convnet`.",
+        "`configs/vit.yaml` was deleted: its model is not evaluated any more.",
+    )
+
+
+def test_a_config_that_moves_out_of_sight_is_removed(repository: Repository) -> None:
+    files = dict.fromkeys(("configs/two.yaml", "configs/three.yaml"), "a: 1\n")
+    repository.commit({**files, "configs/baseline.yaml": "version: 1\n"})
+    repository.git("branch", "-f", "base")
+    repository.git("mv", "configs/cnn.yaml", "configs/cnn.txt")
+    repository.git("mv", "configs/model/vit.yaml", "configs/model/old.yaml")
+    repository.git("rm", "-q", "configs/baseline.yaml")
+    repository.commit({"configs/two.yaml": "version: 1\nmodels: {}\n"})
+
+    plan = plan_for(repository, configs=("configs/*.yaml", "!configs/vit*"))
+
+    assert plan.removed == (
+        Removed(Config("configs/cnn.yaml", "cnn", "cnn"), "renamed", None),
+        Removed(Config("configs/two.yaml", "two", "two"), "changed", None),
+    )
+
+
+def test_a_removed_model_has_the_name_that_it_had(tmp_path: Path) -> None:
+    files = {f"p/conf/{name}.yaml": f"a: {name}\n" for name in ("a/x", "b/x", "a/y", "c/z")}
+    repository = Repository.make(tmp_path / "repo", {**files, "p/e.py": "", "conf/a/q.yaml": ""})
+    repository.git("rm", "-q", "p/conf/a/x.yaml", "p/conf/c/z.yaml", "conf/a/q.yaml")
+    repository.commit({"p/conf/d/z.yaml": "b: 17\nc: 18\n"})
+    given: dict[str, Any] = {"working_directory": "p", "configs": ("conf/**/*.yaml",)}
+
+    plan = plan_for(repository, command="python e.py {config} {output}", **given)
+
+    assert [(gone.config.model, gone.renamed_to) for gone in plan.removed] == [
+        ("conf.a.x", None),
+        ("z", None),
+    ]
+    assert "`p/conf/c/z.yaml` was deleted: its model is not evaluated any more." in plan.notes
+
+
+def test_without_a_base_nothing_is_known_to_be_removed(repository: Repository) -> None:
     repository.git("rm", "-q", "configs/vit.yaml")
     repository.commit()
 
-    plan = plan_for(repository)
-
-    assert chosen(plan) == {"convnet": "its config was renamed from `configs/cnn.yaml`"}
-    assert plan.notes == (
-        "`configs/cnn.yaml` was renamed to `configs/convnet.yaml`: evaluated under its new name.",
-        "`configs/vit.yaml` was deleted: its model is not evaluated any more.",
-    )
+    assert plan_for(repository, select="all", base_ref="").removed == ()
 
 
 def test_a_new_config_is_evaluated(repository: Repository) -> None:

@@ -79,6 +79,15 @@ def evaluation_document(measured: Measured) -> dict[str, Any]:
             {"model": c.config.model, "config": c.config.path, "reason": _cut(c.reason)}
             for c in plan.skipped
         ],
+        "removed": [
+            {
+                "model": gone.config.model,
+                "config": _cut(one_line(gone.config.path)),
+                "kind": gone.kind,
+                "renamed_to": gone.renamed_to,
+            }
+            for gone in plan.removed
+        ],
         "notes": [_cut(note) for note in (*plan.notes, *measured.notes)],
         "evaluations": [_evaluation(record) for record in measured.records],
     }

@@ -13,11 +13,11 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @cache
-def _pattern(glob: str) -> re.Pattern[str]:
+def _pattern(glob: str, inside: str = "(?:/.*)?") -> re.Pattern[str]:
     """Translate: `**` crosses folders, `*` and `?` do not; a folder means all that is in it."""
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[!^]?\]?[^\]]*\])", glob.rstrip("/"))
     text = "".join(_part(part) for part in parts)
-    return re.compile(f"{text}(?:/.*)?", re.DOTALL)
+    return re.compile(f"{text}{inside}", re.DOTALL)
 
 
 def _part(part: str) -> str:
@@ -80,6 +80,15 @@ def find(folder: Path, globs: Sequence[str], *, field: str, required: bool = Tru
     for path in wanted:
         _check(folder, path, field)
     return wanted
+
+
+def selects(path: str, globs: Sequence[str]) -> bool:
+    """Say whether `find` would return a path below its folder, also when it is gone."""
+    wanted = (str(PurePosixPath(glob)) for glob in globs if not glob.startswith("!"))
+    unwanted = (glob.removeprefix("!") for glob in globs if glob.startswith("!"))
+    return any(_pattern(glob, "").fullmatch(path) for glob in wanted) and not any(
+        _is(path, glob) for glob in unwanted
+    )
 
 
 def _check(folder: Path, path: str, field: str) -> None:

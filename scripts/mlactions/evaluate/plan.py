@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mlactions.errors import UserError
-from mlactions.evaluate import globs
 from mlactions.evaluate.affected import Project, explain
 from mlactions.evaluate.configs import find_configs
 from mlactions.evaluate.git import Change, Git
-from mlactions.evaluate.records import Choice, Config
+from mlactions.evaluate.records import Choice, Config, Removed
+from mlactions.evaluate.removed import find_removed, say_removed
 from mlactions.evaluate.settings import Settings
 from mlactions.text import one_line
 
@@ -37,6 +37,7 @@ class Plan:
     notes: tuple[str, ...]
     base: str | None
     changes: tuple[Change, ...] = ()
+    removed: tuple[Removed, ...] = ()
     elsewhere: tuple[Config, ...] = ()
 
     @property
@@ -62,16 +63,27 @@ def make_plan(
     `ours` are the paths that we write ourselves: they are no part of the change.
     """
     configs, notes = find_configs(settings)
-    base = Base(None)
-    if settings.select == "changed" or settings.also_base:
-        base = find_base(settings.base_ref, git, environ)
-    if git is not None and base.commit is not None and settings.select == "changed":
+    base = find_base(settings.base_ref, git, environ)
+    changes: tuple[Change, ...] = ()
+    removed: tuple[Removed, ...] = ()
+    folder = _folder(settings, git)
+    if git is not None and base.commit is not None:
         changes = _without(git.changes(base.commit), git.root.resolve(), ours)
-        plan = replace(_changed(settings, configs, git, changes, environ), base=base.commit)
+        removed = find_removed(changes, settings, folder, configs)
+    if git is not None and base.commit is not None and settings.select == "changed":
+        choices = _changed(settings, configs, git, changes, environ)
+        plan = Plan(choices, (), base.commit, changes)
     else:
         plan = _unasked(settings, configs, base)
-    plan = _only(replace(plan, notes=(*plan.notes, *notes)), settings)
+    notes = (*plan.notes, *say_removed(removed, folder), *notes)
+    plan = _only(replace(plan, notes=notes, removed=removed), settings)
     return _limit(_on_one_line(plan), settings)
+
+
+def _folder(settings: Settings, git: Git | None) -> str:
+    """Return the working directory below the repository, "" for its root."""
+    below = settings.folder.relative_to(git.root.resolve()).as_posix() if git else "."
+    return "" if below == "." else below
 
 
 def _on_one_line(plan: Plan) -> Plan:
@@ -86,7 +98,7 @@ def _unasked(settings: Settings, configs: tuple[Config, ...], base: Base) -> Pla
     if settings.select == "all" or settings.only:
         # Without the base nothing is missing here, unless it is to be measured itself.
         notes = (base.problem,) if settings.also_base and base.problem else ()
-        return Plan(_all(configs, wanted), notes, base.commit)
+        return Plan(_all(configs, wanted), notes, base.commit if settings.also_base else None)
     note = f"{base.problem} Every config is evaluated."
     return Plan(_all(configs, f"in doubt: {base.problem}"), (note,), None)
 
@@ -101,12 +113,10 @@ def _changed(
     git: Git,
     changes: tuple[Change, ...],
     environ: Mapping[str, str],
-) -> Plan:
-    folder = settings.folder.relative_to(git.root.resolve()).as_posix()
-    folder = "" if folder == "." else folder
+) -> tuple[Choice, ...]:
     project = Project(
         root=git.root.resolve(),
-        folder=folder,
+        folder=_folder(settings, git),
         template=settings.template,
         depends=settings.depends,
         files=frozenset(git.files()),
@@ -114,9 +124,7 @@ def _changed(
         python_path=tuple(filter(None, environ.get("PYTHONPATH", "").split(":"))),
         workflow=_workflow(environ),
     )
-    choices = explain(project, configs, changes)
-    notes = _moved_configs(changes, settings.configs, folder, {c.path for c in configs})
-    return Plan(choices, tuple(notes), None, changes)
+    return explain(project, configs, changes)
 
 
 def _without(changes: Iterable[Change], root: Path, ours: Sequence[Path]) -> tuple[Change, ...]:
@@ -163,27 +171,6 @@ def _event_base(environ: Mapping[str, str]) -> str:
         return ""
     before = event.get("before") if isinstance(event, dict) else None
     return before if isinstance(before, str) and before.strip("0") else ""
-
-
-def _moved_configs(
-    changes: Sequence[Change], patterns: Sequence[str], folder: str, present: set[str]
-) -> Iterable[str]:
-    """Say which configs are gone or have a new name; `compare` decides what that means."""
-    for change in changes:
-        old = change.old if change.kind == "renamed" else change.path
-        if old is None or change.kind not in {"renamed", "deleted"}:
-            continue
-        if not any(globs.matches(old, f"/{_join(folder, glob)}") for glob in patterns):
-            continue
-        below = change.path.removeprefix(f"{folder}/") if folder else change.path
-        if change.kind == "renamed" and below in present:
-            yield f"`{old}` was renamed to `{change.path}`: evaluated under its new name."
-        else:
-            yield f"`{old}` was deleted: its model is not evaluated any more."
-
-
-def _join(folder: str, glob: str) -> str:
-    return f"{folder}/{glob}" if folder else glob
 
 
 def _only(plan: Plan, settings: Settings) -> Plan:

@@ -42,6 +42,18 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Removed:
+    """A config of the base that the head lacks, and the model that it is now, None for none.
+
+    `kind` says how it went: `deleted`, `renamed`, or `changed` into something else.
+    """
+
+    config: Config
+    kind: str
+    renamed_to: str | None
+
+
+@dataclass(frozen=True)
 class Task:
     """One evaluation to run: a config, a seed, and the side of the change it measures."""
 
