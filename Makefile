@@ -10,6 +10,7 @@ SOURCES := scripts tests bench
 WITH_UV := uv_bin=$$(scripts/dev/tools.sh uv); export PATH="$${uv_bin:+$$uv_bin:}$$PATH";
 WITH_TOOLS := tool_bins=$$(scripts/dev/tools.sh all); export PATH="$${tool_bins:+$$tool_bins:}$$PATH";
 EXAMPLE := .tools/example
+SERVING := .tools/serving
 
 .PHONY: help
 help: ## List the targets
@@ -20,7 +21,7 @@ demo: $(EXAMPLE)/ready ## A pull request makes a real model worse: see the gate 
 	@$(WITH_UV) scripts/dev/demo.sh
 
 .PHONY: test
-test: .venv/ready $(EXAMPLE)/ready ## Every test: unit, golden, contract, lint, end to end, and the example's own
+test: .venv/ready $(EXAMPLE)/ready $(SERVING)/ready ## Every test: unit, golden, contract, lint, end to end, and the example's own
 	@$(WITH_TOOLS) .venv/bin/python -m pytest
 	@cd examples/digits && ../../$(EXAMPLE)/bin/python -m pytest -q
 
@@ -45,7 +46,7 @@ docs: .venv/ready ## Write the generated parts of the documentation anew
 	.venv/bin/python scripts/dev/docs.py
 
 .PHONY: bench
-bench: .venv/ready $(EXAMPLE)/ready ## Measure against peers in the same run; writes docs/benchmarks.md
+bench: .venv/ready $(EXAMPLE)/ready $(SERVING)/ready ## Measure against peers in the same run; writes docs/benchmarks.md
 	@$(WITH_TOOLS) bench/run.sh
 
 .PHONY: clean
@@ -58,4 +59,8 @@ clean: ## Remove what the targets installed and built
 
 $(EXAMPLE)/ready: examples/digits/requirements.txt examples/digits/requirements-dev.txt examples/digits/requirements-export.txt scripts/dev/example.sh
 	@$(WITH_UV) scripts/dev/example.sh $(EXAMPLE)
+	@touch $@
+
+$(SERVING)/ready: scripts/dev/serving.sh scripts/mlactions/export/serving/requirements/torchserve.txt scripts/mlactions/export/serving/torchserve.py
+	@$(WITH_UV) scripts/dev/serving.sh $(SERVING)
 	@touch $@

@@ -67,7 +67,7 @@ def test_dockerfiles_are_clean(tmp_path: Path, images: dict[str, str]) -> None:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stdout
         text = file.read_text(encoding="utf-8")
-        lines = text.splitlines()
+        lines = text.replace("\\\n", "").splitlines()
         froms = [line.split()[1] for line in lines if line.startswith("FROM ")]
         assert froms == (
             [images[name] for name in _images(target)]

@@ -14,8 +14,8 @@ _DOCKERFILE = """
 ENV ORT_DISABLE_TELEMETRY=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /srv
 COPY requirements.txt ./
-RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", \
-"--require-hashes", "--only-binary=:all:", "--requirement", "requirements.txt"]
+RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", \\
+    "--require-hashes", "--only-binary=:all:", "--requirement", "requirements.txt"]
 COPY model.json ./
 COPY model_server ./model_server
 COPY model ./model
@@ -24,8 +24,8 @@ USER 10001:10001
 ENV MODEL_SERVER_HOST=0.0.0.0 MODEL_SERVER_PORT={port}
 EXPOSE {port}
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
-CMD ["python", "-m", "model_server.healthy"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \\
+    CMD ["python", "-m", "model_server.healthy"]
 CMD ["python", "-m", "model_server"]
 """
 

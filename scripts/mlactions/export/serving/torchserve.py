@@ -66,15 +66,15 @@ _DOCKERFILE = """
 {java}
 {base}
 COPY --from=java /opt/java/openjdk /opt/java/openjdk
-ENV JAVA_HOME=/opt/java/openjdk ORT_DISABLE_TELEMETRY=1 TEMP=/srv/run TMPDIR=/srv/run \
-PYTHONDONTWRITEBYTECODE=1
+ENV JAVA_HOME=/opt/java/openjdk ORT_DISABLE_TELEMETRY=1 TEMP=/srv/run TMPDIR=/srv/run \\
+    PYTHONDONTWRITEBYTECODE=1
 WORKDIR /srv
 # The worker imports torch; the build for processors is 200 MB, the default one several thousand.
-RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", \
-"--only-binary=:all:", "--index-url", "https://download.pytorch.org/whl/cpu", "torch=={torch}"]
+RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", \\
+    "--only-binary=:all:", "--index-url", "https://download.pytorch.org/whl/cpu", "torch=={torch}"]
 COPY requirements.txt ./
-RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", \
-"--require-hashes", "--requirement", "requirements.txt"]
+RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", \\
+    "--require-hashes", "--requirement", "requirements.txt"]
 COPY config.properties healthy.py ./
 COPY {store} ./{store}
 RUN ["install", "--directory", "--owner=10001", "--group=10001", "/srv/run"]
@@ -83,10 +83,10 @@ USER 10001:10001
 WORKDIR /srv/run
 EXPOSE {port}
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
-CMD ["python", "/srv/healthy.py"]
-CMD ["torchserve", "--start", "--foreground", "--ncs", "--model-store", "/srv/{store}", \
-"--ts-config", "/srv/config.properties"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \\
+    CMD ["python", "/srv/healthy.py"]
+CMD ["torchserve", "--start", "--foreground", "--ncs", "--model-store", "/srv/{store}", \\
+    "--ts-config", "/srv/config.properties"]
 """
 
 _README = """\

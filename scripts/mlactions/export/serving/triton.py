@@ -23,10 +23,10 @@ COPY {name} /models/{name}
 USER 10001:10001
 EXPOSE 8000 8001 8002
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
-CMD ["curl", "--fail", "--silent", "--max-time", "4", "http://127.0.0.1:8000/v2/health/ready"]
-CMD ["tritonserver", "--model-repository=/models", "--disable-auto-complete-config", \
-"--exit-on-error=true"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \\
+    CMD ["curl", "--fail", "--silent", "--max-time", "4", "http://127.0.0.1:8000/v2/health/ready"]
+CMD ["tritonserver", "--model-repository=/models", "--disable-auto-complete-config", \\
+    "--exit-on-error=true"]
 """
 
 _README = """\
