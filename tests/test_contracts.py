@@ -46,7 +46,7 @@ COMMANDS = {
     "actions/export/retry/action.yml": (("export", "retry"),),
 }
 # A retry hands out no model, so nothing serves it.
-USELESS = {
+USELESS: Mapping[tuple[str, ...], set[str]] = {
     ("compare", "update"): {"key"},
     ("export", "retry"): {"target", "base_image", "name"},
 }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from mlactions.export.exported import TensorSpec
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+    from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 PREFIX = "mlactions."
 DATA_KEY = f"{PREFIX}data.sha256"
@@ -98,13 +98,20 @@ def _strip_nodes(nodes: Iterable[NodeProto]) -> None:
     for node in nodes:
         _strip(node)
         for attribute in node.attribute:
-            attribute.doc_string = ""
-            for graph in (attribute.g, *attribute.graphs):
+            attribute.ClearField("doc_string")
+            for graph in _graphs(attribute):
                 _strip_graph(graph)
 
 
+def _graphs(attribute: AttributeProto) -> Iterator[GraphProto]:
+    """Yield the graphs that an attribute holds; touching one that it lacks would make it."""
+    if attribute.HasField("g"):
+        yield attribute.g
+    yield from attribute.graphs
+
+
 def _strip(item: Any) -> None:
-    item.doc_string = ""
+    item.ClearField("doc_string")
     if hasattr(item, "metadata_props"):
         del item.metadata_props[:]
 
@@ -114,7 +121,7 @@ def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
     yield from graph.initializer
     for node in graph.node:
         for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
+            for inner in _graphs(attribute):
                 yield from _tensors(inner)
 
 
