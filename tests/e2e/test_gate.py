@@ -192,6 +192,28 @@ def test_an_event_that_runs_with_secrets_for_strangers_measures_nothing(
     assert jobs(run) == {"compare": "failure"}, run.log
 
 
+def test_a_review_starts_no_fork_code_on_a_machine_of_the_caller(
+    act: Act, scratch: MakeScratch
+) -> None:
+    """Other events bring a fork's head too: the guard asks for the head, not for the event."""
+    workflow = caller(runner="""'"self-hosted"'""")
+    workflow = workflow.replace("[push, pull_request]", "pull_request_review")
+    project = scratch(repository(workflow))
+    pull = project.pull_request({"configs/small.yaml": "accuracy: 0.981\n"}, fork="eve/digits")
+
+    run = act.run(project, "pull_request_review", payload=pull.payload)
+
+    assert jobs(run) == {"compare": "failure"}, run.log
+
+
+def test_a_warning_without_a_key_says_why_nobody_explains_it(gate: Gate) -> None:
+    lenient = BASELINE.replace("direction: higher,", "direction: higher, severity: warn,")
+    run, pull = gate.run(REGRESSION, files=repository(**{BASELINE_FILE: lenient}))
+
+    assert result_of(run, "compare-gate")["status"] == "warn", run.log
+    assert "there is no API key" in gate.hub.comments(pull.number)[0].body
+
+
 def test_a_fork_gets_its_verdict_without_comment_and_without_key(gate: Gate) -> None:
     changes = {"configs/small.yaml": "accuracy: 0.981\n"}
     run, pull = gate.run(changes, fork="eve/digits", token=READ_TOKEN)

@@ -178,6 +178,29 @@ def test_a_fork_gets_its_comment_from_the_default_branch(
     assert not hub.count("POST", "/check-runs")
 
 
+def test_a_fork_run_without_a_result_leaves_no_older_verdict_standing(
+    act: Act, scratch: MakeScratch, hub: FakeGitHub
+) -> None:
+    project = scratch({**repository(), ".github/workflows/fork.yml": template("gate-fork-comment")})
+    pull = project.pull_request({"configs/small.yaml": "accuracy: 0.981\n"}, fork="eve/digits")
+    hub.add_pull(pull.number, pull.head_sha, head_repository="eve/digits")
+    mark = "<!-- mlactions:gate:v1 -->"
+    hub.add_comment(pull.number, f"{mark}\n\nold and green", "github-actions[bot]", "Bot")
+
+    act.run(
+        project,
+        "workflow_run",
+        workflow=".github/workflows/fork.yml",
+        payload=fork_run(project, pull),
+        api=hub.url,
+        run_id=2,
+    )
+
+    (comment,) = hub.comments(pull.number)
+    assert "No result" in comment.body
+    assert "old and green" not in comment.body
+
+
 def test_a_fork_whose_branch_moved_on_gets_no_comment(
     act: Act, scratch: MakeScratch, hub: FakeGitHub
 ) -> None:
