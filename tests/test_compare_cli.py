@@ -146,6 +146,13 @@ def test_bad_input_is_one_line(here: Path, arguments: tuple[str, ...], message: 
     assert not (here / "out").exists()
 
 
+def test_a_verbose_report_is_unfolded(here: Path) -> None:
+    legend = "MDE: minimum detectable effect"
+
+    assert legend not in compare()[1]
+    assert legend in " ".join(compare("--verbose")[1].split())
+
+
 @pytest.mark.parametrize("missing", ["--metrics", "--out"])
 def test_what_must_be_given(here: Path, missing: str) -> None:
     given = {"--baseline": "baseline.yaml", "--metrics": "metrics", "--out": "out"}
@@ -376,6 +383,27 @@ def test_metrics_files_that_cannot_be_meant(tmp_path: Path, text: str, title: st
         read_candidate([tmp_path / "m.json"])
 
     assert caught.value.title == title
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"metrics": {}}, "f.json:3: bad metrics: `vit`: it holds no metric."),
+        ([1], "f.json:3: bad metrics: `vit`: expected an object, found a list."),
+        ({"a\nb": 1}, "f.json:3: bad metric name: `vit`: found 'a\\nb'."),
+    ],
+)
+def test_of_several_models_the_broken_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: Any, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = f'{{"models": {{\n "cnn": {{"a": 1}},\n "vit": {json.dumps(document)}}}}}'
+    Path("f.json").write_text(text)
+
+    with pytest.raises(UserError) as caught:
+        read_candidate([Path("f.json")])
+
+    assert str(caught.value).startswith(message)
 
 
 def test_an_empty_folder_is_no_measurement(tmp_path: Path) -> None:

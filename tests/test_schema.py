@@ -98,6 +98,8 @@ def test_line_of_reads_json_too() -> None:
         ("{", "not valid JSON", 1),
         ('{"a": 1,\n "a": 2}', "duplicate key", 2),
         ('{"m": {"a": 1,\n\n "a": 2}}', "duplicate key", 3),
+        ('{"m": {"a": 1},\n "n": {"a": 1},\n\t"o": {"a": 1,\n "a": 2}}', "duplicate key", 4),
+        ('{"b": "\\"a\\": ",\n "a": 1,\n "\\u0061": 2}', "duplicate key", 3),
         ("[" * 100_000, "not valid JSON", None),
         ("9" * 5000, "not valid JSON", None),
         ("1" * 5000, "not valid JSON", None),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import stat
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -108,8 +107,13 @@ def _first_duplicate(keys: list[str]) -> str:
 
 
 def _second_line(text: str, key: str) -> int | None:
-    places = [match.start() for match in re.finditer(re.escape(json.dumps(key)) + r"\s*:", text)]
-    return text.count("\n", 0, places[1]) + 1 if len(places) > 1 else None
+    """Return the line on which an object has the key again. JSON is YAML, which knows its lines."""
+    try:
+        parse_yaml(text, name="")
+    except UserError as error:
+        if error.title == "duplicate key" and error.message.startswith(f"`{key}` "):
+            return error.line
+    return None
 
 
 def resource(name: str) -> Path:

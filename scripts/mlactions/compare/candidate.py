@@ -11,7 +11,7 @@ from mlactions.bundle import MANIFEST, MAX_FILE_BYTES, Bundle, open_bundle, unfo
 from mlactions.compare import fields
 from mlactions.compare.model import Candidate, Failure, Measured, PredictionFile, Side
 from mlactions.errors import UserError
-from mlactions.metrics import SHAPES, Problem, kind, parse_metrics
+from mlactions.metrics import SHAPES, Metrics, Problem, kind, parse_metrics
 from mlactions.schema import load_json, read_text
 from mlactions.yaml_lines import lines_of
 
@@ -59,8 +59,8 @@ def _from_file(path: Path) -> Candidate:
 def _plain(documents: Mapping[str, tuple[Any, Path]], root: tuple[str, ...] = ()) -> Candidate:
     head = {}
     for model, (document, path) in documents.items():
-        _check_name(model, str(path))
         place = (*root, model) if root else ()
+        _check_name(model, str(path))
         head[model] = measured(document, file=str(path), root=place)
     commits = {str(side.provenance.get("commit") or "") for side in head.values()}
     return Candidate(head, commit=commits.pop() if len(commits) == 1 else "")
@@ -74,11 +74,10 @@ def _check_name(model: str, file: str) -> None:
 
 def measured(document: Any, *, file: str, root: tuple[str, ...] = ()) -> Measured:
     """Read one model's metrics document; `root` is its place in the file."""
-    metrics = parse_metrics(document, file=file)
-    for name in (*metrics.values, *(problem.metric for problem in metrics.problems)):
-        hint = fields.metric_name(name)
-        if hint is not None:
-            raise UserError("bad metric name", f"found {name[:80]!a}.", hint, file)
+    try:
+        metrics = _metrics(document, file)
+    except UserError as error:
+        raise _in_model(error, Path(file), root) from None
     seeds = document.get("seeds") if "metrics" in document else None
     return Measured(
         values=metrics.values,
@@ -88,6 +87,24 @@ def measured(document: Any, *, file: str, root: tuple[str, ...] = ()) -> Measure
         file=file,
         lines=_lines(metrics.problems, Path(file), root) if metrics.problems else (),
     )
+
+
+def _metrics(document: Any, file: str) -> Metrics:
+    metrics = parse_metrics(document, file=file)
+    for name in (*metrics.values, *(problem.metric for problem in metrics.problems)):
+        hint = fields.metric_name(name)
+        if hint is not None:
+            raise UserError("bad metric name", f"found {name[:80]!a}.", hint, file)
+    return metrics
+
+
+def _in_model(error: UserError, path: Path, root: tuple[str, ...]) -> UserError:
+    """Return the error with the model and its line, where a file holds several models."""
+    if not root or error.line is not None:
+        return error
+    line = lines_of(read_text(path, max_bytes=MAX_FILE_BYTES), [root])[root]
+    message = f"`{root[-1]}`: {error.message}".replace("the file holds no", "it holds no")
+    return replace(error, message=message, line=line)
 
 
 def _lines(
