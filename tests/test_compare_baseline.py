@@ -150,6 +150,11 @@ def test_errors_say_where_what_and_what_to_write(wrong: str, message: str) -> No
         ("loss_min", ""),
         ("model_b", ""),
         ("ms", ""),
+        ("epoch_s", "s"),
+        ("time_per_epoch_s/batch=8", "s"),
+        ("gpu.train_s", "s"),
+        ("accuracy_s", ""),
+        ("timestep_s", ""),
     ],
 )
 def test_units_at_the_end_of_names(metric: str, unit: str) -> None:

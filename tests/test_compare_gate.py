@@ -13,7 +13,7 @@ from mlactions.compare.baseline import parse_baseline
 from mlactions.compare.candidate import merge
 from mlactions.compare.gate import assess
 from mlactions.compare.model import Candidate, Failure, Finding, Measured, Settings, Verdict
-from mlactions.compare.suggest import notices, paste, without_rule
+from mlactions.compare.suggest import direction, notices, paste, without_rule
 from mlactions.metrics import parse_metrics
 from mlactions.schema import parse_yaml
 from mlactions.settings import Status
@@ -521,3 +521,19 @@ def test_every_failing_finding_about_a_rule_has_its_place() -> None:
 
     assert isinstance(found.findings[0], Finding)
     assert found.findings[0].keys == ("models", "cnn", "metrics", "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("name", "guess"),
+    [
+        ("accuracy", "higher"),
+        ("loss", "lower"),
+        ("epoch_s", "lower"),
+        ("latency_ms", "lower"),
+        ("samples_per_sec", "higher"),
+        ("tokens_per_s/batch=8", "higher"),
+        ("time_per_step", "lower"),
+    ],
+)
+def test_directions_are_guessed_from_names(name: str, guess: str) -> None:
+    assert direction(name) == guess

@@ -7,6 +7,7 @@ found and what to write; `schemas/baseline.schema.json` says the same to editors
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,11 @@ Keys = tuple[str | int, ...]
 _TIMES = ("ns", "us", "ms", "sec", "seconds", "minutes", "hours")
 _SIZES = ("bytes", "kb", "mb", "gb", "kib", "mib", "gib")
 _SUFFIXES = frozenset(_TIMES + _SIZES)
+
+_OF_TIME = re.compile(
+    r"(?:^|[._-])(?:time|latency|duration|elapsed|runtime|wall|epoch|step|startup|warmup|delay"
+    r"|train(?:ing)?|inference|eval(?:uation)?|forward|backward|load(?:ing)?)(?:$|[._-])"
+)
 
 TIME_AND_MEMORY = _SUFFIXES | {"µs", "s", "min", "h", "b"}
 """Units whose metrics depend on the machine: by default they are comparable on equal hardware."""
@@ -214,6 +220,10 @@ def depends_on_machine(unit: str) -> bool:
 
 
 def unit_of(metric: str) -> str:
-    """Return the unit a metric's name ends with: `latency_ms` is in ms; else nothing."""
+    """Return the unit a metric's name ends with: `latency_ms` is in ms; else nothing.
+
+    `s` is seconds only behind a word of time: `epoch_s` is, `model_s` need not be.
+    """
     stem, _, last = metric.partition("/")[0].rpartition("_")
-    return last if stem and last.lower() in _SUFFIXES else ""
+    known = last.lower() in _SUFFIXES or (last == "s" and _OF_TIME.search(stem.lower()))
+    return last if stem and known else ""

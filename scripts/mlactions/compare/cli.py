@@ -59,6 +59,7 @@ class Options:
     key: str
     fail_on_warn: bool
     ask: bool
+    verbose: bool
     settings: Settings
 
 
@@ -98,6 +99,7 @@ class _Group(click.Group):
 @option("--key", default="compare", help="Name of the comment and the artifact.")
 @option("--working-directory", default=".", help="Folder that --baseline is relative to.")
 @option("--today", metavar="DAY", help="Day that waivers and ages are judged by; default: now.")
+@option("--verbose", is_flag=True, help="Unfold the whole report in the terminal.")
 @option("--ask", is_flag=True, help="Let the codex on the PATH explain what failed.")
 @click.pass_context
 def command(context: click.Context, /, **given: Any) -> int:
@@ -132,6 +134,7 @@ def read_options(given: Mapping[str, Any], runner: Runner) -> Options:
         key=check_key(given["key"], field="key"),
         fail_on_warn=given["fail_on"] == "warn",
         ask=given["ask"],
+        verbose=given["verbose"],
         settings=Settings(
             today=checked_day(given["today"]),
             on_inconclusive=given["on_inconclusive"],
@@ -190,7 +193,7 @@ def run(options: Options, runner: Runner) -> int:
     context = _context(rules, candidate, verdict, options)
     result = document(verdict, rules.baseline, candidate, context)
     annotate(verdict.findings, context.places, runner)
-    publish(runner, options.out, result, render, facts(result))
+    publish(runner, options.out, result, render, facts(result), verbose=options.verbose)
     if options.ask:
         from mlactions.compare.explain import explain  # only who asks pays for it
 

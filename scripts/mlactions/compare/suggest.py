@@ -22,6 +22,7 @@ _LOWER = re.compile(
     r"(?:^|[_./-])(?:loss|nll|error|err|latency|duration|time|memory|perplexity|ppl|mse|rmse|mae"
     r"|mape|wer|cer|fid|ece|brier|ns|us|ms|sec|seconds|bytes|kb|mb|gb|kib|mib|gib|size)(?:$|[_./=-])"
 )
+_RATE = re.compile(r"(?:^|[_./-])per_(?:s|sec|seconds?|min|minutes?|h|hours?)(?:$|[_./=-])")
 
 
 def without_rule(baseline: Baseline, candidate: Candidate) -> dict[str, tuple[str, ...]]:
@@ -109,4 +110,5 @@ def as_written(values: Sequence[float]) -> list[float]:
 
 def direction(name: str) -> Direction:
     """Guess from a metric's name whether less is better; a person has to check."""
-    return "lower" if _LOWER.search(name.lower()) else "higher"
+    lower = _LOWER.search(name.lower()) or depends_on_machine(unit_of(name))
+    return "lower" if lower and not _RATE.search(name.lower()) else "higher"
