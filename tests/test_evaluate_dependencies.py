@@ -117,6 +117,32 @@ def test_what_a_config_names_is_a_dependency(
     assert said in "".join(chosen(plan_for(repository, **given)).values())
 
 
+@pytest.mark.parametrize(
+    ("files", "changed", "said"),
+    [
+        ({"configs/a.yaml": "include: parts/*.yaml\n"}, "configs/parts/x.yaml", "`parts/*.yaml`"),
+        ({"configs/a.yaml": "include: ./parts\n"}, "configs/parts/deep/x.yaml", "`./parts`"),
+        ({"configs/a.yaml": "include: conf.d/\n"}, "conf.d/x.json", "`conf.d/`"),
+        ({"configs/a.yaml": "data: data/*/train.csv\n"}, "data/1/train.csv", "`data/*/train.csv`"),
+        ({"configs/a.yaml": "", "e.py": "glob('data/*.csv')\n"}, "data/1.csv", "`data/*.csv`"),
+    ],
+)
+def test_a_folder_that_is_named_is_in_doubt(
+    tmp_path: Path, files: Mapping[str, str], changed: str, said: str
+) -> None:
+    others = {"e.py": "", "configs/other/b.yaml": "", changed: "{}\n"}
+    repository = Repository.make(tmp_path / "repo", {**others, **files})
+    given: dict[str, Any] = {
+        "command": "python e.py {config} {output}",
+        "configs": ("configs/a.yaml",),
+    }
+
+    repository.write({"configs/other/b.yaml": "x: 2\n"})
+    assert not plan_for(repository, **given).selected
+    repository.commit({changed: '{"x": 2}\n'})
+    assert said in chosen(plan_for(repository, **given))["a"]
+
+
 def test_options_are_not_taken_for_files_of_the_same_name(tmp_path: Path) -> None:
     files = {
         "e.py": "",

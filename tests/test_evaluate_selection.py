@@ -64,7 +64,7 @@ def test_nothing_changed_nothing_is_evaluated(repository: Repository) -> None:
         (
             {"configs/cnn.yaml": "path: ${hydra:runtime.cwd}/data/raw\n"},
             "data/raw/1.csv",
-            "may name",
+            "names its folder: `/data/raw`",
         ),
         ({}, "src/models/vocabulary.json", "stands in a package that is imported"),
         ({}, "csrc/kernel.cu", "compiled code is not analysed"),

@@ -14,7 +14,7 @@ from typing import Any
 
 from mlactions.errors import UserError
 from mlactions.evaluate.imports import read_imports
-from mlactions.evaluate.mentions import tokens
+from mlactions.evaluate.mentions import tokens, without_wildcards
 from mlactions.evaluate.tree import CONFIG_SUFFIXES, Tree, join, parents
 from mlactions.schema import canonical, parse_yaml
 
@@ -189,6 +189,16 @@ class _Visit:
                 self.file(other, path, posixpath.dirname(word))
             else:
                 self.closure.named.setdefault(other, path)
+        if "/" in word:
+            self._named_folder(word, path)
+
+    def _named_folder(self, word: str, path: str) -> None:
+        """Take all that is in a folder for possible: `include: parts/*.yaml`, `extra: ./parts`."""
+        above = set(parents(path))  # somebody's own folder says nothing
+        for place in (posixpath.dirname(path), *self.roots, ""):
+            folder = join(place, without_wildcards(word).lstrip("/"))
+            if folder in self.tree.folders and folder not in above:
+                self.closure.groups.setdefault(folder, f"`{path}` names its folder: `{word}`")
 
     def _search_path(self, hydra: Any) -> None:
         entries = hydra.get("searchpath") if isinstance(hydra, dict) else None

@@ -12,6 +12,7 @@ from mlactions.evaluate.tree import parents
 Mentions = Mapping[str, str]
 """What is written, by its plain spelling: `${root}/../data/` is written for `data`."""
 
+_WILDCARD = re.compile(r"([*?])")
 _TOKEN = re.compile(r"[^\s'\",;=:(){}\[\]<>]+")
 
 
@@ -53,10 +54,16 @@ def names(path: str, *, folder: str, folders: bool) -> Iterator[str]:
         yield from (above for above in dict.fromkeys((*parents(inside), *parents(path))) if above)
 
 
+def without_wildcards(word: str) -> str:
+    """Return the folder that a glob looks into: `data` of `data/*.csv`; other words as they are."""
+    start, wildcard, _ = _WILDCARD.split(word, 1) if _WILDCARD.search(word) else (word, "", "")
+    return start.rpartition("/")[0] if wildcard else word
+
+
 @lru_cache(maxsize=1 << 17)
 def _plain(word: str) -> str:
     """`${hydra:runtime.cwd}/data`: what stands before is somewhere above."""
-    word = word.rpartition("}/")[2].removeprefix("./").strip("/")
+    word = without_wildcards(word.rpartition("}/")[2]).removeprefix("./").strip("/")
     while word.startswith("../"):
         word = word[3:]
     word = posixpath.normpath(word) if word else ""
