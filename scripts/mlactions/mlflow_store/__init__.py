@@ -41,7 +41,11 @@ def open_store(uri: str, environ: Mapping[str, str]) -> Store:
     `environ` is the caller's environment: MLFLOW_TRACKING_USERNAME, _PASSWORD, _TOKEN and the like
     are read from it. Nothing is sent before the first question.
     """
-    if uri.startswith(("http://", "https://")):
+    uri = uri.strip()
+    if not uri:
+        hint = "Write for example `https://mlflow.example.org` or `sqlite:///mlflow.db`."
+        raise StoreError("bad input", "the tracking URI is empty.", hint, state="bad-request")
+    if uri.lower().startswith(("http://", "https://")):
         from mlactions.mlflow_store.rest import RestStore
 
         return RestStore.at(uri, environ)

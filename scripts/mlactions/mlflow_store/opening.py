@@ -1,0 +1,106 @@
+"""Open what is not HTTP with MLflow's own client, and make certain that this writes nothing."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from mlactions.mlflow_store.model import StoreError
+from mlactions.mlflow_store.problems import Refused, cut
+
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+# What MLflow's client and the libraries below it read, where the caller has it.
+_PASSED_ON = re.compile(r"(MLFLOW|DATABRICKS|AWS|AZURE|GOOGLE|PG)[A-Z]*_?\w*|no_proxy|NO_PROXY")
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_ALLOW_FILE_STORE": "true",  # it is only read
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+def connect(uri: str, environ: Mapping[str, str]) -> Any:
+    """Import MLflow and return its client, once it is certain that this writes nothing."""
+    os.environ |= {key: value for key, value in environ.items() if _PASSED_ON.fullmatch(key)}
+    os.environ |= _QUIET
+    warnings.filterwarnings("ignore", module=r"(mlflow|sqlalchemy|alembic)\b.*")
+    try:
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+    except ImportError:
+        message = f"{shown(uri)} is no HTTP address, and MLflow's client is not installed."
+        hint = "Install `codex-ml-actions[mlflow]`, or name an MLflow server."
+        raise StoreError("MLflow is missing", message, hint, state="no-client") from None
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    with translated(shown(uri)):
+        _must_exist(uri)
+        registry = environ.get("MLFLOW_REGISTRY_URI")
+        try:
+            return MlflowClient(tracking_uri=uri, registry_uri=registry)
+        except MlflowException as error:
+            message = f"{shown(uri)}: {cut(error.message)}."
+            raise StoreError("bad input", message, state="bad-request") from None
+
+
+def _must_exist(uri: str) -> None:
+    """Refuse a database or folder that MLflow would create, or fill with its tables."""
+    scheme = uri.partition(":")[0].partition("+")[0]
+    if scheme == "file" or ("://" not in uri and not scheme.startswith("databricks")):
+        folder = Path(unquote(urlsplit(uri).path) if scheme == "file" else uri)
+        if not any(folder.glob("*/meta.yaml")):
+            raise _absent(uri, "there is no such folder, or it holds no experiment")
+    if scheme not in _DATABASES:
+        return
+    from sqlalchemy import create_engine, inspect
+    from sqlalchemy.engine import make_url
+
+    file = make_url(uri).database or ""
+    if scheme == "sqlite" and not Path(file).is_file():
+        raise _absent(uri, "there is no such file")
+    engine = create_engine(uri)
+    try:
+        if not inspect(engine).has_table("experiments"):
+            raise _absent(uri, "the database holds no tables of MLflow")
+    finally:
+        engine.dispose()
+
+
+def _absent(uri: str, why: str) -> StoreError:
+    hint = "Check the tracking URI; a relative path starts at the working directory."
+    return StoreError(
+        "MLflow cannot be reached", f"{shown(uri)}: {why}.", hint, state="unreachable"
+    )
+
+
+@contextmanager
+def translated(uri: str) -> Iterator[None]:
+    """Turn what the client and the libraries below it raise into our errors."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except StoreError:
+        raise
+    except MlflowException as error:
+        raise Refused(str(error.error_code), str(error.message)) from None
+    except ImportError as error:
+        message = f"{uri} needs the package {error.name!r}."
+        hint = "Name an MLflow server instead: it has the driver, and HTTP needs none."
+        raise StoreError("a driver is missing", message, hint, state="no-client") from None
+    except Exception as error:  # noqa: BLE001  # drivers and SDKs have roots of their own
+        message = f"{uri}: {cut(f'{type(error).__name__}: {error}')}."
+        hint = "Check the tracking URI and the credentials in the environment."
+        raise StoreError("MLflow cannot be reached", message, hint, state="unreachable") from None
+
+
+def shown(uri: str) -> str:
+    """Return a URI without its password."""
+    return re.sub(r"(?<=://)[^/@]*@", "", uri)
