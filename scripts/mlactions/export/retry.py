@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from mlactions import markdown
 from mlactions.ask.patch import CheckedPatch, check_patch
@@ -27,7 +28,7 @@ from mlactions.export.retry_result import WORD, facts, render, retry_result, sid
 from mlactions.export.settings import parse_python
 from mlactions.export.verify import run_verify
 from mlactions.publish import empty_folder, publish
-from mlactions.runner import Runner
+from mlactions.runner import Annotation, Runner
 from mlactions.schema import load_json, read_text, validate
 from mlactions.settings import Status
 
@@ -161,25 +162,32 @@ def _export(
     """Measure and verify in the other work tree; return the result and keep its report."""
     with tempfile.TemporaryDirectory(prefix="mlactions-export-") as name:
         measured, result = Path(name) / "measured", Path(name) / "result"
-        with _quiet(runner, environ) as inner:
+        with _inner(runner, environ, runner.stream) as inner:
             run_measure(inner, measured, given, work)
-        with _quiet(runner, environ) as inner:
+        with _inner(runner, environ, StringIO()) as inner:
             run_verify(inner, measured, result, given)
         for kept in KEPT:
             write_atomic(out / "after" / kept, (result / kept).read_bytes())
         return _result(result)
 
 
+class _Inner(Runner):
+    """A runner for the export inside: its findings lie in files that are gone when it ends."""
+
+    def mark(self, annotation: Annotation) -> None:
+        """Show nothing beside lines of the caller's files."""
+
+
 @contextmanager
-def _quiet(runner: Runner, environ: Mapping[str, str]) -> Iterator[Runner]:
+def _inner(runner: Runner, environ: Mapping[str, str], stream: TextIO) -> Iterator[Runner]:
     """Give a runner that sets no outputs and hands on an environment, as the launcher does."""
     ours = {name: value for name, value in runner.environ.items() if name not in _OWN}
     pairs = "\0".join(f"{name}={value}" for name, value in environ.items())
-    with tempfile.TemporaryFile() as stream:
-        stream.write(pairs.encode(errors="surrogateescape"))
-        stream.seek(0)
-        ours["MLACTIONS_CALLER_FD"] = str(os.dup(stream.fileno()))
-        yield Runner(environ=ours, stream=runner.stream)
+    with tempfile.TemporaryFile() as variables:
+        variables.write(pairs.encode(errors="surrogateescape"))
+        variables.seek(0)
+        ours["MLACTIONS_CALLER_FD"] = str(os.dup(variables.fileno()))
+        yield _Inner(environ=ours, stream=stream)
 
 
 def _publish(
