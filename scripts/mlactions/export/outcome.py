@@ -157,9 +157,13 @@ def summary(exported: Exported, out: Path) -> str:
     what = f"{model.class_name}, {count(model.parameters)} parameters" if model else "the model"
     beside = " with its weights beside it" if len(exported.files) > 1 else ""
     return (
-        f"export: {what}: {mebibytes(size)}{beside}, opset {exported.opset};"
+        f"export: {what}: {_bytes(size)}{beside}, opset {exported.opset};"
         f" {len(exported.cases)} cases to verify"
     )
+
+
+def _bytes(size: int) -> str:
+    return mebibytes(size) if size >= 2**20 else f"{max(size / 1024, 0.1):.3g} KiB"  # noqa: PLR2004
 
 
 def count(number: int) -> str:

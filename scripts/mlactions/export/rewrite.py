@@ -75,11 +75,11 @@ def rewrite(
 
 def strip(model: ModelProto) -> None:
     """Remove what the exporter noted about its sources, everywhere in a model."""
-    model.doc_string = ""
+    model.ClearField("doc_string")
     del model.metadata_props[:]
     _strip_graph(model.graph)
     for function in model.functions:
-        function.doc_string = ""
+        function.ClearField("doc_string")
         del function.metadata_props[:]
         _strip_nodes(function.node)
         for value in function.value_info:

@@ -70,7 +70,8 @@ class Sources:
         """Return the innermost line of the repository; frames come innermost first."""
         module = None
         for frame, line in frames:
-            owner = self._modules.get(id(frame.f_locals.get("self")))
+            first = frame.f_locals.get(next(iter(frame.f_code.co_varnames), ""))
+            owner = self._modules.get(id(first))  # what is called `self` in most methods
             module = module or owner
             file = self.relative(frame.f_code.co_filename)
             if file is not None:

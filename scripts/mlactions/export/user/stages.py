@@ -295,7 +295,7 @@ def _case(
     names = {part: f"cases/{planned['id']}.{part}.npz" for part in ("inputs", "reference")}
     references.save(session.scratch / names["inputs"], arrays)
     references.save(session.scratch / names["reference"], references.to_arrays(outputs))
-    noise = {"float64": None, "threads": None, "note": "measured for the first seed only"}
+    noise = {"float64": None, "threads": None, "note": "not measured for this case"}
     if planned["noise"]:
         noise = reference.noise(arrays, outputs)
     keep = {key: planned[key] for key in ("id", "kind", "seed", "values")}

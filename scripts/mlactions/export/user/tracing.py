@@ -67,13 +67,13 @@ def watching(sources: Sources) -> Iterator[Watch]:
     """Collect conditions on shapes while torch traces."""
     logger = logging.getLogger(_SHAPES)
     watch, level, spread = Watch(sources), logger.level, logger.propagate
-    logger.addHandler(watch)
+    handlers, logger.handlers = logger.handlers, [watch]  # torch's own would print it all
     logger.setLevel(logging.INFO)
     logger.propagate = False
     try:
         yield watch
     finally:
-        logger.removeHandler(watch)
+        logger.handlers = handlers
         logger.setLevel(level)
         logger.propagate = spread
 
@@ -226,7 +226,7 @@ def frozen(
             if allowed is not None and (allowed.lower > max(low, 2) or allowed.upper < high):
                 why = (
                     f"`{axis}` ({where}) is declared for {low} to {high}, but the exported graph"
-                    f" holds for {allowed.lower} to {allowed.upper} only"
+                    f" holds for {max(allowed.lower, 1)} to {allowed.upper} only"
                 )
                 raise _static(why, watch, axis, [symbol], sources)
             if symbols.setdefault(axis, symbol) != symbol or not symbol.isidentifier():
