@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -128,6 +129,10 @@ def _time(session: onnxruntime.InferenceSession, request: Mapping[str, Any], tel
 _MODES = {"compare": _compare, "predict": _predict, "time": _time}
 
 
+_NOISE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+ ")
+"""What the runtime puts around its messages: codes, and the places of its own sources."""
+
+
 def _said(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = _NOISE.sub("", " ".join(str(error).split()))
     return (text or type(error).__name__)[:1000]

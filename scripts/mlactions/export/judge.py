@@ -119,6 +119,8 @@ def judge(evidence: Evidence) -> tuple[Finding, ...]:
         *_task(evidence),
     ]
     found += _nothing(evidence, found)
+    if any(one.reason == "constant-output" and one.level == "fail" for one in found):
+        found = [one for one in found if one.reason != "specialised-constant"]
     return tuple(sorted(found, key=lambda f: (_LEVELS[f.level], REASONS.index(f.reason))))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mlactions.export.parity import GROSS
 from mlactions.export.result import CaseResult
+from mlactions.settings import Status
 
 BATCH = "batch"
 
@@ -23,18 +24,25 @@ class Pattern:
 def pattern(cases: Sequence[CaseResult]) -> Pattern | None:
     """Return what tells the gated cases of one provider that are off from those that hold.
 
-    Only other values count, or none at all: rounding that is a little too large has no pattern.
+    A case holds, or its values are others, or it has none; rounding that is a little too large is
+    in between, and where there is such a case there is no pattern.
     """
     gated = [case for case in cases if case.kind == "gated" and case.outcome != "not-run"]
     bad = [case for case in gated if _off(case)]
-    good = [case for case in gated if not _off(case)]
-    if not bad or not good:
+    good = [case for case in gated if case.status is Status.PASS]
+    if not bad or not good or len(bad) + len(good) < len(gated):
         return None
     for axis in _axes(gated):
         wrong, right = ({_length(case, axis) for case in side} for side in (bad, good))
-        if not wrong & right:
+        mixed = axis == BATCH and right == {1} and not _refused(bad)  # samples meet: any batch does
+        if not wrong & right and not mixed:
             return _specialised(axis, wrong, right, refused=_refused(bad))
-    return None if any(case.outcome != "compared" for case in bad) else _constant(bad, good)
+    same = {_sizes(case) for case in bad} & {_sizes(case) for case in good}
+    return _constant(bad, good) if same and not _refused(bad) else None
+
+
+def _sizes(case: CaseResult) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(case.axes.items()))
 
 
 def _off(case: CaseResult) -> bool:

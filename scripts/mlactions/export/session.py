@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,7 +47,6 @@ class Workers:
     scratch: Path
     environ: Mapping[str, str]
     timeout: float
-    counter: list[int] = field(default_factory=lambda: [0])
 
     def ask(self, mode: str, **request: Any) -> Answer:
         """Start one worker and wait for its end. An interruption ends it first."""
@@ -74,10 +74,8 @@ class Workers:
         return text.replace(f"{self.bundle}/", "").replace(f"{self.scratch}/", "")
 
     def _folder(self) -> Path:
-        self.counter[0] += 1
-        folder = self.scratch / f"worker-{self.counter[0]}"
-        folder.mkdir(parents=True)
-        return folder
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="worker-", dir=self.scratch))
 
     def _run(self, asked: Path, log: Log) -> process.Ended:
         """Wait in the main thread, where signals arrive; the process is watched from another."""

@@ -149,14 +149,14 @@ class Verifier:
         names = [spec.name for spec in self.exported.outputs]
         chosen = (self.exported.precision, self.exported.quantize)
         gates = read_gates(self.settings.tolerances, self.settings.mode, *chosen, names)
-        inspection = self._inspect()
+        inspection, providers = self._inspect()
         checks = structure.checks(self.exported, inspection, self.bundle.entries)
         missing = any(
             check.reason.startswith("external-data")
             for check in checks
             if check.status is Status.FAIL
         )
-        runs = () if missing or inspection.graph is None else self._compare(names)
+        runs = () if missing or inspection.graph is None else self._compare(providers, names)
         cases = judge.case_results(self.exported, runs, gates)
         weighed = self._task(runs, names) if runs else None
         asked = self.settings.providers
@@ -243,32 +243,31 @@ class Verifier:
             **found,
         )
 
-    def _inspect(self) -> graph.Inspection:
-        """Read and check the file in processes of their own: it may be made to crash a parser."""
+    def _inspect(self) -> tuple[graph.Inspection, tuple[str, ...]]:
+        """Read the file in a process of its own: it may be made to crash a parser.
+
+        Also return the execution providers that are present, unless the user named some.
+        """
         read = self.workers.ask("inspect")
+        listed = read.first("providers") or {"names": ["CPUExecutionProvider"]}
+        present = tuple(name for name in listed["names"] if name not in NOT_LOCAL)
+        providers = self.settings.providers or present
         document = read.first("facts")
         if document is None:
-            return graph.Inspection(unreadable=f"reading it {read.outcome}: {read.detail}")
+            why = f"reading it {read.outcome}: {read.detail}"
+            return graph.Inspection(unreadable=why), providers
+        checked = read.first("checked") or {"refused": f"the check {read.outcome}: {read.detail}"}
         given = {name: value for name, value in document.items() if name != "event"}
-        checked = self.workers.ask("check")
-        answer = checked.first("checked") or {"refused": f"{checked.outcome}: {checked.detail}"}
-        given["refused"] = self.workers.shown(answer["refused"])
-        return graph.read_back(given)
+        given["refused"] = self.workers.shown(checked["refused"])
+        return graph.read_back(given), providers
 
-    def _compare(self, names: Sequence[str]) -> tuple[matrix.Compared, ...]:
+    def _compare(
+        self, providers: Sequence[str], names: Sequence[str]
+    ) -> tuple[matrix.Compared, ...]:
         cases = self.exported.cases
         return tuple(
-            matrix.compare(self.workers, provider, cases, names) for provider in self._providers()
+            matrix.compare(self.workers, provider, cases, names) for provider in providers
         )
-
-    def _providers(self) -> tuple[str, ...]:
-        if self.settings.providers:
-            return self.settings.providers
-        answer = self.workers.ask("providers")
-        present = answer.first("providers")
-        if present is None:
-            return ("CPUExecutionProvider",)
-        return tuple(name for name in present["names"] if name not in NOT_LOCAL)
 
     def _task(self, runs: Sequence[matrix.Compared], names: Sequence[str]) -> Task | None:
         data = self.exported.task

@@ -34,21 +34,17 @@ def main(request_file: str) -> None:
 
 
 def _do(request: Mapping[str, Any], tell: Tell) -> None:
+    from mlactions.export import inference
+
+    if request["mode"] != "inspect":
+        inference.answer(request, tell)
+        return
     from mlactions.export import graph
 
     model = Path(request["model"])
-    if request["mode"] == "inspect":
-        tell({"event": "facts", **graph.inspect(model)})
-        return
-    if request["mode"] == "check":
-        tell({"event": "checked", **graph.check(model)})
-        return
-    from mlactions.export import inference
-
-    if request["mode"] == "providers":
-        tell({"event": "providers", "names": inference.providers()})
-    else:
-        inference.answer(request, tell)
+    tell({"event": "providers", "names": inference.providers()})
+    tell({"event": "facts", **graph.inspect(model)})
+    tell({"event": "checked", **graph.check(model)})
 
 
 if __name__ == "__main__":
