@@ -190,6 +190,19 @@ def test_links_out_of_the_repository_are_in_doubt(repository: Repository, tmp_pa
     }
 
 
+def test_a_chain_that_is_too_long_to_follow_is_in_doubt(tmp_path: Path) -> None:
+    chain = {f"configs/c{n}.yaml": f"_base_: c{n + 1}.yaml\n" for n in range(1000)}
+    repository = Repository.make(tmp_path / "repo", {"e.py": "", "o.txt": "", **chain})
+    repository.commit({"o.txt": "new\n"})
+    command = "python e.py {config} {output}"
+
+    plan = plan_for(repository, command=command, configs=("configs/c0.yaml",))
+
+    assert chosen(plan) == {
+        "c0": "in doubt: `configs/c0.yaml` composes a chain of hundreds of files"
+    }
+
+
 @pytest.mark.parametrize("kind", ["relative", "absolute", "loop"])
 def test_a_config_that_links_to_nothing_is_refused(repository: Repository, kind: str) -> None:
     targets = {"relative": "gone.yaml", "absolute": "/nowhere/gone.yaml", "loop": "dead.yaml"}

@@ -14,7 +14,7 @@ from typing import Any
 
 from mlactions.errors import UserError
 from mlactions.evaluate.imports import read_imports
-from mlactions.evaluate.mentions import tokens, without_wildcards
+from mlactions.evaluate.mentions import strings, tokens, without_wildcards
 from mlactions.evaluate.tree import CONFIG_SUFFIXES, Tree, join, parents
 from mlactions.schema import canonical, parse_yaml
 
@@ -73,12 +73,16 @@ class Composer:
         `others` are primary configs that the script itself names.
         """
         visit = _Visit(self, self._tree, self._roots(config, arguments))
-        visit.file(config, "", "")
-        for other in others:
-            visit.roots += [root for root in (posixpath.dirname(other),) if root not in visit.roots]
-            visit.file(other, "", "")
-        for option in self._overrides(arguments, visit.roots):
-            visit.option(option, config, required=False)
+        try:
+            visit.file(config, "", "")
+            for other in others:
+                if (root := posixpath.dirname(other)) not in visit.roots:
+                    visit.roots.append(root)
+                visit.file(other, "", "")
+            for option in self._overrides(arguments, visit.roots):
+                visit.option(option, config, required=False)
+        except RecursionError:
+            visit.closure.doubt = f"`{config}` composes a chain of hundreds of files"
         return visit.closure
 
     def document(self, path: str) -> Any:
@@ -109,10 +113,10 @@ class Composer:
             words = set(tokens(self._tree.text(path) or ""))
             doubt = f"`{path}` cannot be read: {error.title}"
             return _Page(frozenset(words), tuple(sorted(words)), doubt=doubt)
-        words, names = _words(document), _words(document)
+        words, names = strings(document), strings(document)
         if isinstance(document, dict) and isinstance(document.get("defaults"), list):
             rest = {key: value for key, value in document.items() if key != "defaults"}
-            names = _words(rest) | {word for word in words if word.endswith(_PARSED)}
+            names = strings(rest) | {word for word in words if word.endswith(_PARSED)}
         return _Page(frozenset(words), tuple(sorted(names)), document)
 
     def _roots(self, config: str, arguments: Sequence[str]) -> list[str]:
@@ -189,15 +193,14 @@ class _Visit:
                 self.file(other, path, posixpath.dirname(word))
             else:
                 self.closure.named.setdefault(other, path)
-        if "/" in word:
+        if "/" in word:  # `include: parts/*.yaml`, `extra: ./parts`: all that is in there
             self._named_folder(word, path)
 
     def _named_folder(self, word: str, path: str) -> None:
-        """Take all that is in a folder for possible: `include: parts/*.yaml`, `extra: ./parts`."""
         above = set(parents(path))  # somebody's own folder says nothing
-        for place in (posixpath.dirname(path), *self.roots, ""):
-            folder = join(place, without_wildcards(word).lstrip("/"))
-            if folder in self.tree.folders and folder not in above:
+        places = (posixpath.dirname(path), *self.roots, "")
+        for folder in self.tree.named_folders(without_wildcards(word), places):
+            if folder not in above:
                 self.closure.groups.setdefault(folder, f"`{path}` names its folder: `{word}`")
 
     def _search_path(self, hydra: Any) -> None:
@@ -263,23 +266,6 @@ def _values(arguments: Sequence[str], options: Sequence[str]) -> Iterator[str]:
             yield value
         elif argument in options and position + 1 < len(arguments):
             yield arguments[position + 1]
-
-
-def _scalars(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from _scalars(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _scalars(item)
-    elif isinstance(value, str):
-        yield value
-
-
-def _words(document: Any) -> set[str]:
-    """Return the strings of a document, and the parts of those that are made of several."""
-    words = set(_scalars(document))
-    return words.union(*(tokens(word) for word in words))
 
 
 def composed_hash(composer: Composer, tree: Tree, config: str, arguments: Sequence[str]) -> str:

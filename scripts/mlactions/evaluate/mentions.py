@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from typing import Any
 
 from mlactions.evaluate.tree import parents
 
@@ -19,6 +20,23 @@ _TOKEN = re.compile(r"[^\s'\",;=:(){}\[\]<>]+")
 def tokens(text: str) -> list[str]:
     """Return the words of a text in which a file may be named."""
     return _TOKEN.findall(text)
+
+
+def strings(document: Any) -> set[str]:
+    """Return the strings of a parsed document, and the parts of those that are made of several."""
+    words = set(_scalars(document))
+    return words.union(*(tokens(word) for word in words))
+
+
+def _scalars(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _scalars(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _scalars(item)
+    elif isinstance(value, str):
+        yield value
 
 
 def mentions(words: Iterable[str]) -> dict[str, str]:

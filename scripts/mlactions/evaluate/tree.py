@@ -32,6 +32,7 @@ class Tree:
         self.files = frozenset(files) | frozenset(self.aliases)
         self._texts: dict[str, str | None] = {}
         self._here: dict[str, bool] = {}
+        self._leaving: dict[str, bool] = {}
         self._reals: dict[str, str] = {}
         self._sorted = sorted(self.files)
         self._names = {name for path in self.files for name in _spellings(path)}
@@ -65,7 +66,9 @@ class Tree:
 
     def leaves(self, path: str) -> bool:
         """Say whether a path leads out of the repository: then nobody here sees it change."""
-        return not resolved(self.root / path).is_relative_to(self.root)
+        if path not in self._leaving:
+            self._leaving[path] = not resolved(self.root / path).is_relative_to(self.root)
+        return self._leaving[path]
 
     def named(self, word: str, places: Iterable[str], *, beside: str = "") -> list[str]:
         """Return the files that a string names, seen from any of several folders.
@@ -81,6 +84,18 @@ class Tree:
             found += [path + end for end in ("", *CONFIG_SUFFIXES[:-1]) if path + end in self.files]
         script = join(beside, f"{word}.py")
         return [*found, script] if script in self.files else found
+
+    def named_folders(self, word: str, places: Iterable[str]) -> list[str]:
+        """Return the folders that a string names, seen from any of several folders."""
+        word = word.strip("/")
+        if posixpath.basename(word) not in self._folder_names:
+            return []
+        found = (join(place, word) for place in dict.fromkeys(places))
+        return [folder for folder in found if folder in self.folders]
+
+    @cached_property
+    def _folder_names(self) -> frozenset[str]:
+        return frozenset(posixpath.basename(folder) for folder in self.folders if folder)
 
     @cached_property
     def folders(self) -> frozenset[str]:
