@@ -47,30 +47,49 @@ def out_folder(given: Path | None, runner: Runner, word: str) -> Path:
     raise UserError("bad input", "`--out` is missing.", "Name a folder for the results.")
 
 
-def empty_folder(out: Path, word: str, names: Collection[str], *, scratch: str = "") -> None:
+def empty_folder(
+    out: Path,
+    word: str,
+    names: Collection[str],
+    *,
+    scratch: str = "",
+    mark: str = "",
+    keep: Collection[str] = (),
+) -> None:
     """Empty the folder of an earlier run of `word`; what a user put there is refused, not removed.
 
-    `names` are those a run may leave beside `WRITTEN`. A folder is an earlier run's if its manifest
-    or its result says so, or if it holds the `scratch` folder of a run that was killed.
+    `names` are those a run may leave beside `WRITTEN`, `keep` the folders of it that stay. A folder
+    is an earlier run's if its manifest, its result or its `mark` says so, or if it holds the
+    `scratch` folder of a run that was killed.
     """
+    held = check_folder(out, word, names, scratch=scratch, mark=mark)
+    try:
+        for path in (out / name for name in held):
+            if path.is_symlink() or not path.is_dir():
+                path.unlink()
+            elif path.name not in keep:
+                shutil.rmtree(path)
+    except OSError as error:
+        message = f"cannot remove {error.filename}: {error.strerror}."
+        raise UserError("bad input", message, "Name an empty folder.", str(out)) from None
+
+
+def check_folder(
+    out: Path, word: str, names: Collection[str], *, scratch: str = "", mark: str = ""
+) -> list[str]:
+    """Return what is in the folder of an earlier run; raise UserError for what is not ours."""
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise UserError("bad input", "`out` is not a folder.", file=str(out))
     held = sorted(path.name for path in out.iterdir()) if out.exists() else []
     ours = (scratch and (out / scratch).is_dir()) or any(
-        _word_of(out / name) == word for name in (MANIFEST, "result.json")
+        _word_of(out / name) == word for name in (MANIFEST, "result.json", mark) if name
     )
     foreign = [name for name in held if name not in names and name not in WRITTEN]
     if held and (foreign or not ours):
         first = (foreign or held)[0]
         message = f"`out` holds {first!r}, which is not ours."
         raise UserError("bad input", message, "Name an empty folder.", str(out))
-    try:
-        for name in held:
-            path = out / name
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    except OSError as error:
-        message = f"cannot remove {error.filename}: {error.strerror}."
-        raise UserError("bad input", message, "Name an empty folder.", str(out)) from None
+    return held
 
 
 def _word_of(path: Path) -> str:

@@ -17,10 +17,12 @@ from typing import Any
 from mlactions.ask.outcome import AskStatus, Ending
 from mlactions.ask.prepare import Question, prepare
 from mlactions.ask.verify import decline, verify
-from mlactions.ask.workspace import Workspace
+from mlactions.ask.workspace import ANSWER_FILES, Workspace
+from mlactions.bundle import MANIFEST, write_atomic
 from mlactions.codex import KEY_VARIABLE, Endpoint, exec_arguments
 from mlactions.environment import caller_environment, user_environment
 from mlactions.escaping import printable
+from mlactions.publish import empty_folder
 from mlactions.runner import Runner
 
 TAIL_LINES = 5
@@ -59,9 +61,11 @@ def ask_locally(
 
     `out` gets checked-answer.json and report.md, sealed. `environ` is the caller's environment, if
     it was read already: it can be read only once. Codex failing is a status, never an exception.
+    A folder `out` that holds anything but an earlier answer is an error, before any work.
     """
     call = call or Call()
     environ = caller_environment(runner.environ) if environ is None else environ
+    empty_folder(out, "ask", ANSWER_FILES)
     with _scratch() as folder:
         workspace = Workspace(folder)
         codex = shutil.which("codex", path=environ.get("PATH"))
@@ -85,9 +89,15 @@ def ask_locally(
             runner.say(f"Asking Codex, for at most {call.seconds / 60:g} minutes…")
             outcome, said = _call(workspace, call, codex, environ)
             checked = verify(folder, outcome=outcome, own=said)
-        shutil.rmtree(out, ignore_errors=True)
-        shutil.copytree(workspace.bundle, out)
+        _hand_over(workspace.bundle, out)
     return checked
+
+
+def _hand_over(bundle: Path, out: Path) -> None:
+    """Copy a checked answer, its manifest first: what an interruption leaves is known as ours."""
+    names = sorted(path.name for path in bundle.iterdir())
+    for name in (MANIFEST, *(name for name in names if name != MANIFEST)):
+        write_atomic(out / name, (bundle / name).read_bytes())
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,13 @@ from mlactions.ask.evidence import Evidence, collect
 from mlactions.ask.form import answer_schema
 from mlactions.ask.prompt import MAX_CHARACTERS, Supplied, compose
 from mlactions.ask.repository import Repository, open_repository
-from mlactions.ask.workspace import Context, Workspace, write_context, write_evidence
+from mlactions.ask.workspace import (
+    Context,
+    Workspace,
+    make_room,
+    write_context,
+    write_evidence,
+)
 from mlactions.bundle import write_atomic
 from mlactions.codex import Endpoint, home_config, sandbox_fault
 from mlactions.codex_session import find_sessions
@@ -43,13 +48,13 @@ def prepare(question: Question, runner: Runner) -> Context:
     repository = open_repository(question.repository)
     workspace = Workspace(question.out.resolve())
     _check_apart(workspace, repository)
-    _clear(workspace)
+    make_room(workspace)
     config = home_config(question.endpoint)
     write_atomic(workspace.home / "config.toml", config)
     write_evidence(workspace, evidence)
     supplied = _supply(workspace, question.base_ref, evidence, repository, runner)
     _write_prompt(workspace, evidence, repository, supplied)
-    _make_readable(workspace.folder)
+    _make_readable(workspace)
     _note(evidence, repository, runner)
     reason, detail = _why_not(question, evidence, runner.environ)
     context = Context(
@@ -78,21 +83,14 @@ def _why_not(question: Question, evidence: Evidence, environ: Mapping[str, str])
 
 def _check_apart(workspace: Workspace, repository: Repository) -> None:
     """Refuse a folder in the checkout: there Codex finds what a pull request wrote for it."""
-    if workspace.folder.is_relative_to(repository.root):
+    inside = workspace.folder.is_relative_to(repository.root)
+    if inside or repository.root.is_relative_to(workspace.folder):
         raise UserError(
             "bad input",
-            "`--out` lies inside the repository that is asked about.",
+            f"`--out` {'lies inside' if inside else 'holds'} the repository that is asked about.",
             "Name a folder outside of it, for example below $RUNNER_TEMP.",
             file=str(workspace.folder),
         )
-
-
-def _clear(workspace: Workspace) -> None:
-    """Remove what an earlier question left; Codex does not touch an old answer when it fails."""
-    for path in (workspace.answer, workspace.context):
-        path.unlink(missing_ok=True)
-    for folder in (workspace.facts, workspace.bundle):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _supply(
@@ -137,11 +135,18 @@ def _write_prompt(
     write_atomic(workspace.schema, json.dumps(answer_schema(evidence.words), indent=2) + "\n")
 
 
-def _make_readable(folder: Path) -> None:
-    """Let another user read it: codex-action may run Codex as one."""
-    for path in (folder, *folder.rglob("*")):
-        if "sessions" not in path.parts:
-            path.chmod(0o755 if path.is_dir() else 0o644)
+def _make_readable(workspace: Workspace) -> None:
+    """Let another user read what we wrote, and nothing else: codex-action may run Codex as one."""
+    files = (workspace.prompt, workspace.schema, workspace.home / "config.toml")
+    for path in (workspace.folder, workspace.home, *files, workspace.facts):
+        _open_up(path)
+    for path in workspace.facts.rglob("*"):
+        _open_up(path)
+
+
+def _open_up(path: Path) -> None:
+    if not path.is_symlink():
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _note(evidence: Evidence, repository: Repository, runner: Runner) -> None:

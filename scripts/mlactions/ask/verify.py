@@ -19,6 +19,7 @@ from mlactions.ask.repository import open_repository
 from mlactions.ask.workspace import (
     Context,
     Workspace,
+    clear_bundle,
     quoted_texts,
     read_context,
     read_evidence,
@@ -114,6 +115,7 @@ def _write(
         **body,
         "usage": asdict(session.usage) if session else None,
     }
+    clear_bundle(workspace)
     path = workspace.bundle / "checked-answer.json"
     validate(document, "checked-answer", file=str(path))
     write_json(path, document)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from mlactions.ask.evidence import PAPERS, Evidence, Log, Outcome
 from mlactions.bundle import write_atomic, write_json
+from mlactions.publish import empty_folder
 from mlactions.schema import load_json
 from mlactions.settings import Status
 
 MAX_BYTES = 64 * 1024 * 1024
+
+ANSWER_FILES = frozenset({"checked-answer.json", "suggested.patch", "report.md"})
+"""What a folder with a checked answer holds beside its manifest."""
+
+_NAMES = frozenset(
+    {"prompt.md", "answer.schema.json", "answer.json", "facts", "home", "context.json", "bundle"}
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,24 @@ class Workspace:
         return self.folder / "bundle"
 
 
+def make_room(workspace: Workspace) -> None:
+    """Remove an earlier question: Codex does not touch an old answer when it fails.
+
+    The Codex home stays with its session logs. Raises UserError for a folder of anybody else's,
+    whose files would be lost.
+    """
+    empty_folder(workspace.folder, "ask", _NAMES, mark=workspace.context.name, keep={"home"})
+    write_json(workspace.context, {"word": "ask"})
+
+
+def clear_bundle(workspace: Workspace) -> None:
+    """Remove an earlier answer; where no question was prepared, only what is one."""
+    if _question(workspace):
+        shutil.rmtree(workspace.bundle, ignore_errors=True)
+    else:
+        empty_folder(workspace.bundle, "ask", ANSWER_FILES)
+
+
 @dataclass(frozen=True)
 class Context:
     """What `verify` must know. `reason` says why Codex is not called, empty if it is."""
@@ -74,15 +101,24 @@ class Context:
 
 def write_context(workspace: Workspace, context: Context) -> None:
     """Leave the context for `verify`."""
-    write_json(workspace.context, asdict(context))
+    write_json(workspace.context, {"word": "ask", **asdict(context)})
 
 
 def read_context(workspace: Workspace) -> Context | None:
     """Return the context, or None if `prepare` did not finish."""
-    if not workspace.context.is_file():
+    document = _question(workspace)
+    if "sessions" not in document:
         return None
-    document = load_json(workspace.context)
-    return Context(**{**document, "sessions": tuple(document["sessions"])})
+    values = {field.name: document[field.name] for field in fields(Context)}
+    return Context(**{**values, "sessions": tuple(values["sessions"])})
+
+
+def _question(workspace: Workspace) -> dict[str, Any]:
+    """Return what `prepare` left, empty if it was never there."""
+    document: Any = load_json(workspace.context) if workspace.context.is_file() else None
+    if not isinstance(document, dict) or document.get("word") != "ask":
+        return {}
+    return document
 
 
 def write_evidence(workspace: Workspace, evidence: Evidence) -> None:

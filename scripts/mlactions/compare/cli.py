@@ -34,7 +34,7 @@ from mlactions.compare.rules import AbsentAtBaseError, Rules, git_in, read_rules
 from mlactions.compare.shapes import check_shape
 from mlactions.compare.suggest import notices, paste, without_rule
 from mlactions.errors import Exit, UserError
-from mlactions.publish import empty_folder, out_folder, publish
+from mlactions.publish import check_folder, empty_folder, out_folder, publish
 from mlactions.runner import Annotation, Level, Runner
 from mlactions.settings import Status, check_key, lines_option, option
 
@@ -42,6 +42,8 @@ _ANNOTATED: dict[str, Level] = {"fail": "error", "warn": "warning"}
 MAX_ANNOTATED = 50
 BASELINE = "configs/baseline.yaml"
 PROPOSAL = "calibration.yaml"
+ANSWER = "answer"
+"""What `calibrate` and `--ask` leave in the folder of results."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,8 @@ def run(options: Options, runner: Runner) -> int:
     if options.ask:
         from mlactions.compare.explain import explain  # only who asks pays for it
 
-        explain(runner, options.out, options.metrics, options.base_ref)
+        answer = options.out / ANSWER
+        explain(runner, options.out, options.metrics, options.base_ref, out=answer)
         runner.say(f"{verdict.status.upper()}: {result['verdict']}")
     failed = verdict.status is Status.FAIL
     warned = verdict.status is Status.WARN and options.fail_on_warn
@@ -211,7 +214,12 @@ def forget(out: Path, metrics: Sequence[Path]) -> None:
     """
     if any(path.resolve() == out for path in metrics):
         raise UserError("bad input", "`--out` is what `--metrics` names.", "Name another folder.")
-    empty_folder(out, "compare", {PROPOSAL})
+    check_folder(out, "compare", {PROPOSAL, ANSWER})
+    if (out / ANSWER).exists():
+        from mlactions.ask.workspace import ANSWER_FILES  # only who asked pays for it
+
+        empty_folder(out / ANSWER, "ask", ANSWER_FILES)
+    empty_folder(out, "compare", {PROPOSAL, ANSWER})
 
 
 def weigh(baseline: Baseline, candidate: Candidate, settings: Settings) -> Verdict:

@@ -12,14 +12,15 @@ from mlactions.bundle import unfold
 from mlactions.runner import Runner
 
 
-def explain(runner: Runner, result: Path, metrics: Iterable[Path], base_ref: str) -> None:
-    """Ask about a result and the evaluations behind it; the checked answer lands beside it.
+def explain(
+    runner: Runner, result: Path, metrics: Iterable[Path], base_ref: str, *, out: Path
+) -> None:
+    """Ask about a result and the evaluations behind it; the checked answer lands in `out`.
 
     The verdict stands whatever Codex says, or fails to say.
     """
     measured = (part for path in metrics for part in unfold(path))
     bundles = [result, *(part for part in measured if (part / "result.json").is_file())]
-    out = result.with_name(f"{result.name}-answer")
     checked = ask_locally(runner, bundles, out=out, base_ref=base_ref)
     terminal.show(render_report(checked), runner.stream, runner.environ)
     runner.say(f"answer: {out / 'report.md'}")
