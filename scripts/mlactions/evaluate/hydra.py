@@ -113,7 +113,7 @@ class Composer:
             words = set(tokens(self._tree.text(path) or ""))
             doubt = f"`{path}` cannot be read: {error.title}"
             return _Page(frozenset(words), tuple(sorted(words)), doubt=doubt)
-        words, names = strings(document), strings(document)
+        words = names = strings(document)
         if isinstance(document, dict) and isinstance(document.get("defaults"), list):
             rest = {key: value for key, value in document.items() if key != "defaults"}
             names = strings(rest) | {word for word in words if word.endswith(_PARSED)}
