@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_top1_counts_rows_whose_largest_is_elsewhere() -> None:
 
 
 @given(arrays(np.float32, (3, 4), elements=FLOATS), some.floats(-1, 1, width=32))
-def test_the_error_is_that_of_the_plain_formula(reference: np.ndarray, by: float) -> None:  # type: ignore[type-arg]  # any shape
+def test_the_error_is_that_of_the_plain_formula(reference: np.ndarray, by: float) -> None:
     value = reference + np.float32(by)
     exact = np.abs(value.astype(np.float64) - reference.astype(np.float64))
     found = measure("y", reference, value)
@@ -55,7 +56,7 @@ def test_the_error_is_that_of_the_plain_formula(reference: np.ndarray, by: float
 
 @settings(max_examples=20)
 @given(arrays(np.float32, (5, 7), elements=FLOATS), arrays(np.float32, (5, 7), elements=FLOATS))
-def test_pieces_do_not_change_the_numbers(first: np.ndarray, second: np.ndarray) -> None:  # type: ignore[type-arg]  # any shape
+def test_pieces_do_not_change_the_numbers(first: np.ndarray, second: np.ndarray) -> None:
     whole, before = measure("y", first, second), parity.PIECE
     parity.PIECE = 3
     try:
@@ -140,7 +141,7 @@ def test_an_empty_output_equals_an_empty_output() -> None:
         (np.full((3, 3), -5, np.float32), ""),
     ],
 )
-def test_hints(value: np.ndarray, says: str) -> None:  # type: ignore[type-arg]  # any shape
+def test_hints(value: np.ndarray, says: str) -> None:
     references = {
         "y": np.arange(9, dtype=np.float32).reshape(3, 3),
         "other": np.full((3, 3), 5, np.float32),
@@ -166,14 +167,14 @@ def test_bad_gates(line: str) -> None:
 
 
 def test_arrays_are_mapped_and_compressed_ones_are_read(tmp_path: Path) -> None:
-    made = {
+    made: dict[str, Any] = {
         "a": np.arange(6, dtype=np.float32).reshape(2, 3),
         "b": np.float64(3),
         "c": np.zeros((0, 2)),
     }
     made["d"] = np.asfortranarray(made["a"])
     for save, mapped in ((np.savez, True), (np.savez_compressed, False)):
-        save(tmp_path / "x.npz", **made)  # type: ignore[operator]  # two functions alike
+        save(tmp_path / "x.npz", **made)
         found = Arrays(tmp_path / "x.npz")
         assert list(found) == list(made)
         for name, array in made.items():

@@ -190,7 +190,7 @@ def _not_finite(value: float) -> Written:
 def _half_overflow() -> Written:
     """Half precision ends at 65,504: larger logits are lost."""
     network = networks.mlp()
-    large = {"w2": network.weights["w2"] * 3e4, "b2": np.full(3, 5e4, np.float32)}
+    large: networks.Arrays = {"w2": network.weights["w2"] * 3e4, "b2": np.full(3, 5e4, np.float32)}
     wide = replace(network, weights=network.weights | large)
     return Written(wide, _half(wide).model(), precision="fp16", task=True)
 

@@ -129,10 +129,17 @@ def _time(session: onnxruntime.InferenceSession, request: Mapping[str, Any], tel
 _MODES = {"compare": _compare, "predict": _predict, "time": _time}
 
 
-_NOISE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+ ")
+_AROUND = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : "
+    r"|Non-zero status code returned while running "
+    r"|\S+\.(?:cc|h|cpp):\d+ "
+    r"|(?:void )?\S*onnxruntime::\S+\([^)]*\)(?: const)?(?: \[[^\]]*\])? "
+)
 """What the runtime puts around its messages: codes, and the places of its own sources."""
+_NODE = re.compile(r"(\w+) node\. Name:'([^']*)' Status Message: ")
 
 
 def _said(error: Exception) -> str:
-    text = _NOISE.sub("", " ".join(str(error).split()))
+    text = _AROUND.sub("", " ".join(str(error).split()))
+    text = _NODE.sub(r"\1 `\2`: ", text)
     return (text or type(error).__name__)[:1000]

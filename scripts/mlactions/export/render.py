@@ -93,6 +93,8 @@ def size_of(count: int, noun: str) -> str:
 
 def mebibytes(size: int) -> str:
     """Return a size with three digits and its unit."""
+    if size < 1024:  # noqa: PLR2004  # one KiB
+        return f"{size} bytes"
     if size < MEBI:
         return f"{size / 1024:.3g} KiB"
     return f"{size / MEBI:.3g} MiB" if size < 1000 * MEBI else f"{size / MEBI / 1024:.3g} GiB"
@@ -185,7 +187,8 @@ def _latency(result: Document) -> Iterator[Block]:
     yield Table((Column("Provider"), *columns) if several else columns, tuple(cells))
     if not several and len(rows) > 1:
         per_sample = [
-            tuple(row[name] / row["batch"] for row in rows) for name in ("eager_ms", "runtime_ms")
+            tuple(float(f"{row[name] / row['batch']:.3g}") for row in rows)
+            for name in ("eager_ms", "runtime_ms")
         ]
         both = (Series("torch eager", per_sample[0]), Series("onnxruntime", per_sample[1]))
         batches = tuple(str(row["batch"]) for row in rows)

@@ -70,8 +70,8 @@ def parity(result: Document) -> Iterator[Block]:
         inner = _table(columns, good[:MAX_ROWS], several=several)
         yield Details(summary, (inner,), open=not bad)
     yield from _chart(groups)
-    if len(gated) > len(groups):
-        every = [pair for case in gated for pair in _pairs(case)][:MAX_ROWS]
+    every = [pair for case in gated for pair in _pairs(case)][:MAX_ROWS]
+    if len(every) > len(groups):
         table = _table(_columns(every, several=several), every, several=several)
         yield Details(f"Every case ({plural(len(gated), 'case')})", (table,))
 
@@ -114,7 +114,13 @@ def _groups(cases: Sequence[Document]) -> list[list[Row]]:
 
 
 def _worst(group: Sequence[Row]) -> Row:
-    return max(group, key=lambda pair: (_row_status(pair) != "pass", _error(pair[1]) or 0.0))
+    """Return the worst seed, with the noise of whichever seed it was measured for."""
+    case, row = max(group, key=lambda pair: (_row_status(pair) != "pass", _error(pair[1]) or 0.0))
+    noise = {
+        name: max((r[name] for _, r in group if r and r[name] is not None), default=None)
+        for name in ("noise_float64", "noise_threads")
+    }
+    return case, {**row, **noise} if row else row
 
 
 def _row_status(pair: Row) -> str:
@@ -215,7 +221,8 @@ def _chart(groups: Sequence[Sequence[Row]]) -> Iterator[Block]:
             continue
         lengths = [str(case["axes"][name]) for name in sorted(case["axes"]) if name != "batch"]
         label = "×".join([str(case["batch"]), *lengths])
-        points.setdefault(row["output"], {})[label] = 100 * error / row["allowed"]
+        share = 100 * error / row["allowed"]
+        points.setdefault(row["output"], {})[label] = float(f"{share:.3g}")
     labels = tuple(dict.fromkeys(label for series in points.values() for label in series))
     most = max((value for series in points.values() for value in series.values()), default=0.0)
     if len(labels) < 2 or most > 100 * MOST_SHARE or len(points) > MAX_SERIES or not most:  # noqa: PLR2004  # one bar is no chart

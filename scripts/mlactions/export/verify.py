@@ -265,9 +265,7 @@ class Verifier:
         self, providers: Sequence[str], names: Sequence[str]
     ) -> tuple[matrix.Compared, ...]:
         cases = self.exported.cases
-        return tuple(
-            matrix.compare(self.workers, provider, cases, names) for provider in providers
-        )
+        return tuple(matrix.compare(self.workers, provider, cases, names) for provider in providers)
 
     def _task(self, runs: Sequence[matrix.Compared], names: Sequence[str]) -> Task | None:
         data = self.exported.task

@@ -1,0 +1,333 @@
+"""Verify as a whole: what is handed out, crashes and deadlines, task data, bad input."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from mlactions.__main__ import run
+from mlactions.bundle import open_bundle, seal, write_json
+from mlactions.errors import UserError
+from mlactions.export import verify as edge
+from mlactions.export.exported import Failure, Noise, Provenance, SourceLine, Timing, open_export
+from mlactions.export.latency import processor
+from mlactions.export.matrix import compare
+from mlactions.export.session import Workers
+from mlactions.runner import Runner
+from tests.export_faults import networks
+from tests.export_faults.bundles import COMMIT, Written, write
+from tests.export_faults.faults import _half, sound
+from tests.export_faults.networks import Network, node
+from tests.export_faults.running import verify, verify_bundle
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_a_proven_model_is_handed_out_with_checksums(tmp_path: Path) -> None:
+    outcome = verify(tmp_path, sound()["external data"])
+
+    out = outcome.folder
+    same = (tmp_path / "bundle" / "model" / "model.onnx.data").read_bytes()
+    assert (out / "model" / "model.onnx.data").read_bytes() == same
+    assert [file["path"] for file in outcome.result["files"]] == [
+        "model/model.onnx",
+        "model/model.onnx.data",
+    ]
+    subprocess.run(
+        ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=out, check=True
+    )
+    assert {"model/model.onnx", "SHA256SUMS", "report.html"} <= {
+        entry.path for entry in open_bundle(out, word="export").entries
+    }
+    assert outcome.result["commit"] == COMMIT
+    assert "status=pass" not in outcome.said
+    assert not (out / edge.SCRATCH).exists()
+
+
+def test_the_same_bundle_gives_the_same_numbers(tmp_path: Path) -> None:
+    write(tmp_path / "bundle", sound()["tokens"])
+    first, second = (
+        verify_bundle(tmp_path / "bundle", tmp_path / name).result for name in ("one", "two")
+    )
+    for part in ("verdict", "checks", "cases", "findings", "graph", "files"):
+        assert first[part] == second[part]
+
+
+def _dividing(batch: int) -> Network:
+    """Divide the least whole number by minus one at one batch size: the processor traps."""
+    network = networks.tokens()
+    nodes = (
+        *network.nodes[:4],
+        node("ArgMax", "sums", "found_best", axis=1, keepdims=0),
+        node("Shape", "tokens", "count", start=0, end=1),
+        node("Sub", "count other", "divisor"),
+        node("Div", "least divisor", "quotient"),
+        node("Mul", "quotient zero", "nothing"),
+        node("Add", "found_best nothing", "best"),
+    )
+    more = {"least": np.array([-(2**63)]), "other": np.array([batch + 1]), "zero": np.array([0])}
+    return replace(network, nodes=nodes, weights=network.weights | more)
+
+
+def test_a_crash_of_the_runtime_is_a_named_failure_and_other_cases_count(tmp_path: Path) -> None:
+    network = networks.tokens()
+    outcome = verify(tmp_path, Written(network, _dividing(7).model(), seeds=(0,)))
+
+    assert outcome.code == 1
+    assert outcome.reasons()[0] == "runtime-crashed"
+    first = outcome.result["findings"][0]
+    assert "batch 7" in first["message"]
+    assert "signal" in first["message"]
+    ended = {case["batch"]: case["outcome"] for case in outcome.result["cases"]}
+    assert ended == {1: "compared", 2: "compared", 3: "compared", 7: "crashed"}
+
+
+def test_a_crash_while_the_model_is_opened(tmp_path: Path) -> None:
+    network = networks.square()
+    nodes = (
+        node("Div", "least minus", "quotient"),
+        node("Cast", "quotient", "number", to=onnx.TensorProto.FLOAT),
+        node("Mul", "number zero", "nothing"),
+        node("MatMul", "x w1", "plain"),
+        node("Add", "plain nothing", "similarity"),
+    )
+    more: dict[str, Any] = {"least": np.array([-(2**63)]), "minus": np.array([-1])}
+    more["zero"] = np.array(0, np.float32)
+    broken = replace(network, nodes=nodes, weights=network.weights | more)
+    outcome = verify(tmp_path, Written(network, broken.model()))
+
+    assert outcome.reasons() == ["runtime-crashed"]
+    assert [one["state"] for one in outcome.result["providers"]] == ["crashed"]
+    assert outcome.result["cases"] == []
+
+
+def _endless() -> onnx.ModelProto:
+    """Count to 2^62 before the answer."""
+    network = networks.square()
+    body = helper.make_graph(
+        [node("Identity", "go", "go_on"), node("Add", "sum step", "next")],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", onnx.TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", onnx.TensorProto.BOOL, []),
+            helper.make_tensor_value_info("sum", onnx.TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", onnx.TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", onnx.TensorProto.FLOAT, None),
+        ],
+    )
+    nodes = (
+        node("MatMul", "x w1", "plain"),
+        node("Loop", "turns true plain", "similarity", body=body),
+    )
+    more: dict[str, Any] = {"turns": np.array(2**62), "true": np.bool_(1)}
+    more["step"] = np.array(0, np.float32)
+    return replace(network, nodes=nodes, weights=network.weights | more).model()
+
+
+def test_a_model_without_end_meets_the_deadline(tmp_path: Path) -> None:
+    write(tmp_path / "bundle", Written(networks.square(), _endless()))
+    _, exported = open_export(tmp_path / "bundle")
+    workers = Workers(tmp_path / "bundle", tmp_path / "scratch", dict(os.environ), timeout=2)
+
+    started = time.monotonic()
+    found = compare(workers, "CPUExecutionProvider", exported.cases[:1], ["similarity"])
+
+    assert time.monotonic() - started < 20
+    assert [ran.outcome for ran in found.ran] == ["timed-out"]
+    assert "2 s" in found.ran[0].error
+
+
+def test_an_interruption_ends_the_worker_and_leaves_no_model(tmp_path: Path) -> None:
+    write(tmp_path / "bundle", Written(networks.square(), _endless()))
+    arguments = ["export", "verify", str(tmp_path / "bundle"), "--out", str(tmp_path / "out")]
+    start = "import sys; sys.path.insert(0, 'scripts'); from mlactions.__main__ import main;"
+    code = f"{start} main({arguments!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not list(tmp_path.glob("out/.scratch/*/answers.jsonl")):
+        time.sleep(0.1)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 128 + signal.SIGTERM
+    assert not (tmp_path / "out" / "model").exists()
+    assert not (tmp_path / "out" / "result.json").exists()
+    mine = str(tmp_path).encode()
+    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if mine in _read(path)]
+    assert left == []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_an_export_that_failed_says_where(tmp_path: Path) -> None:
+    failure = Failure(
+        "data-dependent-control-flow",
+        "the branch depends on a value",
+        "src/model.py",
+        12,
+        "encoder.gate",
+        (SourceLine(11, "def forward(self, x):"), SourceLine(12, "    if x.sum() > 0:")),
+        ("GuardOnDataDependentSymNode",),
+    )
+    bundle = tmp_path / "bundle"
+    write(bundle, Written(networks.mlp(), networks.mlp().model()))
+    _, exported = open_export(bundle)
+    failed = replace(exported, status="failed", failure=failure, files=(), cases=(), outputs=())
+    write_json(bundle / "export.json", failed.document())
+    (bundle / "model" / "model.onnx").unlink()
+    seal(bundle, "export")
+
+    outcome = verify_bundle(bundle, tmp_path / "out")
+
+    assert (outcome.code, outcome.reasons()) == (1, ["export-failed"])
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "> 12      if x.sum() > 0:" in report
+    assert "::error" in outcome.said
+    assert "src/model.py" in outcome.said
+    ids = {f["id"]: f for f in json.loads((tmp_path / "out" / "facts.json").read_text())["facts"]}
+    assert ids["export.failure.class"]["value"] == "data-dependent-control-flow"
+    assert ids["export.failure.source.12"]["line"] == 12
+
+
+def test_edge_inputs_are_reported_and_do_not_fail(tmp_path: Path) -> None:
+    network = networks.tiny()
+    wrong = replace(
+        network,
+        nodes=(
+            *network.nodes[:-1],
+            node("Mul", "squared factor", "raw"),
+            node("Min", "raw most", "variance"),
+        ),
+        weights=network.weights | {"most": np.array(1.0, np.float32)},
+    )
+    outcome = verify(tmp_path, Written(network, wrong.model()))
+
+    assert (outcome.code, outcome.result["status"]) == (0, "pass")
+    assert outcome.reasons("notice") == ["edge-case"]
+    assert "large input" in outcome.result["findings"][0]["message"]
+
+
+def test_a_tolerance_below_torch_s_own_noise_warns(tmp_path: Path) -> None:
+    outcome = verify(tmp_path, sound()["square"], tolerance=("1e-7",))
+
+    assert (outcome.code, outcome.result["status"]) == (0, "warn")
+    assert outcome.reasons("warn") == ["tolerance-below-noise"]
+    assert (outcome.folder / "model" / "model.onnx").exists()
+
+
+def test_task_data_are_weighed_item_by_item(tmp_path: Path) -> None:
+    network = networks.mlp()
+    outcome = verify(
+        tmp_path, Written(network, _half(network).model(), precision="fp16", task=True)
+    )
+
+    task = outcome.result["task"]
+    assert (task["metric"], task["samples"], task["baseline"]) == ("accuracy", 200, 0.9)
+    assert task["status"] == "pass"
+    assert abs(task["change"]) <= 0.005
+
+
+def test_two_machines_are_not_compared_in_time(tmp_path: Path) -> None:
+    eager = Timing(1.0, 2.0, {"1": (0.5, 0.4, 0.6), "7": (0.5,)})
+    network = networks.mlp()
+    there = Provenance("cpu:another;gpu:none", "Linux", 2)
+    here = replace(there, hardware=f"cpu:{processor()};gpu:none")
+    results = [
+        verify(
+            tmp_path / name,
+            Written(network, network.model(), change={"timing": eager, "provenance": place}),
+        ).result
+        for name, place in (("here", here), ("there", there))
+    ]
+    assert [row["batch"] for row in results[0]["latency"]] == [1, 7]
+    assert all(row["ratio"] > 1 for row in results[0]["latency"])
+    assert results[0]["latency"][0]["eager_ms"] == 500
+    assert results[1]["latency"] == []
+    assert "another" in results[1]["latency_note"]
+
+
+def test_a_provider_that_was_asked_for_and_is_absent_fails(tmp_path: Path) -> None:
+    outcome = verify(tmp_path, sound()["mlp"], providers=("CUDAExecutionProvider",))
+
+    assert outcome.code == 1
+    assert outcome.reasons()[0] in {"provider-absent", "runtime-refused"}
+    assert "CUDAExecutionProvider" in outcome.result["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"tolerance": ("logit=1",)}, "no output 'logit'"),
+        ({"tolerance": ("nan",)}, "finite"),
+        ({"task_tolerance": "-1"}, "task-tolerance"),
+        ({"key": "No Key"}, "key"),
+        ({"base_image": ("python=python:3.12",), "target": ("onnxruntime",)}, "digest"),
+    ],
+)
+def test_bad_input_is_named(tmp_path: Path, given: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        verify(tmp_path, sound()["mlp"], **given)
+    assert not (tmp_path / "out" / "model").exists()
+
+
+def test_what_is_no_bundle_of_ours_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "bundle", sound()["mlp"])
+    model = tmp_path / "bundle" / "model" / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"x")
+    with pytest.raises(UserError, match="changed after it was measured"):
+        verify_bundle(tmp_path / "bundle", tmp_path / "out")
+    with pytest.raises(UserError, match="no bundle"):
+        verify_bundle(tmp_path, tmp_path / "other")
+
+
+def test_an_out_folder_with_a_user_s_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match="not ours"):
+        verify(tmp_path, sound()["mlp"])
+    with pytest.raises(UserError, match="holds the bundle"):
+        verify_bundle(tmp_path / "bundle", tmp_path)
+    assert (tmp_path / "out" / "thesis.tex").read_text() == "mine"
+
+
+def test_the_command_line_reaches_it(tmp_path: Path) -> None:
+    write(tmp_path / "bundle", sound()["square"])
+    stream = io.StringIO()
+    arguments = ["export", "verify", str(tmp_path / "bundle"), "--out", str(tmp_path / "out")]
+    arguments += ["--tolerance", "similarity=1e-6", "--tolerance-mode", "absolute"]
+    assert run(arguments, Runner({"PATH": os.environ["PATH"]}, stream)) == 0
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert (result["mode"], result["tolerances"]) == ("absolute", {"similarity": 1e-6})
+    assert "PASS" in stream.getvalue()
+
+
+def test_noise_without_a_number_is_no_noise(tmp_path: Path) -> None:
+    network = networks.mlp()
+    write(tmp_path / "bundle", Written(network, network.model()))
+    _, exported = open_export(tmp_path / "bundle")
+    silent = tuple(
+        replace(case, noise=Noise({"logits": None, "features": None}, None, "float64 failed"))
+        for case in exported.cases
+    )
+    write_json(tmp_path / "bundle" / "export.json", replace(exported, cases=silent).document())
+    seal(tmp_path / "bundle", "export")
+    assert verify_bundle(tmp_path / "bundle", tmp_path / "out").code == 0
