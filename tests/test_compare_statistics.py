@@ -168,3 +168,13 @@ def test_round_up(value: float, digits: int) -> None:
 
     assert value * (1 - 1e-8) <= rounded <= value * (1 + 10 ** (1 - digits) * 1.0001)
     assert float(f"{rounded:.{digits - 1}e}") == rounded
+
+
+@given(st.floats(0, 3), st.floats(4, 50))
+def test_the_fast_tail_is_the_exact_one(t: float, degrees: float) -> None:
+    logarithm = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2)
+    scale = math.exp(logarithm) / math.sqrt(degrees * math.pi)
+
+    fast = ours._upper_tail(t, degrees, scale)
+
+    assert fast == pytest.approx(ours.student_upper_tail(t, degrees), abs=1e-13)

@@ -24,6 +24,31 @@ _TINY = 1e-300
 _CLOSE = 1e-15
 _NORMAL_FROM = 1e10
 _EXPANSION_FROM = 3
+_FEWEST, _MOST = 4, 50
+_FARTHEST = 3.0
+"""Degrees and t up to which sixteen points give a density's integral to the last digits.
+
+Of fewer degrees it is not smooth enough; of more, its height is a difference of large logarithms.
+"""
+
+_GAUSS_LEGENDRE = (
+    (0.09501250983763744, 0.18945061045506864),
+    (0.2816035507792589, 0.18260341504492364),
+    (0.45801677765722737, 0.16915651939500265),
+    (0.6178762444026438, 0.1495959888165767),
+    (0.755404408355003, 0.12462897125553407),
+    (0.8656312023878318, 0.0951585116824926),
+    (0.9445750230732326, 0.062253523938647456),
+    (0.9894009349916499, 0.027152459411754176),
+)
+"""Positive abscissae and weights for sixteen points, Abramowitz and Stegun 25.4.30."""
+
+_POINTS = tuple(
+    (((1 + sign * place) / 2) ** 2, weight / 2)
+    for place, weight in _GAUSS_LEGENDRE
+    for sign in (1, -1)
+)
+
 _LAST_STEP = 1e-4
 """Relative to the quantile: its fourth power is below what a float holds."""
 
@@ -85,7 +110,7 @@ def student_quantile(probability: float, degrees: float) -> float:
     scale = math.exp(logarithm) / math.sqrt(degrees * math.pi)
     t = _first_guess(_normal(probability), degrees)
     for _ in range(60):
-        missing = student_upper_tail(t, degrees) - (1 - probability)
+        missing = _upper_tail(t, degrees, scale) - (1 - probability)
         density = scale * math.exp(-(degrees + 1) / 2 * math.log1p(t * t / degrees))
         step = missing / density
         around = degrees + t * t
@@ -96,6 +121,15 @@ def student_quantile(probability: float, degrees: float) -> float:
             return t + step * (1 - step * (first / 2 - step * (2 * first**2 - second) / 6))
         t += step / (1 - step * first / 2)
     return t
+
+
+def _upper_tail(t: float, degrees: float, scale: float) -> float:
+    """Return `student_upper_tail`, where possible by integrating the density: four times faster."""
+    if not (_FEWEST <= degrees <= _MOST and 0 <= t <= _FARTHEST):
+        return student_upper_tail(t, degrees)
+    square, power = t * t / degrees, -(degrees + 1) / 2
+    area: float = sum([weight * (1 + place * square) ** power for place, weight in _POINTS])
+    return 0.5 - t * scale * area
 
 
 def _first_guess(z: float, degrees: float) -> float:
