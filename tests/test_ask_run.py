@@ -117,6 +117,21 @@ def test_a_codex_that_fails_says_how(project: Project) -> None:
     assert "codex-action" not in ran.said
 
 
+def test_on_github_nothing_it_prints_is_a_workflow_command(project: Project) -> None:
+    tools = project.out.parent / "tools"
+    tools.mkdir()
+    shout = "printf '::error::CANARY\\n##[error]CANARY\\n' | tee /dev/stderr\nexit 7\n"
+    (tools / "codex").write_text(f"#!/bin/sh\n{shout}")
+    (tools / "codex").chmod(0o755)
+    path = {"PATH": f"{tools}:/usr/bin:/bin", "GITHUB_ACTIONS": "true"}
+
+    ran, checked = ask_run(project, "http://127.0.0.1:9/v1/responses", **path)
+
+    assert checked["detail"] == "exit code 7: ::error::CANARY / ##[error]CANARY"
+    obeyed = [line for line in ran.said.splitlines() if line.lstrip().startswith(("::", "##["))]
+    assert [line.partition("::No")[0] for line in obeyed] == ["::warning title=ask"]
+
+
 def test_a_codex_that_cannot_be_started(project: Project) -> None:
     tools = project.out.parent / "tools"
     tools.mkdir()

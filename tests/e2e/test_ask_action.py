@@ -17,6 +17,9 @@ from tests.fakes.model import FakeModel, fails, runs, says
 
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"
 READ = runs("cat facts.json")
+COMMANDS = (
+    "::error::CANARY-1\n##[error]CANARY-2\n  ::add-mask::digits_cnn\n##[add-mask]digits_cnn\n"
+)
 
 
 @pytest.fixture
@@ -101,3 +104,15 @@ def test_a_wildcard_is_refused_before_anything_is_asked(ask: Any, model: MakeMod
     assert run.exit_code == 1
     assert "`*` is not allowed" in run.log
     assert server.requests == []
+
+
+def test_what_codex_prints_is_no_workflow_command(ask: Any, model: MakeModel) -> None:
+    speaks = runs(f"cat facts.json; printf '{COMMANDS}'")
+    run = ask(model(speaks, says({**ANSWER, "summary": f"It fell.\n{COMMANDS}"}), key=KEY))
+    assert run.exit_code == 0, run.log
+    log = run.job("ask").step("ask", "codex", "run_codex").log
+    assert "CANARY-2" in log, "nothing was printed that could have been obeyed"
+    assert not [line for line in log.splitlines() if line.lstrip().startswith(("::", "##["))]
+    assert not [note for note in run.job("ask").annotations if "CANARY" in note.message]
+    assert run.job("ask").step("ask").outputs["status"] == "answered"
+    assert "digits_cnn" in run.summary
