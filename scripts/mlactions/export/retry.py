@@ -7,7 +7,7 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -22,6 +22,7 @@ from mlactions.errors import Exit, UserError
 from mlactions.evaluate.base import link_shared, moved_environment
 from mlactions.evaluate.git import Git
 from mlactions.evaluate.provenance import probe
+from mlactions.evaluate.run import Stop, held_signals
 from mlactions.evaluate.template import Template
 from mlactions.export.measure import run_measure
 from mlactions.export.retry_result import WORD, facts, render, retry_result, side
@@ -103,18 +104,24 @@ def _result(bundle: Path) -> Any:
 @contextmanager
 def _patched(attempt: Attempt) -> Iterator[Path]:
     """Check the head out beside the caller's work tree, changes included, with the patch on top."""
-    repository = attempt.repository
-    parent = Path(tempfile.mkdtemp(prefix="mlactions-retry-"))
-    try:
-        with Git(repository.root).worktree(repository.head, parent / "checkout") as checkout:
-            root = checkout.resolve()
+    repository, stop = attempt.repository, Stop()
+    with ExitStack() as stack:
+        # A stop in between would leave a work tree that git calls locked.
+        with held_signals(stop):
+            parent = Path(tempfile.mkdtemp(prefix="mlactions-retry-"))
+            stack.callback(shutil.rmtree, parent, ignore_errors=True)
+            tree = Git(repository.root).worktree(repository.head, parent / "checkout")
+            root = stack.enter_context(tree).resolve()
+        try:
+            stop.check()
             if not repository.commit:
                 _apply(root, _changes(repository))
             _apply(root, attempt.patch.text.encode())
             yield root
-    finally:
-        shutil.rmtree(parent, ignore_errors=True)
-        run_git(repository.root, ("worktree", "prune"))
+        finally:
+            with held_signals(stop):
+                stack.close()
+    stop.check()
 
 
 def _changes(repository: Repository) -> bytes:
