@@ -10,6 +10,7 @@ SOURCES := scripts tests bench
 WITH_UV := uv_bin=$$(scripts/dev/tools.sh uv); export PATH="$${uv_bin:+$$uv_bin:}$$PATH";
 WITH_TOOLS := tool_bins=$$(scripts/dev/tools.sh all); export PATH="$${tool_bins:+$$tool_bins:}$$PATH";
 EXAMPLE := .tools/example
+MLFLOW := .tools/mlflow
 SERVING := .tools/serving
 
 .PHONY: help
@@ -21,7 +22,7 @@ demo: $(EXAMPLE)/ready ## A pull request makes a real model worse: see the gate 
 	@$(WITH_UV) scripts/dev/demo.sh
 
 .PHONY: test
-test: .venv/ready $(EXAMPLE)/ready $(SERVING)/ready ## Every test: unit, golden, contract, lint, end to end, and the example's own
+test: .venv/ready $(EXAMPLE)/ready $(MLFLOW)/ready $(SERVING)/ready ## Every test: unit, golden, contract, lint, end to end, and the example's own
 	@$(WITH_TOOLS) .venv/bin/python -m pytest
 	@cd examples/digits && ../../$(EXAMPLE)/bin/python -m pytest -q
 
@@ -63,4 +64,8 @@ $(EXAMPLE)/ready: examples/digits/requirements.txt examples/digits/requirements-
 
 $(SERVING)/ready: scripts/dev/serving.sh scripts/mlactions/export/serving/requirements/torchserve.txt scripts/mlactions/export/serving/torchserve.py
 	@$(WITH_UV) scripts/dev/serving.sh $(SERVING)
+	@touch $@
+
+$(MLFLOW)/ready: scripts/dev/mlflow.sh
+	@$(WITH_UV) scripts/dev/mlflow.sh $(MLFLOW)
 	@touch $@

@@ -73,7 +73,8 @@ def read_address(uri: str, environ: Mapping[str, str]) -> Address:
 
 def _bad_uri(why: str) -> StoreError:
     hint = "Write for example `https://mlflow.example.org` or `sqlite:///mlflow.db`."
-    return StoreError("bad input", f"the tracking URI cannot be read: {why}.", hint)
+    message = f"the tracking URI cannot be read: {why}."
+    return StoreError("bad input", message, hint, state="bad-request")
 
 
 def _proxy(scheme: str, host: str, environ: Mapping[str, str]) -> str:

@@ -178,7 +178,7 @@ class Connection:
                 " MLFLOW_TRACKING_TOKEN, in the environment of this step."
             )
             message = f"{url} {what} (status {status})."
-            return StoreError("MLflow let nobody in", message, hint, state="unauthorized")
+            return StoreError("no access to MLflow", message, hint, state="unauthorized")
         if "location" in headers:
             place = headers["location"].partition("?")[0]
             message = f"{url} leads to {cut(place)}, which is not followed with credentials."

@@ -22,14 +22,15 @@ class Refused(Exception):  # noqa: N818  # what the server said, not yet what it
 
 def refusal(refused: Refused, uri: str, kind: str = "", name: str = "") -> StoreError:
     """Return the error for a refusal; `kind` and `name` say what was asked for."""
-    if refused.code == MISSING and kind:
+    # MLflow's client calls an id of another form than its own invalid; its server, missing.
+    if kind and (refused.code == MISSING or (kind == "run" and refused.code in _INVALID)):
         return missing(kind, name, uri)
     message = f"{uri}: {cut(refused.message)}."
     if refused.code in _INVALID:
         return StoreError("MLflow does not understand", message, state="bad-request")
     if refused.code in {"PERMISSION_DENIED", "UNAUTHENTICATED"}:
         hint = "Check what the credentials may read."
-        return StoreError("MLflow let nobody in", message, hint, state="unauthorized")
+        return StoreError("no access to MLflow", message, hint, state="unauthorized")
     return StoreError("MLflow refused", message, state="failed")
 
 

@@ -1,0 +1,466 @@
+"""The store against a real MLflow server and the database behind it: both tell the same."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from mlactions.mlflow_store import Dataset, Point, Run, Store, StoreError, open_store
+from mlactions.mlflow_store import connection as connection_module
+from mlactions.mlflow_store.rest import RestStore
+from mlactions.retries import Patience
+from tests.fakes.loopback import Reply
+from tests.mlflow_support import Gatekeeper, Mlflow, free_port
+
+MANY = 2_345
+HOSTILE = (
+    "line one\nline two\r\n<script>alert(1)</script> | `x` ](http://evil.example) \u202e ::error::"
+)
+
+Ask = Callable[[Store], Any]
+
+
+@pytest.fixture(params=["http", "sqlite"])
+def store(request: pytest.FixtureRequest, mlflow_server: Mlflow) -> Iterator[Store]:
+    uri = mlflow_server.uri if request.param == "http" else mlflow_server.database
+    with open_store(uri, {}) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def experiment(mlflow_server: Mlflow) -> str:
+    return mlflow_server.experiment("store-digits")
+
+
+@pytest.fixture(scope="module")
+def parent(mlflow_server: Mlflow, experiment: str) -> str:
+    server = mlflow_server
+    run = server.run(
+        experiment,
+        {"lr": "0.001", "note": HOSTILE, "long": "é" * 6000, "empty": ""},
+        metrics={"loss": [1.0, 0.5, "NaN"], "gain": ["Infinity"], "cost": ["-Infinity"]},
+        tags={"deployed": "true", 'it\'s "odd"': HOSTILE, "mlflow.source.git.commit": "a" * 40},
+        name=HOSTILE,
+    )
+    server.dataset(run, "digits", "5edc214a")
+    server.artifact(run, "model/requirements.txt", "torch==2.13.0\n")
+    server.artifact(run, "model/data/weights.bin", b"\x00\xff" * 1000)
+    server.artifact(run, "requirements.txt", "numpy==2.0\n")
+    server.run(experiment, tags={"mlflow.parentRunId": run}, name="child", status="FAILED")
+    server.run(experiment, name="alive", status="RUNNING")
+    server.run(experiment, name="killed", status="KILLED")
+    gone = server.run(experiment, {"lr": "9"}, name="gone")
+    server.call("runs/delete", {"run_id": gone})
+    return run
+
+
+@pytest.fixture(scope="module")
+def many(mlflow_server: Mlflow) -> str:
+    """Write runs around the server: logging them one by one would take a minute."""
+    experiment = mlflow_server.experiment("store-many")
+    with sqlite3.connect(mlflow_server.database.removeprefix("sqlite:///")) as database:
+        rows = [
+            (f"{number:032x}", "ACTIVE".lower(), "FINISHED", number, number + 1, experiment)
+            for number in range(MANY)
+        ]
+        database.executemany(
+            "INSERT INTO runs (run_uuid, lifecycle_stage, status, start_time, end_time,"
+            " experiment_id, artifact_uri, name, source_type, source_name, user_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, '', 'many', 'LOCAL', '', '')",
+            rows,
+        )
+        params = [(str(number), "seed", f"{number:032x}") for number in range(MANY)]
+        database.executemany("INSERT INTO params (value, key, run_uuid) VALUES (?, ?, ?)", params)
+    return experiment
+
+
+def by_name(store: Store, experiment: str) -> dict[str, Run]:
+    return {run.name: run for run in store.runs([experiment])}
+
+
+def state_of(ask: Callable[[], Any]) -> str:
+    with pytest.raises(StoreError) as raised:
+        ask()
+    assert raised.value.message.endswith(".")
+    return raised.value.state
+
+
+def test_an_experiment_is_found_by_name_and_by_id(
+    store: Store, mlflow_server: Mlflow, experiment: str
+) -> None:
+    found = store.experiment("store-digits")
+    assert (found.id, found.name, found.lifecycle) == (experiment, "store-digits", "active")
+    assert store.experiment(experiment) == found
+    digits = mlflow_server.experiment(f"{10**9}{store.uri[0] == 'h':d}")
+    assert store.experiment(f"{10**9}{store.uri[0] == 'h':d}").id == digits, "a name wins"
+
+
+def test_a_run_arrives_as_it_was_logged(store: Store, parent: str, experiment: str) -> None:
+    run = store.run(parent)
+    assert (run.name, run.status, run.experiment_id) == (HOSTILE, "FINISHED", experiment)
+    assert run.params == {"lr": "0.001", "note": HOSTILE, "long": "é" * 6000, "empty": ""}
+    assert math.isnan(run.metrics["loss"])
+    assert (run.metrics["gain"], run.metrics["cost"]) == (math.inf, -math.inf)
+    assert run.tags['it\'s "odd"'] == HOSTILE
+    assert run.inputs == (Dataset("digits", "5edc214a", "data/x.csv", "training"),)
+    assert (run.start_ms, run.end_ms) == (1_790_000_000_000, 1_790_000_001_000)
+
+
+def test_runs_are_listed_nested_dead_and_alive_but_not_deleted(
+    store: Store, parent: str, experiment: str
+) -> None:
+    found = by_name(store, experiment)
+    assert sorted(found) == sorted([HOSTILE, "child", "alive", "killed"])
+    assert found["child"].parent_id == parent
+    assert found[HOSTILE].parent_id == ""
+    assert {name: run.status for name, run in found.items() if name != HOSTILE} == {
+        "child": "FAILED",
+        "alive": "RUNNING",
+        "killed": "KILLED",
+    }
+    assert found["alive"].end_ms is None
+    assert found["killed"].metrics == {}
+    listed = found[HOSTILE]
+    assert replace(store.run(parent), metrics={}) == replace(listed, metrics={})
+
+
+def test_filter_order_and_limit_are_mlflow_s(store: Store, parent: str, experiment: str) -> None:
+    assert [run.id for run in store.runs([experiment], "tags.deployed = 'true'")] == [parent]
+    names = [
+        run.name for run in store.runs([experiment], order=["attributes.run_name ASC"], limit=2)
+    ]
+    assert names == ["alive", "child"]
+    assert list(store.runs([experiment], "params.lr = '7'")) == []
+
+
+def test_every_run_of_many_pages_comes_once(store: Store, many: str) -> None:
+    before = store.counters.requests
+    found = [run.id for run in store.runs([many])]
+    assert len(found) == len(set(found)) == MANY
+    assert store.counters.requests - before == 3
+    assert store.counters.seconds > 0
+    newest = next(iter(store.runs([many], order=["attributes.start_time DESC"], limit=1)))
+    assert newest.params == {"seed": str(MANY - 1)}
+    assert len(list(store.runs([many], limit=1_500))) == 1_500
+
+
+def test_a_page_is_asked_for_when_it_is_needed(store: Store, many: str) -> None:
+    before = store.counters.requests
+    runs = store.runs([many])
+    next(runs)
+    assert store.counters.requests - before == 1
+
+
+def test_a_history_is_in_the_order_of_its_steps(store: Store, parent: str) -> None:
+    history = store.history(parent, "loss")
+    assert history[:2] == (
+        Point(0, 1.0, 1_790_000_000_000),
+        Point(1, 0.5, 1_790_000_000_001),
+    )
+    assert math.isnan(history[2].value)
+    assert store.history(parent, "gain")[0].value == math.inf
+    assert store.history(parent, "never-logged") == ()
+
+
+def test_a_model_s_versions(store: Store, mlflow_server: Mlflow, parent: str) -> None:
+    model = f"digits {store.uri[0]}"  # a name as people give it
+    first = mlflow_server.version(model, parent, tags={"deployed": "true"})
+    second = mlflow_server.version(model, parent, alias="champion")
+    champion = store.version_by_alias(model, "champion")
+    assert (champion.version, champion.run_id, champion.aliases) == (second, parent, ("champion",))
+    assert [version.version for version in store.versions(model)] == [second, first]
+    tagged = store.versions(model, "tag.`deployed` = 'true'")
+    assert [version.version for version in tagged] == [first]
+    assert store.version(model, first).tags == {"deployed": "true"}
+    assert store.versions("nobody's model") == ()
+
+
+def test_artifacts_of_runs_and_versions(store: Store, mlflow_server: Mlflow, parent: str) -> None:
+    model = f"weights-{store.uri[0]}"
+    mlflow_server.version(model, parent, alias="champion")
+    run, version = store.run(parent), store.version_by_alias(model, "champion")
+    assert [(item.path, item.is_folder) for item in store.artifacts(run)] == [
+        ("model", True),
+        ("requirements.txt", False),
+    ]
+    assert {item.path for item in store.artifacts(version)} == {"requirements.txt", "data"}
+    assert [item.path for item in store.artifacts(version, "data")] == ["data/weights.bin"]
+    assert store.artifact_text(run, "requirements.txt", 100) == "numpy==2.0\n"
+    assert store.artifact_text(version, "requirements.txt", 100) == "torch==2.13.0\n"
+    digest = hashlib.sha256(b"\x00\xff" * 1000).hexdigest()
+    assert store.artifact_sha256(version, "data/weights.bin") == digest
+    assert store.artifact_sha256(run, "model/data/weights.bin") == digest
+    assert store.artifact_text(run, "nothing.txt", 100) is None
+    assert store.artifact_sha256(version, "nothing.bin") is None
+    with pytest.raises(StoreError, match="more than 5 bytes"):
+        store.artifact_text(run, "requirements.txt", 5)
+    assert store.artifact_text(run, "requirements.txt", 100), "the connection still works"
+
+
+@pytest.mark.parametrize(
+    ("ask", "state"),
+    [
+        (lambda store: store.experiment("nobody's"), "no-experiment"),
+        (lambda store: store.experiment("987654321"), "no-experiment"),
+        (lambda store: store.run("f" * 32), "no-run"),
+        (lambda store: store.run("not an id"), "no-run"),
+        (lambda store: store.history("f" * 32, "loss"), "no-run"),
+        (lambda store: store.version_by_alias("no-such-model", "champion"), "no-model"),
+        (lambda store: store.version("no-such-model", "1"), "no-version"),
+        (lambda store: list(store.runs(["0"], "tags.deployed = true")), "bad-request"),
+        (lambda store: store.versions("both ' and \""), "bad-request"),
+    ],
+)
+def test_what_is_not_there_is_named(store: Store, ask: Ask, state: str) -> None:
+    assert state_of(lambda: ask(store)) == state
+
+
+def test_a_missing_alias_of_a_model_that_is_there(
+    store: Store, mlflow_server: Mlflow, parent: str
+) -> None:
+    mlflow_server.version(f"unnamed-{store.uri[0]}", parent)
+    name = f"unnamed-{store.uri[0]}"
+    assert state_of(lambda: store.version_by_alias(name, "champion")) == "no-alias"
+
+
+def test_what_was_deleted_is_named_as_deleted(store: Store, mlflow_server: Mlflow) -> None:
+    experiment = mlflow_server.experiment()
+    name = store.experiment(experiment).name
+    run = mlflow_server.run(experiment, metrics={"loss": [1.0]})
+    mlflow_server.call("runs/delete", {"run_id": run})
+    assert state_of(lambda: store.run(run)) == "deleted"
+    mlflow_server.call("experiments/delete", {"experiment_id": experiment})
+    assert state_of(lambda: store.experiment(name)) == "deleted"
+
+
+def test_reading_leaves_the_database_as_it_was(mlflow_server: Mlflow, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    with sqlite3.connect(mlflow_server.database.removeprefix("sqlite:///")) as source:
+        source.execute("VACUUM INTO ?", (str(copy),))
+    before = copy.read_bytes()
+    with open_store(f"sqlite:///{copy}", {}) as store:
+        experiment = store.experiment("store-digits")
+        assert list(store.runs([experiment.id]))
+    assert copy.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db"]
+
+
+@pytest.mark.parametrize("name", ["missing.db", "empty.db", "folder"])
+def test_nothing_is_created_where_nothing_is(tmp_path: Path, name: str) -> None:
+    sqlite3.connect(tmp_path / "empty.db").close()
+    (tmp_path / "empty.db").touch()
+    (tmp_path / "folder").mkdir()
+    uri = str(tmp_path / name) if name == "folder" else f"sqlite:///{tmp_path / name}"
+    before = {path: path.stat().st_size for path in tmp_path.rglob("*")}
+    assert state_of(lambda: open_store(uri, {}).experiment("digits")) == "unreachable"
+    assert {path: path.stat().st_size for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("uri", "state"),
+    [
+        ("", "bad-request"),
+        ("http://", "bad-request"),
+        ("http://127.0.0.1:port", "bad-request"),
+        ("http://127.0.0.1/?x=1", "bad-request"),
+        ("nonsense://x", "bad-request"),
+        ("postgresql://user:secret@127.0.0.1:1/mlflow", "no-client"),
+    ],
+)
+def test_a_uri_that_cannot_be_used_says_so_without_its_password(uri: str, state: str) -> None:
+    with pytest.raises(StoreError) as raised:
+        open_store(uri, {}).experiment("digits")
+    assert raised.value.state == state
+    assert "secret" not in str(raised.value)
+
+
+class Impatient(Protocol):
+    """Opens stores that do not wait between attempts."""
+
+    def __call__(self, uri: str, **environ: str) -> RestStore:
+        """Return one."""
+        ...
+
+
+@pytest.fixture
+def impatient() -> Iterator[Impatient]:
+    """Open stores that do not wait between attempts."""
+    with ExitStack() as opened:
+
+        def make(uri: str, **environ: str) -> RestStore:
+            store = RestStore.at(uri, environ)
+            store._connection.patience = Patience(attempts=3, sleep=lambda _seconds: None)
+            return opened.enter_context(store)
+
+        yield make
+
+
+def test_a_server_that_is_not_there(impatient: Impatient) -> None:
+    store = impatient(f"http://127.0.0.1:{free_port()}")
+    assert state_of(lambda: store.experiment("digits")) == "unreachable"
+    assert store.counters.requests == 3
+
+
+@pytest.mark.parametrize(
+    ("environ", "authorization"),
+    [
+        (
+            {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": "s3cret"},
+            "Basic YWRhOnMzY3JldA==",
+        ),
+        ({"MLFLOW_TRACKING_TOKEN": "tok\n"}, "Bearer tok"),
+        (
+            {
+                "MLFLOW_TRACKING_USERNAME": "ada",
+                "MLFLOW_TRACKING_PASSWORD": "s3cret",
+                "MLFLOW_TRACKING_TOKEN": "tok",
+            },
+            "Basic YWRhOnMzY3JldA==",
+        ),
+    ],
+    ids=["basic", "token", "both"],
+)
+def test_credentials_are_those_mlflow_s_client_sends(
+    mlflow_server: Mlflow,
+    experiment: str,
+    environ: dict[str, str],
+    authorization: str,
+    impatient: Impatient,
+) -> None:
+    with Gatekeeper(mlflow_server, authorization) as gate:
+        store = impatient(gate.url, **environ)
+        assert store.experiment("store-digits").id == experiment
+        refused = impatient(gate.url)
+        assert state_of(lambda: refused.experiment("store-digits")) == "unauthorized"
+        wrong = impatient(gate.url, MLFLOW_TRACKING_TOKEN="nobody's")
+        with pytest.raises(StoreError, match="refused the credentials") as raised:
+            wrong.experiment("store-digits")
+        assert "nobody" not in str(raised.value)
+        assert len(gate.requests) == 3, "a refusal is not asked for again"
+        in_uri = impatient(f"http://ada:s3cret@127.0.0.1:{gate.port}/")
+        assert in_uri.uri == gate.url
+        if authorization.startswith("Basic"):
+            assert in_uri.experiment("store-digits").id == experiment
+
+
+def test_credentials_that_no_header_can_carry_are_refused() -> None:
+    with pytest.raises(Exception, match="cannot carry"):
+        open_store("http://127.0.0.1", {"MLFLOW_TRACKING_TOKEN": "two\nlines"})
+
+
+def test_a_host_that_mlflow_does_not_serve(mlflow_server: Mlflow, impatient: Impatient) -> None:
+    """A server that runs as a service container is asked by a name it does not know."""
+    store = impatient(mlflow_server.uri)
+    address = store._connection.address
+    headers = {**address.headers, "Host": "mlflow:5000"}
+    store._connection.address = replace(address, headers=headers)
+    with pytest.raises(StoreError, match="--allowed-hosts") as raised:
+        store.experiment("digits")
+    assert raised.value.state == "host-refused"
+
+
+@pytest.mark.parametrize(
+    ("reply", "state"),
+    [
+        ("<html>a page</html>", "not-mlflow"),
+        ('["no object"]', "not-mlflow"),
+        ('{"experiment": 7}', "not-mlflow"),
+        (Reply(404, {"message": "no error code"}), "not-mlflow"),
+        (Reply(302, None, {"Location": "https://login.example.org/?to=x"}), "not-mlflow"),
+        (Reply(403, {"error_code": "PERMISSION_DENIED", "message": "no"}), "unauthorized"),
+    ],
+)
+def test_what_answers_but_is_not_our_server(
+    reply: Reply | str, state: str, impatient: Impatient
+) -> None:
+    with Gatekeeper(None) as gate:
+        gate.replies = [reply]
+        assert state_of(lambda: impatient(gate.url).experiment("digits")) == state
+        assert len(gate.requests) == 1
+
+
+def test_what_may_pass_is_asked_again(
+    mlflow_server: Mlflow, experiment: str, impatient: Impatient
+) -> None:
+    with Gatekeeper(mlflow_server) as gate:
+        gate.replies = [Reply(503, {"message": "busy"}), None]
+        assert impatient(gate.url).experiment("store-digits").id == experiment
+        gate.replies = [Reply(500, {"error_code": "INTERNAL_ERROR", "message": "broken"})] * 3
+        assert state_of(lambda: impatient(gate.url).experiment("store-digits")) == "failed"
+
+
+def test_a_connection_that_rested_is_opened_again(
+    mlflow_server: Mlflow, experiment: str, impatient: Impatient
+) -> None:
+    with Gatekeeper(mlflow_server) as gate:
+        store = impatient(gate.url)
+        store.experiment("store-digits")
+        gate.replies = [None]
+        store._connection.patience = Patience(attempts=1)
+        assert store.experiment("store-digits").id == experiment
+
+
+def test_a_run_deleted_while_runs_are_read(mlflow_server: Mlflow) -> None:
+    experiment = mlflow_server.experiment()
+    kept, gone = mlflow_server.run(experiment), mlflow_server.run(experiment)
+    with open_store(mlflow_server.uri, {}) as store:
+        assert len(list(store.runs([experiment]))) == 2
+        mlflow_server.call("runs/delete", {"run_id": gone})
+        assert state_of(lambda: store.history(gone, "loss")) == "deleted"
+        assert [run.id for run in store.runs([experiment])] == [kept]
+
+
+def test_an_answer_without_end_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, impatient: Impatient
+) -> None:
+    monkeypatch.setattr(connection_module, "MAX_ANSWER_BYTES", 1000)
+    with Gatekeeper(None) as gate:
+        gate.replies = ["[" + "1," * 1000 + "1]"]
+        assert state_of(lambda: impatient(gate.url).experiment("digits")) == "failed"
+
+
+def test_a_path_before_the_interface_is_kept(mlflow_server: Mlflow, impatient: Impatient) -> None:
+    with Gatekeeper(None) as gate:
+        gate.replies = ['{"experiment": {"experiment_id": "1", "name": "digits"}}']
+        assert impatient(f"{gate.url}/ml flow/").experiment("digits").id == "1"
+        assert gate.requests[0].path == "/ml%20flow/api/2.0/mlflow/experiments/get-by-name"
+
+
+def test_a_proxy_is_used_where_one_is_named_and_never_for_this_machine(
+    impatient: Impatient,
+) -> None:
+    with Gatekeeper(None) as gate:
+        gate.replies = ['{"experiment": {"experiment_id": "1", "name": "digits"}}']
+        store = impatient("http://mlflow.example.org:5000", http_proxy=gate.url)
+        assert store.experiment("digits").id == "1"
+        assert gate.requests[0].headers["host"] == "mlflow.example.org:5000"
+    environ = {"http_proxy": "http://127.0.0.1:1", "no_proxy": "example.org"}
+    for uri in ("http://mlflow.example.org", "http://localhost:5000"):
+        assert impatient(uri, **environ)._connection.address.proxy == ""
+
+
+def test_http_never_imports_mlflow(mlflow_server: Mlflow) -> None:
+    program = (
+        "import sys; from mlactions.mlflow_store import open_store\n"
+        f"store = open_store({mlflow_server.uri!r}, {{}})\n"
+        "list(store.runs(['0']))\n"
+        "print([name for name in ('mlflow', 'sqlalchemy', 'requests') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[1] / "scripts",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[]\n"
