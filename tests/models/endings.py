@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 
 def leave() -> nn.Module:
@@ -47,7 +47,7 @@ class Slow(nn.Module):
         self.layer = nn.Linear(4, 3)
         self.started = Path(started)
 
-    def forward(self, x):  # noqa: ANN001, ANN201
+    def forward(self, x: Tensor) -> Tensor:
         if x.shape[0] == 7:
             self.started.touch()
             time.sleep(300)

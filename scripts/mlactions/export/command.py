@@ -1,4 +1,4 @@
-"""The command line of export: measure, verify, smoke, retry; without a subcommand, all in one go."""
+"""The command line of export: measure, verify, smoke, retry; without one, all in one go."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Export(click.Group):
             return command
         return super().get_command(context, name)
 
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             rows = [(name, text) for name, (_, _, text) in LAZY.items()]
             rows += [(name, c.get_short_help_str(80)) for name, c in self.commands.items()]

@@ -181,7 +181,9 @@ class Measurer:
         """Leave nothing of ours behind, and the folder only if something else is in it."""
         for name in (*OURS, MANIFEST):
             path = self.out / name
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(True)
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(
+                missing_ok=True
+            )
         if self.out.is_dir() and not any(self.out.iterdir()):
             self.out.rmdir()
 

@@ -163,7 +163,7 @@ def summary(exported: Exported, out: Path) -> str:
 
 
 def _bytes(size: int) -> str:
-    return mebibytes(size) if size >= 2**20 else f"{max(size / 1024, 0.1):.3g} KiB"  # noqa: PLR2004
+    return mebibytes(size) if size >= 2**20 else f"{max(size / 1024, 0.1):.3g} KiB"
 
 
 def count(number: int) -> str:

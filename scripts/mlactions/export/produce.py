@@ -29,7 +29,9 @@ def produce(known: Exported, settings: Settings, scratch: Path, out: Path, run: 
     raw = scratch / "raw" / "model.onnx"
     if settings.quantize != "none" or settings.optimize != "none":
         reshaped = scratch / "reshaped" / "model.onnx"
-        failure = _reshape(raw, reshaped, known, settings, scratch, out, run)
+        failure = _reshape(
+            raw, reshaped, known=known, settings=settings, log=out / RESHAPING_LOG, run=run
+        )
         if failure is not None:
             return failed(known, failure, scratch, out)
         raw = reshaped
@@ -64,10 +66,10 @@ def metadata_of(known: Exported) -> dict[str, str]:
 def _reshape(
     raw: Path,
     reshaped: Path,
+    *,
     known: Exported,
     settings: Settings,
-    scratch: Path,
-    out: Path,
+    log: Path,
     run: Run,
 ) -> Failure | None:
     """Let onnxruntime quantise and optimise the graph, in a process that may crash."""
@@ -80,26 +82,20 @@ def _reshape(
         "optimize": settings.optimize,
         "external": size >= LARGE_BYTES,
     }
-    write_json(scratch / "reshaping.json", request)
-    arguments = [sys.executable, "-I", str(_RESHAPING), str(scratch / "reshaping.json")]
+    file = reshaped.with_name("request.json")
+    write_json(file, request)
+    arguments = [sys.executable, "-I", str(_RESHAPING), str(file)]
     ended = run(arguments, {"ORT_DISABLE_TELEMETRY": "1"}, RESHAPING_LOG)
     if ended.by == "itself" and ended.code == 0 and reshaped.is_file():
         return None
-    lines = tuple(line for line in tail(out / RESHAPING_LOG) if line)
+    lines = tuple(line for line in tail(log) if line)
     if any("No module named 'onnx" in line for line in lines):
         raise UserError(
             "missing package",
             "onnxruntime is not installed for mlactions itself.",
             "Run it through scripts/run, or install codex-ml-actions[export].",
         )
-    stage = " and ".join(
-        word
-        for word, on in (
-            ("quantize", settings.quantize != "none"),
-            (f"optimize {settings.optimize}", settings.optimize != "none"),
-        )
-        if on
-    )
-    kind, message = classify(ended, lines, f"onnxruntime: {stage}", settings.timeout)
+    stage = f"onnxruntime: quantize {settings.quantize}, optimize {settings.optimize}"
+    kind, message = classify(ended, lines, stage, settings.timeout)
     shutil.rmtree(reshaped.parent, ignore_errors=True)
     return Failure(kind, message, log_tail=lines)

@@ -172,9 +172,9 @@ def _used(
 ) -> dict[str, Axis]:
     """Return the axes that the inputs really have; undeclared, an array's first is the batch."""
     if examples.tensors:
-        names = {axis for tensor in examples.tensors for axis in tensor.shape}
+        names = {str(axis) for tensor in examples.tensors for axis in tensor.shape}
     else:
-        names = {axis for given in dynamic.values() for axis in given}
+        names = {str(axis) for given in dynamic.values() for axis in given}
         names |= {"batch"} if not dynamic else set()
     return {name: axis for name, axis in axes.items() if name in names}
 

@@ -6,6 +6,8 @@ working directory takes the place of our folder in `sys.path`, as for `python -m
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.util
 import os
 import sys
@@ -20,10 +22,8 @@ def main() -> None:
     started = time.perf_counter()
     sys.path[0] = str(Path.cwd())
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    try:
+    with contextlib.suppress(ImportError):  # the program says what is missing
         importlib.import_module("torch")
-    except ImportError:
-        pass  # the program says what is missing
     here = Path(__file__).resolve().parent
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # our folder stays as it is
     locations = [str(here)]

@@ -1,4 +1,4 @@
-"""Example inputs: drawn from declared shapes, or cut from what the user's function or file gives."""
+"""Example inputs: drawn from declared shapes, or cut from what the user gives."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Source:
 def _edge(array: Any, tensor: Mapping[str, Any], values: str) -> Any:
     """Fill an input with one value; integers stay in their range, which has no denormals."""
     low, high = tensor["low"], tensor["high"]
-    if array.dtype == bool:
+    if array.dtype.kind == "b":
         return np.full_like(array, values == "large")
     if array.dtype.kind in "iu":
         return np.full_like(array, high if values == "large" else max(low, min(0, high)))
@@ -70,7 +70,7 @@ def _draw(tensor: Mapping[str, Any], axes: Axes, seed: int) -> Any:
     key = zlib.crc32(repr((tensor["name"], shape)).encode())
     generator = np.random.default_rng([abs(seed), int(seed < 0), key])
     dtype, low, high = np.dtype(tensor["dtype"]), tensor["low"], tensor["high"]
-    if dtype == bool:
+    if dtype.kind == "b":
         return generator.integers(0, 2, shape).astype(bool)
     if dtype.kind in "iu":
         return generator.integers(int(low), int(high), shape, dtype=dtype, endpoint=True)

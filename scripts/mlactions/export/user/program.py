@@ -5,10 +5,12 @@ What is known is written after every stage, so that a process that is killed sti
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -21,6 +23,8 @@ LARGE_BYTES = 2**30
 """Weights from here on are written beside the model, as torch does by itself from 2 GB on."""
 
 STAGE = "[export]"
+
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
 class Session:
@@ -70,32 +74,44 @@ def main(path: Path, import_seconds: float) -> None:
     """Answer one request; whatever goes wrong is an answer too."""
     session = Session(json.loads(path.read_text(encoding="utf-8")), import_seconds)
     try:
-        _need_torch(session)
+        _need_torch()
         from .stages import run
 
         run(session)
         session.write(status="ok", stage="done")
     except BadInput as problem:
-        place = problem.place
-        error = {"title": problem.title, "message": problem.message, "hint": problem.hint}
-        where = {"file": place.file if place else None, "line": place.line if place else None}
-        session.write(
-            status="bad-input",
-            error={k: session.sources.scrub(v) for k, v in error.items()} | where,
-        )
-    except Failed as failed:
-        session.write(status="failed", failure=_failure(session, failed))
-    except MemoryError as error:
-        session.write(status="failed", failure=_failure(session, _memory(error)))
-    except OSError as error:
-        session.write(status="failed", failure=_failure(session, _disk(error, session)))
+        session.write(status="bad-input", error=_bad_input(session, problem))
     except Exception as error:
-        if "allocate memory" not in str(error):
+        failed = _failed(session, error)
+        if failed is None:
             raise
-        session.write(status="failed", failure=_failure(session, _memory(error)))
+        session.write(status="failed", failure=_failure(session, failed))
 
 
-def _need_torch(session: Session) -> None:
+def _bad_input(session: Session, problem: BadInput) -> dict[str, Any]:
+    place, scrub = problem.place, session.sources.scrub
+    return {
+        "title": problem.title,
+        "message": scrub(problem.message),
+        "hint": problem.hint,
+        "file": place.file if place else None,
+        "line": place.line if place else None,
+    }
+
+
+def _failed(session: Session, error: Exception) -> Failed | None:
+    """Return the failure that an exception stands for, None for one that nobody expected."""
+    if isinstance(error, Failed):
+        return error
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        message = f"there was not enough memory: {first_line(error)}"
+        return Failed("out-of-memory", message, report=f"# Out of memory\n\n{message}\n")
+    if isinstance(error, OSError):
+        return _disk(error, session)
+    return None
+
+
+def _need_torch() -> None:
     name = Path(sys.executable).name
     for package in ("torch", "numpy", "onnx", "onnxscript"):
         if not version(package):
@@ -120,17 +136,13 @@ def _failure(session: Session, failed: Failed) -> dict[str, Any]:
     }
 
 
-def _memory(error: BaseException) -> Failed:
-    message = f"there was not enough memory: {first_line(error)}"
-    return Failed("out-of-memory", message, report=f"# Out of memory\n\n{message}\n")
-
-
 def _disk(error: OSError, session: Session) -> Failed:
     """Tell a full disk, or a file over a limit, from any other trouble with files."""
-    full = error.errno in {28, 27, 122}  # ENOSPC, EFBIG, EDQUOT on Linux
     said = os.strerror(error.errno) if error.errno else first_line(error)
     message = f"writing stopped while the stage was `{session.known['stage']}`: {said}."
-    kind = "disk-full" if full else "export-failed"
+    kind = "disk-full" if error.errno in _FULL else "export-failed"
+    for name in ("raw", "cases", "task"):  # room for the answer
+        shutil.rmtree(session.scratch / name, ignore_errors=True)
     return Failed(kind, message, report=f"# Writing failed\n\n{message}\n")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from . import weights
 from .calling import Call, flatten, parameter_names
 from .examples import Arrays, Given, Source, open_source
 from .loading import build, describe, force_eval
+from .matrix import compute_cases, compute_task, compute_times
 from .problems import BadInput, Failed, first_line
 from .program import LARGE_BYTES, Session, clock
 from .reference import Reference
@@ -41,9 +42,9 @@ def run(session: Session) -> None:
     _check_random(session, reference, program, first, outputs)
     _save(session, program, model, source, list(outputs))
     del program
-    _cases(session, reference, source)
-    _task(session, reference)
-    _time(session, reference, source)
+    compute_cases(session, reference, source)
+    compute_task(session, reference)
+    compute_times(session, reference, source)
 
 
 def _order(call: Call) -> Any:
@@ -201,10 +202,10 @@ def _export(
             model,
             reference.call,
             inputs,
-            {**request, "axes": axes},
-            source.tensors,
-            outputs,
-            session.sources,
+            request={**request, "axes": axes},
+            tensors=source.tensors,
+            outputs=outputs,
+            sources=session.sources,
         )
     session.sources.name_modules(reference.model)
     session.known["timing"]["export_s"] = round(clock() - started, 3)
@@ -268,65 +269,3 @@ def _save(
     program.save(folder / "model.onnx", external_data=size >= LARGE_BYTES)
     if not (folder / "model.onnx").stat().st_size:
         raise Failed("export-failed", "torch wrote an empty file.", report="# Empty\n")
-
-
-def _cases(session: Session, reference: Reference, source: Source) -> None:
-    """Draw every planned input, and keep what the model makes of it."""
-    plan = session.request["cases"]
-    session.stage("references", f"computing {len(plan)} references")
-    base, found = session.known["first_axes"], []
-    for planned in plan:
-        axes = base | {n: v for n, v in planned["axes"].items() if n in base}
-        found.append(_case(session, reference, source, planned, axes))
-    session.write(cases=found)
-
-
-def _case(
-    session: Session,
-    reference: Reference,
-    source: Source,
-    planned: Mapping[str, Any],
-    axes: Mapping[str, int],
-) -> dict[str, Any]:
-    arrays = source.draw(axes, planned["seed"], planned["values"])
-    arrays = references.as_precision(arrays, session.request["precision"])
-    shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
-    outputs = reference.checked(arrays, f"{shapes} ({planned['values']})")
-    names = {part: f"cases/{planned['id']}.{part}.npz" for part in ("inputs", "reference")}
-    references.save(session.scratch / names["inputs"], arrays)
-    references.save(session.scratch / names["reference"], references.to_arrays(outputs))
-    noise = {"float64": None, "threads": None, "note": "not measured for this case"}
-    if planned["noise"]:
-        noise = reference.noise(arrays, outputs)
-    keep = {key: planned[key] for key in ("id", "kind", "seed", "values")}
-    return {**keep, "batch": axes.get("batch", 1), "axes": dict(axes), **names, "noise": noise}
-
-
-def _task(session: Session, reference: Reference) -> None:
-    given = session.request["task_data"]
-    if given is None:
-        session.known["task"] = None
-        return
-    session.stage("task", "computing the task's references")
-    batch = min(64, session.request["axes"].get("batch", (1, 64))[1])
-    samples, arrays, batches = references.task_batches(Path(given), reference.call.names, batch)
-    precision = session.request["precision"]
-    parts: Iterable[dict[str, Tensor]] = (
-        reference.checked(references.as_precision(part, precision), "the task's data")
-        for part in batches
-    )
-    outputs = references.joined(parts)
-    inputs = references.as_precision({n: arrays[n] for n in reference.call.names}, precision)
-    names = {part: f"task/{part}.npz" for part in ("inputs", "reference")}
-    references.save(session.scratch / names["inputs"], {**inputs, "label": arrays["label"]})
-    references.save(session.scratch / names["reference"], outputs)
-    session.write(task={"samples": samples, **names})
-
-
-def _time(session: Session, reference: Reference, source: Source) -> None:
-    session.stage("timing", "timing PyTorch")
-    base = session.known["first_axes"]
-    for batch in session.request["timed_batches"] if "batch" in base else ():
-        arrays = source.random({**base, "batch": batch}, 0)
-        seconds = reference.eager(references.as_precision(arrays, session.request["precision"]))
-        session.known["timing"]["eager"][str(batch)] = seconds

@@ -82,6 +82,7 @@ def export(
     model: nn.Module,
     call: Call,
     inputs: Mapping[str, Any],
+    *,
     request: Mapping[str, Any],
     tensors: Sequence[Mapping[str, Any]],
     outputs: Sequence[str],

@@ -1,0 +1,78 @@
+"""The parity matrix's left side: inputs, what PyTorch makes of them, how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from . import reference as references
+from .examples import Source
+from .program import Session
+from .reference import Reference
+
+
+def compute_cases(session: Session, reference: Reference, source: Source) -> None:
+    """Draw every planned input, and keep what the model makes of it."""
+    plan = session.request["cases"]
+    session.stage("references", f"computing {len(plan)} references")
+    base, found = session.known["first_axes"], []
+    for planned in plan:
+        axes = base | {n: v for n, v in planned["axes"].items() if n in base}
+        found.append(_case(session, reference, source, planned, axes))
+    session.write(cases=found)
+
+
+def _case(
+    session: Session,
+    reference: Reference,
+    source: Source,
+    planned: Mapping[str, Any],
+    axes: Mapping[str, int],
+) -> dict[str, Any]:
+    arrays = source.draw(axes, planned["seed"], planned["values"])
+    arrays = references.as_precision(arrays, session.request["precision"])
+    shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
+    outputs = reference.checked(arrays, f"{shapes} ({planned['values']})")
+    names = {part: f"cases/{planned['id']}.{part}.npz" for part in ("inputs", "reference")}
+    references.save(session.scratch / names["inputs"], arrays)
+    references.save(session.scratch / names["reference"], references.to_arrays(outputs))
+    noise = {"float64": None, "threads": None, "note": "not measured for this case"}
+    if planned["noise"]:
+        noise = reference.noise(arrays, outputs)
+    keep = {key: planned[key] for key in ("id", "kind", "seed", "values")}
+    return {**keep, "batch": axes.get("batch", 1), "axes": dict(axes), **names, "noise": noise}
+
+
+def compute_task(session: Session, reference: Reference) -> None:
+    """Keep what the model makes of the labelled samples."""
+    given = session.request["task_data"]
+    if given is None:
+        session.known["task"] = None
+        return
+    session.stage("task", "computing the task's references")
+    batch = min(64, session.request["axes"].get("batch", (1, 64))[1])
+    samples, arrays, batches = references.task_batches(Path(given), reference.call.names, batch)
+    precision = session.request["precision"]
+    parts: Iterable[dict[str, Tensor]] = (
+        reference.checked(references.as_precision(part, precision), "the task's data")
+        for part in batches
+    )
+    outputs = references.joined(parts)
+    inputs = references.as_precision({n: arrays[n] for n in reference.call.names}, precision)
+    names = {part: f"task/{part}.npz" for part in ("inputs", "reference")}
+    references.save(session.scratch / names["inputs"], {**inputs, "label": arrays["label"]})
+    references.save(session.scratch / names["reference"], outputs)
+    session.write(task={"samples": samples, **names})
+
+
+def compute_times(session: Session, reference: Reference, source: Source) -> None:
+    """Time PyTorch's own forward passes."""
+    session.stage("timing", "timing PyTorch")
+    base = session.known["first_axes"]
+    for batch in session.request["timed_batches"] if "batch" in base else ():
+        arrays = source.random({**base, "batch": batch}, 0)
+        seconds = reference.eager(references.as_precision(arrays, session.request["precision"]))
+        session.known["timing"]["eager"][str(batch)] = seconds
