@@ -73,9 +73,9 @@ def read_rules(
     """
     if not base_ref:
         return Rules(parse_baseline(existing(path, name), name=name), "file")
-    commit = _commit(base_ref, git)
+    commit = commit_of(base_ref, git)
     place = f"{commit}:./{Path(os.path.relpath(path, folder)).as_posix()}"
-    text = _show(place, name, git)
+    text = text_at(place, name, git)
     if text is None and not bootstrap:
         raise AbsentAtBaseError(name, commit)
     if text is None:
@@ -114,7 +114,8 @@ class AbsentAtBaseError(Exception):
         )
 
 
-def _commit(base_ref: str, git: Git) -> str:
+def commit_of(base_ref: str, git: Git) -> str:
+    """Return the full name of the commit that a reference stands for."""
     found = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{base_ref}^{{commit}}")
     if found.returncode and git("rev-parse", "--git-dir").returncode:
         raise UserError(
@@ -131,8 +132,8 @@ def _commit(base_ref: str, git: Git) -> str:
     return found.stdout.decode().strip()
 
 
-def _show(place: str, name: str, git: Git) -> str | None:
-    """Return a file of a commit, None if the commit does not have it.
+def text_at(place: str, name: str, git: Git, *, what: str = "baseline") -> str | None:
+    """Return the file at a place (`<commit>:./<path>`), None if the commit does not have it.
 
     A link is followed as far as it stays in the repository; git bounds how many.
     """
@@ -142,17 +143,17 @@ def _show(place: str, name: str, git: Git) -> str | None:
         where = "in a circle" if first.startswith("loop ") else f"to {rest.strip()[:200]!r}"
         message = f"it is a link that leads {where}."
         hint = "Commit the file itself, or a link to a file of the repository."
-        raise UserError("cannot read the base's baseline", message, hint, name)
+        raise UserError(f"cannot read the base's {what}", message, hint, name)
     blob = _BLOB.fullmatch(first)
     if blob is None:
         return None
     if int(blob["size"]) > MAX_BYTES:
         why = f"more than {MAX_BYTES:,} bytes."
-        raise UserError("cannot read the base's baseline", why, file=name)
+        raise UserError(f"cannot read the base's {what}", why, file=name)
     content = git("cat-file", "blob", blob["id"])
     if content.returncode:
         why = f"{content.stderr.decode(errors='replace').strip()}."
-        raise UserError("cannot read the base's baseline", why, file=name)
+        raise UserError(f"cannot read the base's {what}", why, file=name)
     try:
         return content.stdout.decode("utf-8-sig")
     except UnicodeDecodeError as error:
