@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench import serving
 from mlactions.bundle import open_bundle
 from mlactions.errors import UserError
 from mlactions.export.exported import Axis, Case, Exported, read_exported
@@ -359,6 +360,12 @@ def test_base_images_without_a_digest_are_refused(line: str) -> None:
         read_images([line], ["onnxruntime"])
 
 
+def test_a_target_nobody_knows_is_refused() -> None:
+    with pytest.raises(UserError, match="`target` is 'seldon'") as refused:
+        read_images([], ["onnxruntime", "seldon"])
+    assert "onnxruntime, triton, torchserve" in refused.value.hint
+
+
 def test_a_base_image_twice_is_refused() -> None:
     with pytest.raises(UserError, match="named twice"):
         read_images([f"a@{DIGEST}", f"python=b@{DIGEST}"], ["onnxruntime"])
@@ -398,3 +405,15 @@ def test_all_modules_of_the_server_are_shipped(served: Served) -> None:
         names = (served.out / "serving" / target / place / "model_server").iterdir()
         written |= {path.name for path in names}
     assert written == {path.name for path in folder.glob("*.py")}
+
+
+def test_the_benchmark_compares_in_one_run() -> None:
+    rows = [
+        serving.Row("onnxruntime in a loop", 0, (9000.0, 10000.0, 10500.0)),
+        serving.Row("ours", 8, (2000.0, 1800.0, 2100.0), (4.0,), (8.25,)),
+        serving.Row("TorchServe", 8, (400.0,), (15.0,), (50.0,)),
+    ]
+    text = serving.report({1: rows})
+    assert "| ours | 8 | 2,000 | 0.20× | 5.0× | 4 | 8.2 |" in text
+    assert "| TorchServe | 8 | 400 | 0.04× |  | 15 | 50 |" in text
+    assert text.startswith("Requests of batch 1:")

@@ -427,7 +427,7 @@ def test_the_report_shows_answers_load_and_how_to_ask() -> None:
     text = _text(_document(), _document(target="torchserve", url=url))
     assert "| `onnxruntime` |" in text
     assert "1 of 1 equal" in text
-    assert "2.5e-07 | 1e-05" in text
+    assert "2.5e-7 | 1e-5" in text
     assert "1,200" in text
     assert "archived in August 2025" in text
     assert "xychart-beta" in text

@@ -72,8 +72,6 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
 
 def _images(given: Mapping[str, Any], targets: Sequence[str]) -> dict[str, str]:
     lines = given.get("base_image") or ()
-    if not lines:
-        return {}
     from mlactions.export.serving.images import read_images
 
     return read_images((lines,) if isinstance(lines, str) else lines, targets)

@@ -26,7 +26,12 @@ def read_images(lines: Iterable[str], targets: Iterable[str]) -> dict[str, str]:
 
     A line without a name is the first target's own image.
     """
-    first = next((IMAGES[target][0] for target in targets), "python")
+    chosen = tuple(targets)
+    for target in chosen:
+        if target not in IMAGES:
+            hint = f"Use {', '.join(IMAGES)}."
+            raise UserError("bad input", f"`target` is {target!r}.", hint)
+    first = next((IMAGES[target][0] for target in chosen), "python")
     found: dict[str, str] = {}
     for line in lines:
         name, equals, reference = line.partition("=")

@@ -14,7 +14,7 @@ _DOCKERFILE = """
 ENV ORT_DISABLE_TELEMETRY=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 WORKDIR /srv
 COPY requirements.txt ./
-RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", \\
+RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--root-user-action=ignore", \\
     "--require-hashes", "--only-binary=:all:", "--requirement", "requirements.txt"]
 COPY model.json ./
 COPY model_server ./model_server

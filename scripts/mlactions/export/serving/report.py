@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mlactions.export.serving.torchserve import ARCHIVED
+from mlactions.export.words import brief
 from mlactions.publish import Fact
 from mlactions.report import (
     Block,
@@ -68,8 +69,8 @@ def _server(smoke: SmokeDocument) -> tuple[Inline, ...]:
         Code(smoke["target"]),
         Chip(Status(smoke["status"]), smoke["reason"] or smoke["status"]),
         f"{equal} of {len(smoke['golden'])} equal" if smoke["golden"] else "",
-        "" if worst is None else _number(_error(worst)),
-        "" if worst is None else _number(worst["allowed"]),
+        "" if worst is None else brief(_error(worst)),
+        "" if worst is None else brief(worst["allowed"]),
         "" if ready is None else f"{ready:.1f} s",
         "" if memory is None else f"{memory / _MEBIBYTE:.0f} MiB",
     )
@@ -91,10 +92,6 @@ def _share(row: Mapping[str, Any]) -> float:
     if error is None:
         return float("inf") if row["status"] == Status.FAIL else -1.0
     return error / row["allowed"] if row["allowed"] else error
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2g}" if value else "0"
 
 
 def _failure(smoke: SmokeDocument) -> Block:
@@ -195,7 +192,7 @@ def _golden_facts(name: str, smoke: SmokeDocument) -> Iterator[Fact]:
             error = _error(row)
             text = (
                 f"{smoke['target']} answered {asked['id']}: output {row['output']} is "
-                f"{_number(error)} off PyTorch's ({row['mode']}), allowed {_number(row['allowed'])}"
+                f"{brief(error)} off PyTorch's ({row['mode']}), allowed {brief(row['allowed'])}"
             )
             yield Fact(f"{name}.golden.{asked['id']}.{row['output']}", text, error)
 

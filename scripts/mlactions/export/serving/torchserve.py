@@ -70,10 +70,10 @@ ENV JAVA_HOME=/opt/java/openjdk ORT_DISABLE_TELEMETRY=1 TEMP=/srv/run TMPDIR=/sr
     PYTHONDONTWRITEBYTECODE=1
 WORKDIR /srv
 # The worker imports torch; the build for processors is 200 MB, the default one several thousand.
-RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", \\
+RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--root-user-action=ignore", \\
     "--only-binary=:all:", "--index-url", "https://download.pytorch.org/whl/cpu", "torch=={torch}"]
 COPY requirements.txt ./
-RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", \\
+RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--root-user-action=ignore", \\
     "--require-hashes", "--requirement", "requirements.txt"]
 COPY config.properties healthy.py ./
 COPY {store} ./{store}
