@@ -63,7 +63,14 @@ def codex(**changes: str | None) -> str:
     return action("\n".join([f"- uses: {CODEX}", "  continue-on-error: true", "  with:", *inputs]))
 
 
+PIN = "0" * 40 + " # v0.1.0"
+ROOT = f"- uses: codex-ml-actions/codex-ml-actions@{PIN}"
 ASK = "- uses: $/actions/ask"
+COMPARE = "- uses: $/actions/compare"
+WRITE = "pull-requests: write # why"
+RUN = "workflow_run"
+DECIDING = "needs: [x]\nif: ${{ always() }}"
+READS = "- env: {R: '${{ needs.x.result }}'}\n  run: '[ \"$R\" = success ] || exit 1'\n"
 ASK_ACTION = "actions/ask/action.yml"
 
 CASES: Mapping[str, tuple[Case, ...]] = {
@@ -228,6 +235,8 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             job(f"- uses: actions/setup-python@x\n{ASK}"),
             job(f"- uses: actions/download-artifact@x\n{ASK}"),
         ),
+        Case(job(f"- uses: actions/cache@x\n{ASK}"), job(ASK)),
+        Case(job(f"{ROOT}\n{ASK}"), job(ASK)),
     ),
     "ask-last": (
         Case(
@@ -346,6 +355,17 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             ),
             "action.yml",
         ),
+        Case(
+            job(f"{ROOT}\n- uses: $/actions/comment"),
+            job("- uses: $/actions/compare\n- uses: $/actions/comment"),
+        ),
+        Case(job(ROOT, permissions=WRITE), job(ROOT)),
+        Case(job("- uses: $/", permissions=WRITE), job("- uses: $/")),
+        Case(job(ROOT.replace("codex-ml-actions/", "fork/", 1), permissions=WRITE), job(ROOT)),
+        Case(
+            job("- run: '\"$ROOT/scripts/run\" evaluate'", permissions=WRITE),
+            job("- run: '\"$ROOT/scripts/run\" compare'", permissions=WRITE),
+        ),
     ),
     "writer-alone": (
         Case(
@@ -354,6 +374,21 @@ CASES: Mapping[str, tuple[Case, ...]] = {
         ),
         Case(job(ASK, permissions="issues: write # why"), job(ASK)),
         Case(job("- uses: $/actions/evaluate", permissions="checks: write # why"), job(ASK)),
+        Case(job(ROOT, permissions=WRITE), job("- uses: $/actions/comment", permissions=WRITE)),
+        Case(job("- uses: x/y@z", permissions=WRITE), job("- uses: x/y@z")),
+        Case(
+            job('- run: git clone "$URL" . && make', permissions=WRITE),
+            job('- run: git clone "$URL" . && make'),
+        ),
+        Case(
+            job("- uses: x/y@z\n  with:\n    script: x()", permissions="contents: write # why"),
+            job("- uses: x/y@z\n  with:\n    script: x()"),
+        ),
+        Case(
+            job("- run: x", permissions=WRITE),
+            job("- run: x", permissions=WRITE).replace("  one:", "  propose:"),
+            "workflows/baseline-update.yml",
+        ),
     ),
     "comment-permissions": (
         Case(
@@ -383,25 +418,46 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             job("- run: x", permissions="statuses: write # why", on="workflow_run"),
             job("- run: x", permissions="pull-requests: write # why", on="workflow_run"),
         ),
+        Case(job("", permissions="checks: write # why", on=RUN), job("", on=RUN)),
+        Case(job("", permissions="contents: write # why", on=RUN), job("", on=RUN)),
+        Case(job("", permissions="actions: write # why", on=RUN), job("", on=RUN)),
+        Case(job("", permissions="id-token: write # why", on=RUN), job("", on=RUN)),
         Case(job(f"- uses: {CHECKOUT}", on="workflow_run"), job(f"- uses: {CHECKOUT}")),
         Case(job(ASK, on="workflow_run"), job(ASK)),
+        Case(job(ROOT, on="workflow_run"), job(ROOT)),
         Case(
             job("- run: x\n  env:\n    K: ${{ secrets.KEY }}", on="workflow_run"),
             job("- run: x\n  env:\n    K: ${{ github.token }}", on="workflow_run"),
         ),
     ),
     "required-check": (
+        Case(job(COMPARE, more="needs: [x]"), job(READS + COMPARE, more=DECIDING)),
+        Case(job(COMPARE, more=DECIDING), job(COMPARE)),
+        Case(job(READS + COMPARE, more="needs: [x]"), job(READS + COMPARE, more=DECIDING)),
         Case(
-            job("- uses: $/actions/compare", more="needs: [x]"),
-            job(
-                "- uses: $/actions/compare\n  env: {R: '${{ needs.x.result }}'}",
-                more="needs: [x]\nif: ${{ always() }}",
-            ),
+            job(READS + COMPARE, more="needs: x\nif: ${{ always() && github.ref == 'x' }}"),
+            job(READS + COMPARE, more="needs: x\nif: always()"),
         ),
         Case(
-            job("- uses: $/actions/compare", more="needs: [x]\nif: ${{ always() }}"),
-            job("- uses: $/actions/compare"),
+            job(f"# reads needs.x.result\n{COMPARE}", more=DECIDING),
+            job(f"# reads needs.x.result\n{READS}{COMPARE}", more=DECIDING),
         ),
+        Case(
+            job(READS + COMPARE, more="needs: [x, z]\nif: ${{ always() }}"),
+            job(READS.replace(".x", ".z") + READS + COMPARE, more=DECIDING.replace("x", "x, z")),
+        ),
+        *(
+            Case(job(broken + COMPARE, more=DECIDING), job(READS + COMPARE, more=DECIDING))
+            for broken in (
+                READS.replace("exit 1", "true"),
+                READS.replace("$R", "$S"),
+                READS.replace("x.result", "x.outputs.status"),
+                READS + "  continue-on-error: true\n",
+                READS + "  if: github.ref == 'x'\n",
+            )
+        ),
+        Case(job(COMPARE, more="if: github.event_name == 'push'"), job(COMPARE)),
+        Case(job(ROOT, more="needs: [x]"), job(READS + ROOT, more=DECIDING)),
         Case(
             job("- uses: $/actions/export/verify", more="needs: [x]"),
             job("- uses: $/actions/export/smoke", more="needs: [x]"),

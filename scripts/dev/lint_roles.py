@@ -14,12 +14,23 @@ _CODEX = "openai/codex-action"
 _ASK = ("actions/ask", _CODEX)
 _MEASURE = ("actions/evaluate", *(f"actions/export{part}" for part in ("", "/measure", "/retry")))
 _DECIDE = ("actions/compare", "actions/export/verify")
+# The action at the root evaluates and compares: `$/`, or `owner/codex-ml-actions` in a template.
+_ROOT = re.compile(r"\$/?|\./?|[\w.-]+/codex-ml-actions")
 _RUNS_USER_CODE = re.compile(r'/scripts/run" (evaluate|export(?! (verify|smoke)))\b')
 _BEFORE_ASK = ("actions/checkout", "actions/download-artifact", "astral-sh/setup-uv")
+_BESIDE_WRITER = ("actions/download-artifact", "actions/attest", "actions/comment")
+# Jobs that write by a script of ours, which runs nothing that they fetched.
+_WRITER_SCRIPTS = {
+    ("workflows/baseline-update.yml", "propose"),
+    ("workflows/export.yml", "upload"),
+    (".github/workflows/release.yml", "publish"),
+}
+_HARMLESS_WRITES = {"pull-requests", "issues"}
 _EXACT = re.compile(r"\d+\.\d+\.\d+")
 _SECRET = re.compile(r"secrets(\.[\w-]++|\[[^]]+\])(?!\s*+[!=]=\s*'')")
 # `checkpoint-key` is a place in a file.
 _SECRET_INPUT = re.compile(r"(^|-)(token|secret|password)$|(?<!^checkpoint)-key$")
+_ALWAYS = re.compile(r"always\(\)|\$\{\{ always\(\) \}\}")
 _UNSAFE = re.compile(
     r"danger-full-access|dangerously-|--yolo|safety-strategy:\s*['\"]?(unsafe|read-only)|--trust\b"
 )
@@ -33,10 +44,17 @@ def _asks(job: Job) -> bool:
     return any(step.runs_action(*_ASK) for step in job.steps)
 
 
-def _measures(document: Document, job: Job) -> bool:
-    if document.is_action:
-        return any(_RUNS_USER_CODE.search(step.script) for step in job.steps)
-    return any(step.runs_action(*_MEASURE) for step in job.steps)
+def _measures(job: Job) -> bool:
+    return any(_runs_user_code(step) for step in job.steps)
+
+
+def _runs_user_code(step: Step) -> bool:
+    calls = step.runs_action(*_MEASURE) or _ROOT.fullmatch(step.uses)
+    return bool(calls or _RUNS_USER_CODE.search(step.script))
+
+
+def _decides(step: Step) -> bool:
+    return bool(step.runs_action(*_DECIDE) or _ROOT.fullmatch(step.uses))
 
 
 def _writes(job: Job) -> list[str]:
@@ -181,7 +199,7 @@ def _key_place(document: Document) -> Findings:
 @rule("measure-no-key", "user code can read every key and token of its job", into=ROLES)
 def _measure_no_key(document: Document) -> Findings:
     for job in document.jobs:
-        if not _measures(document, job):
+        if not _measures(job):
             continue
         if _writes(job):
             yield job.line, f"job `{job.name}` runs user code: it must not write"
@@ -198,14 +216,16 @@ def _secret_inputs(document: Document) -> Iterator[tuple[int, str]]:
             yield line, f"an action that runs user code takes no `{name}`"
 
 
-@rule("writer-alone", "who can write must read neither code nor an agent's machine", into=ROLES)
+@rule("writer-alone", "who can write must run neither code nor an agent", into=ROLES)
 def _writer_alone(document: Document) -> Findings:
     for job in workflow_jobs(document):
         if not _writes(job) or "uses" in job.data:
             continue
         for step in job.steps:
-            if step.uses == "actions/checkout" or step.runs_action(*_ASK, *_MEASURE):
+            if step.uses and not step.runs_action(*_BESIDE_WRITER):
                 yield step.line, f"job `{job.name}` can write: `{step.uses}` belongs in another job"
+            if step.script and (document.name, job.name) not in _WRITER_SCRIPTS:
+                yield step.line, f"job `{job.name}` can write: no script, unless the rule lists it"
 
 
 @rule("comment-permissions", "a comment needs one permission", into=ROLES)
@@ -235,21 +255,35 @@ def _workflow_run_inert(document: Document) -> Findings:
     if "workflow_run" not in document.triggers:
         return
     for job in document.jobs:
-        for name in sorted({"statuses", "checks", "contents"} & set(_writes(job))):
-            yield job.permissions.lines[name], f"`{name}: write` could turn a check green"
+        for name in sorted(set(_writes(job)) - _HARMLESS_WRITES):
+            message = f"`{name}: write` could turn a check green or change the repository"
+            yield job.permissions.lines[name], message
         for step in job.steps:
-            if step.runs_action("actions/checkout", *_ASK, *_MEASURE) or _SECRET.search(
-                str(step.data)
-            ):
+            fetches = step.runs_action("actions/checkout", *_ASK) or _runs_user_code(step)
+            if fetches or _SECRET.search(str(step.data)):
                 yield step.line, "neither code nor a key belongs in a `workflow_run`"
 
 
 @rule("required-check", "a job that is skipped counts as passed", into=ROLES)
 def _required_check(document: Document) -> Findings:
     for job in workflow_jobs(document):
-        if not any(step.runs_action(*_DECIDE) for step in job.steps) or "needs" not in job.data:
+        if not any(_decides(step) for step in job.steps):
             continue
-        if "always()" not in job.data.get("if", ""):
-            yield job.line, f"job `{job.name}` decides: run it always, also after a failure"
-        if ".result" not in document.text:
-            yield job.line, f"job `{job.name}` decides: read `needs.….result`"
+        needs = job.data.get("needs", [])
+        needs = [needs] if isinstance(needs, str) else needs
+        condition = job.data.get("if", "")
+        if (needs or condition) and not _ALWAYS.fullmatch(condition):
+            yield job.line, f"job `{job.name}` decides: run it under `if: always()`, exactly"
+        for name in needs:
+            if not any(_fails_without(step, name) for step in job.steps):
+                yield job.line, f"job `{job.name}` decides: a step fails on `needs.{name}.result`"
+
+
+def _fails_without(step: Step, job: str) -> bool:
+    """Tell whether a step's script reads how another job ended, and can turn this one red."""
+    result = re.compile(rf"\$\{{\{{ needs\.{re.escape(job)}\.result \}}\}}")
+    names = [
+        name for name, text in as_mapping(step.data.get("env")).items() if result.fullmatch(text)
+    ]
+    read = any(re.search(rf"\$\{{?{name}\b", step.script) for name in names)
+    return read and "exit 1" in step.script and not {"if", "continue-on-error"} & set(step.data)
