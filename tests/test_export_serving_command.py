@@ -17,6 +17,7 @@ import pytest
 from mlactions.__main__ import run
 from mlactions.bundle import open_bundle
 from mlactions.runner import Runner
+from tests.exported import Zoo
 from tests.serving_support import ROOT, write_bundle
 
 FAST = ["--concurrency", "1,4", "--requests", "20", "--ready-seconds", "60"]
@@ -186,3 +187,21 @@ def test_sigterm_ends_the_command_and_its_server(verified: Path, tmp_path: Path)
     assert (process.returncode, "Interrupted by SIGTERM" in text) == (143, True), text
     assert not Path(f"/proc/{server}").exists()
     assert not (tmp_path / "out/result.json").exists()
+
+
+@pytest.mark.parametrize("name", ["cnn", "cnn-fp16", "cnn-int8", "pair"])
+def test_real_models_are_served_with_pytorchs_answers(zoo: Zoo, tmp_path: Path, name: str) -> None:
+    """In single and half precision, quantised, and with two inputs and outputs."""
+    result = tmp_path / "result"
+    arguments = ["export", "verify", str(zoo.bundle(name)), "--out", str(result)]
+    code, text = call([*arguments, "--target", "onnxruntime", "--target", "triton"])
+    assert code == 0, text
+    code, text = smoke(result, result)
+    assert code == 0, text
+    served = json.loads((result / "result.json").read_bytes())["smoke"][0]
+    assert (served["target"], served["status"]) == ("onnxruntime", "pass")
+    assert [asked["batch"] for asked in served["golden"]] == [1, 3, 7]
+    rows = [row for asked in served["golden"] for row in asked["rows"]]
+    assert {row["allowed"] for row in rows} == {
+        {"cnn": 1e-5, "pair": 1e-5, "cnn-fp16": 5e-3, "cnn-int8": 1e-1}[name]
+    }
