@@ -20,6 +20,8 @@ REPOSITORY = "octo/digits"
 MARK = "<!-- mlactions:gate:v1 -->"
 BOT = "github-actions[bot]"
 
+EVALUATED = Path(__file__).parent / "cases/evaluate/failures"
+
 BASELINE = """\
 version: 1
 models:
@@ -58,6 +60,12 @@ def compare_document() -> dict[str, Any]:
             (compare_bundle(Path(folder)) / "result.json").read_text()
         )
     return document
+
+
+def evaluate_result(folder: Path, *, commit: str = HEAD, **more: Any) -> Path:
+    """Write a `result.json` of `evaluate` that failed; a job that runs user code wrote it."""
+    document = json.loads((EVALUATED / "result.json").read_text())
+    return write_json(folder / "evaluated.json", {**document, "commit": commit, **more})
 
 
 def checked_answer(

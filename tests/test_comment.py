@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlactions.bundle import seal
 from mlactions.comment.body import Frame, commit_of, compose
 from mlactions.comment.material import MAX_RESULT_BYTES, RENDERERS, answer_blocks, read_result
 from mlactions.comment.sticky import Identity
 from mlactions.errors import UserError
 from mlactions.markdown import LIMIT, render
+from mlactions.publish import Fact
 from mlactions.report import Column, Paragraph, Report, Table, Untrusted
 from mlactions.settings import Status
 from tests.comment_cases import (
@@ -32,6 +35,7 @@ from tests.comment_cases import (
     compare_bundle,
     compare_document,
     compare_result,
+    evaluate_result,
     pull_event,
     run_event,
     write_json,
@@ -434,15 +438,165 @@ def test_a_result_that_is_missing_beside_one_that_is_there(
 
 
 def test_several_results_share_a_comment(job: Job, hub: FakeGitHub, tmp_path: Path) -> None:
-    passed = compare_result(tmp_path, status="pass", verdict="All hold.").rename(tmp_path / "pass")
-    failed = compare_result(tmp_path)
+    passed = compare_result(tmp_path, status="pass", verdict="All hold.")
+    evaluated = evaluate_result(tmp_path)
 
-    job.but(results=[passed, failed]).run()
-    assert "<details open><summary>❌ Model metrics" in hub.comments(7)[0].body
-    job.but(results=[failed, passed]).run()
+    job.but(results=[passed, evaluated]).run()
+    assert "<details open><summary>❌ " in hub.comments(7)[0].body
+    job.but(results=[evaluated, passed]).run()
     body = hub.comments(7)[0].body
     assert "<details><summary>✅ Model metrics against the baseline: All hold.</summary>" in body
     assert body.count("\n## ") == 1
+
+
+def test_what_was_measured_cannot_pose_as_the_decision(
+    job: Job, hub: FakeGitHub, tmp_path: Path
+) -> None:
+    """The job that runs a pull request's code writes that bundle."""
+    (tmp_path / "forged").mkdir()
+    compare_result(tmp_path / "forged", status="pass", verdict="All 12 hold.")
+    seal(tmp_path / "forged", "evaluate")
+    ran = job.but(results=[*job.results, tmp_path / "forged"]).run()
+
+    body = hub.comments(7)[0].body
+    assert ran.code == 2
+    assert "All 12 hold" not in body
+    assert "contradictory result, it was written by" in body
+
+
+def test_a_word_decides_once(job: Job, hub: FakeGitHub, tmp_path: Path) -> None:
+    (tmp_path / "again").mkdir()
+    again = compare_result(tmp_path / "again", status="pass", verdict="All 12 hold.")
+    ran = job.but(results=[*job.results, again]).run()
+
+    assert ran.code == 2
+    assert "All 12 hold" not in hub.comments(7)[0].body
+    assert "second result" in hub.comments(7)[0].body
+
+
+def test_a_fact_of_another_word_is_refused(job: Job, hub: FakeGitHub, tmp_path: Path) -> None:
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    evaluate_result(forged).rename(forged / "result.json")
+    fact = asdict(Fact("compare.digits_cnn.test_accuracy.reviewed", "a logging artefact"))
+    write_json(forged / "facts.json", {"version": 1, "facts": [fact]})
+    seal(forged, "evaluate")
+    ran = job.but(results=[*job.results, forged]).run()
+
+    assert ran.code == 2
+    assert "does not begin with" in hub.comments(7)[0].body
+
+
+def test_only_the_deciding_result_says_which_commit_it_is_about(
+    job: Job, hub: FakeGitHub, tmp_path: Path
+) -> None:
+    """Else code under evaluation could keep an older, green comment in place of a red one."""
+    (tmp_path / "green").mkdir()
+    green = compare_result(tmp_path / "green", status="pass", verdict="All hold.")
+    job.but(results=[green]).run()
+
+    ran = job.but(results=[*job.results, evaluate_result(tmp_path, commit="b" * 40)]).run()
+
+    body = hub.comments(7)[0].body
+    assert ran.result["outcome"] == "updated"
+    assert ran.result["commit"] == HEAD
+    assert "## ❌ Model metrics" in body
+    assert "it is about bbbbbbbbbbbb, the result above about aaaaaaaaaaaa" in body
+
+
+def test_the_merge_commit_and_the_head_are_one(job: Job, hub: FakeGitHub, tmp_path: Path) -> None:
+    ran = job.but(results=[*job.results, evaluate_result(tmp_path, commit=MERGE)]).run()
+
+    assert ran.code == 0
+    assert ran.result["commit"] == HEAD
+
+
+def test_a_long_answer_leaves_the_verdict_its_place(
+    job: Job, hub: FakeGitHub, tmp_path: Path
+) -> None:
+    finding = {
+        "model": "digits_cnn",
+        "metric": "test_accuracy",
+        "facts": [],
+        "file": "",
+        "line": 0,
+        "explanation": "It is the optimiser. " * 190,
+        "confidence": "high",
+        "held": True,
+        "struck": [],
+        "numbers_unverified": [],
+        "quote": "",
+    }
+    answer = write_json(tmp_path / "answer.json", checked_answer(findings=[finding] * 20))
+    job.run(f"--answer={answer}")
+
+    body = hub.comments(7)[0].body
+    assert len(body) <= LIMIT
+    assert "| `test_accuracy`" in body
+    assert "It is the optimiser." in body
+    assert "The explanation is shortened; the answer's artifact has all of it." in body
+
+
+def test_why_there_is_no_answer_is_said_where_the_caller_knows(
+    job: Job, hub: FakeGitHub, tmp_path: Path
+) -> None:
+    job.run(f"--answer={tmp_path / 'absent.json'}", "--unexplained=its job ran out of time")
+
+    assert "Codex's answer is left out, its job ran out of time." in hub.comments(7)[0].body
+
+
+def test_a_users_folder_is_refused(job: Job, hub: FakeGitHub, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "report.md").write_text("my thesis")
+    ran = job.run(f"--out={mine}")
+
+    assert ran.code == 2
+    assert (mine / "report.md").read_text() == "my thesis"
+    assert hub.comments(7) == []
+
+
+def test_a_duplicate_that_cannot_be_folded_does_not_hold_the_verdict_back(
+    job: Job, hub: FakeGitHub
+) -> None:
+    first = hub.add_comment(7, f"{MARK}\nold", BOT, "Bot")
+    second = hub.add_comment(7, f"{MARK}\nsecond", BOT, "Bot")
+    hub.faults.append(Fault(404, "PATCH", path=str(second.id), message="Not Found"))
+    ran = job.run()
+
+    assert (ran.code, ran.result["outcome"], ran.result["id"]) == (0, "updated", first.id)
+
+
+def test_a_comment_deleted_meanwhile_is_written_anew(job: Job, hub: FakeGitHub) -> None:
+    gone = hub.add_comment(7, f"{MARK}\nold", BOT, "Bot")
+    hub.faults.append(Fault(404, "PATCH", path=str(gone.id), message="Not Found"))
+    ran = job.run()
+
+    assert (ran.code, ran.result["outcome"]) == (0, "created")
+    assert ran.result["id"] != gone.id
+
+
+def test_the_summary_has_the_verdict_while_github_does_not_answer(job: Job) -> None:
+    ran = job.but(url="http://127.0.0.1:9").run()
+
+    assert ran.code == 2
+    assert "## ❌ Model metrics" in ran.summary
+
+
+@pytest.mark.parametrize("token", ["ghs_secret\nEvil: 1", "ghs_é"])
+def test_a_malformed_token_is_refused_and_not_printed(job: Job, token: str) -> None:
+    ran = job.but(token=token).run()
+
+    assert ran.code == 2
+    assert token not in ran.log
+    assert "characters that no token has" in ran.log
+
+
+def test_a_malformed_api_address_is_refused_at_once(job: Job) -> None:
+    ran = job.but(url="notaurl").run()
+
+    assert ran.code == 2
+    assert "GITHUB_API_URL is 'notaurl'" in ran.log
 
 
 def test_inputs_come_from_the_environment(job: Job, hub: FakeGitHub) -> None:

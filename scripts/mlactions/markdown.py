@@ -56,6 +56,7 @@ __all__ = [
     "code",
     "escape",
     "inline",
+    "length",
     "link",
     "listing",
     "neutral",
@@ -103,6 +104,11 @@ def render(report: Report, *, limit: int = LIMIT, artifact: str = "") -> str:
         if text is not None:
             return text
     return _render(report, (note,))[:limit]
+
+
+def length(block: Block) -> int:
+    """Return how many characters a block takes."""
+    return len(_block(block)) + 2
 
 
 def inline(text: Inline) -> str:

@@ -11,19 +11,21 @@ from typing import Any
 import click
 
 from mlactions.bundle import seal, write_atomic, write_json
-from mlactions.comment.event import read_event
+from mlactions.comment.event import Event, read_event
 from mlactions.comment.material import Material, combine, gather
-from mlactions.comment.posting import Draft, Posted, post_comment, post_issue
+from mlactions.comment.posting import Draft, Posted, post_comment, post_issue, unposted
 from mlactions.comment.sticky import Identity
 from mlactions.errors import Exit, UserError
-from mlactions.github import Connection, GitHub
-from mlactions.publish import out_folder
+from mlactions.github import Connection, GitHub, GitHubError
+from mlactions.publish import empty_folder, out_folder
 from mlactions.runner import Runner
 from mlactions.schema import validate
 from mlactions.settings import Status, check_key, lines_option, option
 
 _COMMIT = re.compile(r"(?:[0-9a-f]{40}(?:[0-9a-f]{24})?)?")
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_TOKEN = re.compile(r"[!-~]+")
+_URL = re.compile(r"https?://[\w.\[\]:-]+(/[!-~]*)?")
 # A person's tokens, by the prefixes GitHub gives them.
 _PERSONS_TOKENS = ("ghp_", "github_pat_", "gho_", "ghu_")
 
@@ -65,18 +67,30 @@ class Settings:
 def command(runner: Runner, /, **options: Any) -> int:
     """Show results as one sticky pull-request comment; without the right to, in the summary."""
     settings = _settings(options, runner)
-    material = gather(settings.results, settings.answer, settings.unexplained)
-    draft = _draft(settings, material, runner.environ)
-    with GitHub(settings.connection, say=runner.say) as hub:
-        if settings.issue_title:
-            posted = post_issue(draft, settings.issue_title, hub)
-        else:
-            posted = post_comment(draft, hub)
+    empty_folder(settings.out, "comment", ())
+    merge_sha = runner.environ.get("GITHUB_SHA", "")
+    event = read_event(runner.environ)
+    alike = {merge_sha, settings.head_sha or event.head.sha}
+    material = gather(settings.results, settings.answer, settings.unexplained, alike=alike)
+    draft = _draft(settings, material, event, runner.environ)
+    try:
+        posted, hub = _post(settings, draft, runner)
+    except GitHubError:
+        # Nobody may read the verdict anywhere else while GitHub does not answer.
+        runner.summary(unposted(draft))
+        raise
     status = Status.FAIL if material.problems else posted.status
     _publish(settings, posted, status, hub, runner)
     if material.problems:
         raise material.problems[0]
     return Exit.PASS
+
+
+def _post(settings: Settings, draft: Draft, runner: Runner) -> tuple[Posted, GitHub]:
+    with GitHub(settings.connection, say=runner.say) as hub:
+        if settings.issue_title:
+            return post_issue(draft, settings.issue_title, hub), hub
+        return post_comment(draft, hub), hub
 
 
 def _settings(options: Mapping[str, Any], runner: Runner) -> Settings:
@@ -103,21 +117,29 @@ def _connection(token: str, environ: Mapping[str, str]) -> Connection:
         raise UserError("bad input", f"GITHUB_REPOSITORY is {repository!r}.", "Write owner/name.")
     if not token:
         raise UserError("bad input", "`token` is empty.", "Write `token: ${{ github.token }}`.")
+    if not _TOKEN.fullmatch(token):
+        # A header cannot carry it, and the error of whoever tries would print it.
+        raise UserError("bad input", "`token` holds characters that no token has.")
+    url = environ.get("GITHUB_API_URL") or Connection.url
+    if not _URL.fullmatch(url):
+        raise UserError("bad input", f"GITHUB_API_URL is {url!r}.", "Write https://host/api/v3.")
     if token.startswith(_PERSONS_TOKENS):
         raise UserError(
             "bad input",
             "`token` speaks for a person, whose own comments could not be told from ours.",
             "Write `token: ${{ github.token }}`, or take the token of a GitHub App.",
         )
-    return Connection(repository, token, environ.get("GITHUB_API_URL") or Connection.url)
+    return Connection(repository, token, url)
 
 
-def _draft(settings: Settings, material: Material, environ: Mapping[str, str]) -> Draft:
+def _draft(
+    settings: Settings, material: Material, event: Event, environ: Mapping[str, str]
+) -> Draft:
     return Draft(
         combine(material),
         settings.identity,
-        read_event(environ),
-        commits=material.commits,
+        event,
+        commit=material.commit,
         number=settings.number,
         sha=settings.head_sha,
         merge_sha=environ.get("GITHUB_SHA", ""),

@@ -6,13 +6,14 @@ Markdown that somebody else wrote is never posted.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mlactions.bundle import open_bundle, unfold
 from mlactions.errors import UserError
+from mlactions.markdown import length
 from mlactions.publish import check_result
 from mlactions.report import Block, Chip, Code, Details, Inline, Paragraph, Report, spans
 from mlactions.schema import load_json, validate
@@ -26,6 +27,12 @@ RENDERERS: Mapping[str, str] = {
 }
 """The words whose results can be shown, and who does; a result of another one is refused."""
 
+MEASURING = frozenset({"evaluate"})
+"""Words whose results may come in several parts; of one that decides there is one."""
+
+ANSWER_CHARACTERS = 24_000
+"""What an explanation may take of a comment: the verdict's own tables must fit beside it."""
+
 MAX_RESULT_BYTES = 16 * 1024 * 1024
 MAX_ANSWER_BYTES = 1024 * 1024
 
@@ -37,6 +44,7 @@ _CONTRADICTIONS = (ArithmeticError, AttributeError, LookupError, TypeError, Valu
 class Result:
     """One word's result: its report, the commit it is about, and facts an answer may cite."""
 
+    word: str
     report: Report
     commit: str
     facts: tuple[Mapping[str, Any], ...]
@@ -44,41 +52,67 @@ class Result:
 
 @dataclass(frozen=True)
 class Material:
-    """Everything to show; `problems` are results that could not be read."""
+    """Everything to show; `problems` are results that could not be read or do not belong.
+
+    `commit` is what the first result given, the one that decides, is about; empty where that is
+    not to be had. Others may come from a job that ran a pull request's code.
+    """
 
     results: tuple[Result, ...]
     problems: tuple[UserError, ...]
     answer: tuple[Block, ...]
-
-    @property
-    def commits(self) -> tuple[str, ...]:
-        """The commits the results name, without repetition."""
-        return tuple(dict.fromkeys(result.commit for result in self.results if result.commit))
+    commit: str = ""
 
 
-def gather(results: Sequence[Path], answer: Path | None, unexplained: str = "") -> Material:
+def gather(
+    results: Sequence[Path],
+    answer: Path | None,
+    unexplained: str = "",
+    *,
+    alike: Collection[str] = (),
+) -> Material:
     """Read everything; what cannot be read becomes a problem that the comment names.
 
-    Keeping silent about it would leave the last, perhaps green, comment standing.
+    Keeping silent about it would leave the last, perhaps green, comment standing. `alike` are
+    commits that stand for one another: a pull request's head, and the merge GitHub made of it.
     """
-    found, problems = [], []
-    for path in (part for given in results for part in unfold(given)):
+    found: list[Result] = []
+    problems: list[UserError] = []
+    commit = ""
+    for number, path in enumerate(part for given in results for part in unfold(given)):
         try:
-            found.append(read_result(path))
+            result = read_result(path)
+            _belongs(result, found, commit, alike, path)
+            commit = result.commit if number == 0 else commit
+            found.append(result)
         except UserError as error:
             problems.append(error)
-    blocks = answer_blocks(answer, found)
-    if answer is None and unexplained:
-        blocks = (Paragraph(f"Codex was not asked for an explanation: {unexplained}."),)
-    return Material(tuple(found), tuple(problems), blocks)
+    blocks = answer_blocks(answer, found, unexplained)
+    return Material(tuple(found), tuple(problems), blocks, commit)
+
+
+def _belongs(
+    result: Result, before: Sequence[Result], commit: str, alike: Collection[str], path: Path
+) -> None:
+    """Refuse what would speak for the result that decides, or is about another commit."""
+    if result.word not in MEASURING and any(result.word == other.word for other in before):
+        raise UserError("second result", f"`{result.word}` decides once.", file=str(path))
+    same = result.commit == commit or {result.commit, commit} <= set(alike)
+    if commit and result.commit and not same:
+        raise UserError(
+            "another commit",
+            f"it is about {result.commit[:12]}, the result above about {commit[:12]}.",
+            file=str(path),
+        )
 
 
 def read_result(path: Path) -> Result:
     """Read `result.json`, alone or in its bundle, and let its word render it."""
     facts: tuple[Mapping[str, Any], ...] = ()
+    writer = ""
     if path.is_dir():
         bundle = open_bundle(path)
-        file = bundle.path("result.json")
+        file, writer = bundle.path("result.json"), bundle.word
         if any(entry.path == "facts.json" for entry in bundle.entries):
             facts = tuple(bundle.json("facts.json", schema="facts")["facts"])
     else:
@@ -86,6 +120,7 @@ def read_result(path: Path) -> Result:
     document = load_json(file, max_bytes=MAX_RESULT_BYTES)
     check_result(document, file=str(file))
     word = document["word"]
+    _check_writer(writer, word, facts, file)
     if word not in RENDERERS:
         raise UserError(
             "unknown result",
@@ -93,7 +128,19 @@ def read_result(path: Path) -> Result:
             file=str(file),
         )
     validate(document, f"{word}-result", file=str(file))
-    return Result(_rendered(word, document, file), document["commit"], facts)
+    return Result(word, _rendered(word, document, file), document["commit"], facts)
+
+
+def _check_writer(writer: str, word: str, facts: Sequence[Mapping[str, Any]], file: Path) -> None:
+    """Refuse a bundle that speaks for another word: who measures could pose as who decides."""
+    if writer and writer != word:
+        message = f"it was written by `{writer}` and says it is by `{word}`."
+        raise UserError("contradictory result", message, file=str(file))
+    family = word.partition("-")[0] + "."
+    foreign = next((fact["id"] for fact in facts if not fact["id"].startswith(family)), "")
+    if foreign:
+        message = f"the fact `{foreign}` of `{word}` does not begin with `{family}`."
+        raise UserError("contradictory result", message, file=str(file))
 
 
 def _rendered(word: str, document: Mapping[str, Any], file: Path) -> Report:
@@ -107,10 +154,18 @@ def _rendered(word: str, document: Mapping[str, Any], file: Path) -> Report:
     return report
 
 
-def answer_blocks(path: Path | None, results: Sequence[Result]) -> tuple[Block, ...]:
-    """Return the blocks of a checked answer; one that cannot be shown leaves a sentence."""
+def answer_blocks(
+    path: Path | None, results: Sequence[Result], unexplained: str = ""
+) -> tuple[Block, ...]:
+    """Return the blocks of a checked answer; one that cannot be shown leaves a sentence.
+
+    `unexplained` says why there is none, where the caller knows.
+    """
     if path is None:
-        return ()
+        asked = f"Codex was not asked for an explanation: {unexplained}."
+        return (Paragraph(asked),) if unexplained else ()
+    if unexplained and not path.is_file():
+        return (_no_answer(unexplained),)
     try:
         document = load_json(path, max_bytes=MAX_ANSWER_BYTES)
         validate(document, "checked-answer", file=str(path))
@@ -125,6 +180,17 @@ def answer_blocks(path: Path | None, results: Sequence[Result]) -> tuple[Block, 
         blocks: tuple[Block, ...] = render(document, facts)
     except _CONTRADICTIONS:
         return (_no_answer("it contradicts itself"),)
+    return _shortened(blocks)
+
+
+def _shortened(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    """Keep the beginning of a long answer: it explains the verdict and must not displace it."""
+    total = 0
+    for number, block in enumerate(blocks):
+        total += length(block)
+        if total > ANSWER_CHARACTERS:
+            rest = Paragraph("The explanation is shortened; the answer's artifact has all of it.")
+            return (*blocks[:number], rest)
     return blocks
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -27,14 +26,14 @@ from mlactions.settings import Status
 class Draft:
     """What is to be said, and all we know before GitHub is asked.
 
-    `commits` are those the results name; `sha` is the head the caller fixed; `merge_sha` is the
-    run's own commit, which on pull requests is a merge that nobody pushed.
+    `commit` is what the deciding result names; `sha` is the head the caller fixed; `merge_sha` is
+    the run's own commit, which on pull requests is a merge that nobody pushed.
     """
 
     report: Report
     identity: Identity
     event: Event
-    commits: tuple[str, ...] = ()
+    commit: str = ""
     number: int | None = None
     sha: str = ""
     merge_sha: str = ""
@@ -113,7 +112,7 @@ def _frame(draft: Draft, target: Target, head: str) -> Frame:
     return Frame(
         draft.identity,
         repository_url,
-        commit=measured_at(draft, target.sha, head),
+        commit=measured_at(draft, target.sha),
         head=head,
         unverified=draft.event.follows_a_run,
         run_url=run_url,
@@ -121,18 +120,21 @@ def _frame(draft: Draft, target: Target, head: str) -> Frame:
     )
 
 
-def measured_at(draft: Draft, event_sha: str, head: str) -> str:
-    """Return the commit the results are about; one that is not the head now, where they differ.
+def measured_at(draft: Draft, event_sha: str) -> str:
+    """Return the commit the result is about.
 
-    A result of the merge commit that GitHub made for the run counts as one of the head that the
-    run started with.
+    One of the merge commit that GitHub made for the run counts as one of the head that the run
+    started with.
     """
     started_with = draft.sha or event_sha
-    named: Sequence[str] = [
-        (started_with or commit) if commit == draft.merge_sha else commit
-        for commit in draft.commits
-    ] or [started_with]
-    return next((commit for commit in named if commit != head), named[0])
+    if not draft.commit or draft.commit == draft.merge_sha:
+        return started_with or draft.commit
+    return draft.commit
+
+
+def unposted(draft: Draft) -> str:
+    """Return the body as far as it is known without GitHub, for the job summary."""
+    return compose(draft.report, _frame(draft, Target(0), ""))
 
 
 def _denied(draft: Draft, error: GitHubError, target: Target) -> Posted:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from mlactions.github import GitHub
+from mlactions.github import GitHub, GitHubError
 from mlactions.github_data import Post
 from mlactions.markdown import link
 
 LABEL = "mlactions"
+
+_GONE = 404
 
 
 class Outcome(StrEnum):
@@ -132,11 +135,21 @@ def write(
         post = place.create(body, created)
         # Found after a lost answer, it may be another run's that was faster.
         return Outcome.CREATED, post if _same(post.body, body) else place.update(post, body)
-    for other in mine[1:]:
-        place.fold(other, _gave_way(identity, mine[0]))
-    if _same(mine[0].body, body):
-        return Outcome.UNCHANGED, mine[0]
-    return Outcome.UPDATED, place.update(mine[0], body)
+    outcome, post = Outcome.UNCHANGED, mine[0]
+    if not _same(post.body, body):
+        try:
+            outcome, post = Outcome.UPDATED, place.update(post, body)
+        except GitHubError as error:
+            if error.status != _GONE:
+                raise
+            # Deleted since it was listed.
+            left = [other for other in own(place.posts(), identity) if other.id != post.id]
+            return write(place, identity, left, body)
+    # The verdict stands; a duplicate that cannot be folded now is found again by the next run.
+    with contextlib.suppress(GitHubError):
+        for other in mine[1:]:
+            place.fold(other, _gave_way(identity, post))
+    return outcome, post
 
 
 def _same(first: str, second: str) -> bool:
