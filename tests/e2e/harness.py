@@ -34,6 +34,7 @@ from tests.e2e.harness_repository import Scratch
 
 STAND_INS = ROOT / "tests" / "e2e" / "stand_ins"
 ACTIONS = {
+    "actions/attest": STAND_INS / "attest",
     "actions/cache": STAND_INS / "cache",
     "actions/checkout": STAND_INS / "checkout",
     "actions/download-artifact": STAND_INS / "download-artifact",

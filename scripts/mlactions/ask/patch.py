@@ -116,7 +116,7 @@ class _Trial:
         """Return the diff in git's own form: it applies to nothing but these files."""
         options = ("--cached", "-p", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color")
         try:
-            text = self._must("diff-index", *options, "--full-index", self.before).decode()
+            text = self._must("diff-index", *options, "--abbrev=10", self.before).decode()
         except UnicodeDecodeError:
             raise NoPatchError("it changes a file that is not UTF-8") from None
         if len(text) > MAX_PATCH:

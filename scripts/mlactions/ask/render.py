@@ -142,7 +142,7 @@ def _finding(finding: Mapping[str, Any], texts: Mapping[str, str]) -> Iterable[B
 
 def _title(finding: Mapping[str, Any]) -> Inline:
     about = " · ".join(part for part in (finding["model"], finding["metric"]) if part)
-    parts: list[Span] = [Strong(about or "Several models")]
+    parts: list[Span] = [Strong(about or ("Cause" if finding["file"] else "Several models"))]
     if finding["file"]:
         line = f":{finding['line']}" if finding["line"] else ""
         parts += [" in ", Code(f"{finding['file']}{line}")]
