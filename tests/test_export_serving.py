@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from mlactions.errors import UserError
 from mlactions.export.exported import Axis, Case, Exported, read_exported
 from mlactions.export.gates import Gate
 from mlactions.export.serving import placed
+from mlactions.export.serving.agree import check_file
 from mlactions.export.serving.description import Description, ModelFile, Tensor, model_name
 from mlactions.export.serving.golden import choose, read_golden, write_golden
 from mlactions.export.serving.images import read_images
@@ -203,6 +206,34 @@ def test_triton_reads_the_config(served: Served, first: str | int) -> None:
         assert found["output"][1]["dims"] == ["1"]
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: replace(m, inputs=m.inputs[::-1]), "its inputs are ['tokens', 'scale']"),
+        (lambda m: replace(m, outputs=m.outputs[:1]), "its outputs are ['logits', 'length']"),
+        (
+            lambda m: replace(m, outputs=(replace(m.outputs[0], datatype="FP64"), m.outputs[1])),
+            "output `logits` is FP32 [?, 4], not FP64 [?, 4]",
+        ),
+        (
+            lambda m: replace(m, inputs=(replace(m.inputs[0], shape=("batch", 7)), m.inputs[1])),
+            "input `tokens` is INT64 [?, ?], not INT64 [?, 7]",
+        ),
+        (
+            lambda m: replace(m, inputs=(m.inputs[0], replace(m.inputs[1], shape=("batch",)))),
+            "input `scale` is FP32 [?, 1], not FP32 [?]",
+        ),
+    ],
+)
+def test_a_description_that_the_file_contradicts_is_refused(
+    served: Served, change: Callable[[Description], Description], message: str
+) -> None:
+    path = served.bundle.folder / "model/model.onnx"
+    check_file(served.model, path)
+    with pytest.raises(UserError, match=re.escape(message)):
+        check_file(change(served.model), path)
+
+
 @given(st.integers(2, 10_000))
 def test_preferred_batches_ascend_to_the_maximum(largest: int) -> None:
     sizes = preferred_sizes(largest)
@@ -232,8 +263,9 @@ def test_external_data_travels_with_the_model(tmp_path: Path, served: Served) ->
     """In one folder with the file that names it, in every target."""
     from mlactions.export.serving.write import write_serving
 
+    graph = (served.bundle.folder / "model/model.onnx").read_bytes()
     (tmp_path / "model").mkdir()
-    (tmp_path / "model/model.onnx").write_bytes(b"graph")
+    (tmp_path / "model/model.onnx").write_bytes(graph)
     (tmp_path / "model/model.onnx.data").write_bytes(b"weights")
     files = (ModelFile("model.onnx", "0" * 64), ModelFile("model.onnx.data", "1" * 64))
     model = replace(served.model, files=files)
@@ -242,9 +274,9 @@ def test_external_data_travels_with_the_model(tmp_path: Path, served: Served) ->
     write_serving(out, model, tmp_path / "model", targets, images={}, golden="batch-1.json")
     for folder in ("onnxruntime/model", "triton/Embed/1"):
         found = {p.name: p.read_bytes() for p in (out / "serving" / folder).iterdir()}
-        assert found == {"model.onnx": b"graph", "model.onnx.data": b"weights"}
+        assert found == {"model.onnx": graph, "model.onnx.data": b"weights"}
     with zipfile.ZipFile(out / "serving/torchserve/model-store/Embed.mar") as archive:
-        assert archive.read("model.onnx") == b"graph"
+        assert archive.read("model.onnx") == graph
         assert archive.read("model.onnx.data") == b"weights"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlactions.bundle import write_atomic
 from mlactions.export.result import Serving
+from mlactions.export.serving.agree import check_file
 from mlactions.export.serving.archive import link_or_copy, pack
 from mlactions.export.serving.description import Description
 from mlactions.export.serving.onnxruntime_target import onnxruntime_target
@@ -37,6 +38,8 @@ def write_serving(
     `folder` holds the model's files, `images` base images by name (`read_images`), `golden` is the
     name of a golden request for the examples.
     """
+    if targets:
+        check_file(model, folder / model.files[0].name)
     return tuple(
         _write(out, model, folder, TARGETS[n](model, dict(images), golden)) for n in targets
     )
