@@ -266,6 +266,16 @@ def _head(address: Address, headers: str) -> bytes:
     return f"POST {address.infer} HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n".encode()
 
 
+@pytest.mark.parametrize("line", [b"X: " + b"a" * 200_000, b"\x00" * 200_000, b"X: a\r\n" * 50_000])
+def test_refuses_endless_headers(address: Address, line: bytes) -> None:
+    with socket.create_connection((address.host, address.port), timeout=10) as client:
+        with contextlib.suppress(OSError):  # the server hangs up while we send
+            client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\n" + line)
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(100)[:12] in {b"HTTP/1.1 400", b""}
+    assert get(address, "/health/live")[0] == 200
+
+
 @pytest.mark.parametrize("sent", [b"", b"POST /v2/mod", b"POST / HTTP/1.1\r\nHost: a\r\n"])
 def test_hangs_up_on_a_client_that_never_ends_its_head(address: Address, sent: bytes) -> None:
     started = time.monotonic()
