@@ -25,6 +25,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     ),
     "compare": ("mlactions.compare", "Check metrics against a baseline YAML."),
     "export": ("mlactions.export", "Turn a checkpoint into an ONNX model that is proven equal."),
+    "drift": ("mlactions.drift", "Check a production config against the deployed MLflow run."),
     "ask": ("mlactions.ask", "Let Codex explain a result; every claim is checked."),
     "comment": ("mlactions.comment", "Post a result as one sticky pull-request comment."),
 }

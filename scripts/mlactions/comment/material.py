@@ -21,6 +21,7 @@ from mlactions.settings import Status
 
 RENDERERS: Mapping[str, str] = {
     "compare": "mlactions.compare",
+    "drift": "mlactions.drift",
     "evaluate": "mlactions.evaluate",
     "export": "mlactions.export.render",
     "export-retry": "mlactions.export.retry_result",

@@ -1,0 +1,178 @@
+"""The command line of `drift`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mlactions.bundle import write_json
+from mlactions.compare.rules import Git, git_in
+from mlactions.drift.code import code, head_of
+from mlactions.drift.comparison import compare
+from mlactions.drift.config import config_document, read_config, values_of
+from mlactions.drift.deployed import check_scope, find_deployed, parse_selector
+from mlactions.drift.facts import facts
+from mlactions.drift.findings import FILE, marks, sarif_document
+from mlactions.drift.hashes import data, model_file
+from mlactions.drift.model import (
+    Config,
+    Deployed,
+    Row,
+    Rules,
+    Settings,
+    UndeterminedError,
+    Verdict,
+)
+from mlactions.drift.packages import packages
+from mlactions.drift.render import render
+from mlactions.drift.result import Context, document, judge, undetermined
+from mlactions.drift.rules import DEFAULT, Read, read_rules
+from mlactions.environment import caller_environment, user_environment
+from mlactions.errors import Exit, UserError
+from mlactions.mlflow_store import Store, StoreError, open_store
+from mlactions.publish import empty_folder, out_folder, publish
+from mlactions.runner import Runner
+from mlactions.settings import Status, check_key, lines_option, option
+
+ANSWER = "answer"
+
+# Hydra runs in the user's Python, which needs none of these.
+_CREDENTIALS = ("MLFLOW_", "DATABRICKS_", "AWS_", "AZURE_", "GOOGLE_", "OPENAI_", "CODEX_", "HF_")
+
+
+@click.command("drift")
+@option("--config", metavar="FILE", required=True, help="The production config.")
+@option("--deployed", default="tag:deployed=true", show_default=True, help="How to find the run.")
+@option("--tracking-uri", metavar="URI", help="Default: MLFLOW_TRACKING_URI.")
+@option("--experiment", metavar="NAME", help="Experiment that holds the tagged run.")
+@option("--model", metavar="NAME", help="Registered model whose version or run is tagged.")
+@option("--config-root", metavar="DIR", help="Hydra's config folder, if not the config's own.")
+@lines_option("--overrides", metavar="OVERRIDE", help="Hydra overrides of production.")
+@option("--python", default="python", show_default=True, help="The project's Python, for Hydra.")
+@option("--rules", metavar="FILE", help=f"Rules YAML; default: {DEFAULT}, if it is there.")
+@option("--base-ref", metavar="REF", help="Take the rules from this commit.")
+@option("--requirements", metavar="FILE", help="Default: a lock file or requirements.txt.")
+@option("--model-file", metavar="FILE", help="Hold this file against the registered one.")
+@option("--model-artifact", metavar="PATH", help="Its path among the artifacts.")
+@option("--fail-on", type=click.Choice(["fail", "warn"]), help="What makes the check fail.")
+@option("--key", default="drift", help="Name of the issue or comment and the artifact.")
+@option("--working-directory", default=".", help="Folder that paths are relative to.")
+@option("--out", type=click.Path(path_type=Path), help="Folder for result and reports.")
+@option("--ask", is_flag=True, help="Let the codex on the PATH explain the drift.")
+@click.pass_obj
+def command(runner: Runner, /, **given: Any) -> int:
+    """Check a production config against the run behind the deployed model.
+
+    Exit code 0: no drift (warnings allowed, unless --fail-on warn). 1: drift, or no or several
+    deployed runs. 2: bad input, or MLflow cannot be read.
+    """
+    caller = caller_environment(runner.environ)
+    out = out_folder(given["out"], runner, "drift")
+    settings = read_settings(given, caller)
+    empty_folder(out, "drift", {FILE, ANSWER})
+    return run(settings, out, runner, caller, ask=given["ask"])
+
+
+def read_settings(given: Mapping[str, Any], caller: Mapping[str, str]) -> Settings:
+    """Check what click parsed and could not check itself."""
+    uri = (given["tracking_uri"] or caller.get("MLFLOW_TRACKING_URI", "")).strip()
+    if not uri:
+        hint = "Write for example `https://mlflow.example.org`, or set MLFLOW_TRACKING_URI."
+        raise UserError("bad input", "`tracking-uri` is missing.", hint)
+    names = ("experiment", "model", "config_root", "rules", "base_ref", "requirements")
+    texts = {name: given[name] or "" for name in (*names, "model_file", "model_artifact")}
+    settings = Settings(
+        config=given["config"],
+        folder=Path(given["working_directory"]),
+        selector=parse_selector(given["deployed"]),
+        tracking_uri=uri,
+        overrides=given["overrides"],
+        python=given["python"],
+        key=check_key(given["key"], field="key"),
+        fail_on_warn=given["fail_on"] == "warn",
+        **texts,
+    )
+    check_scope(settings)
+    return settings
+
+
+def run(
+    settings: Settings, out: Path, runner: Runner, caller: Mapping[str, str], *, ask: bool
+) -> int:
+    """Compare, publish, and return the exit code."""
+    git = git_in(settings.folder)
+    rules = read_rules(settings.rules, folder=settings.folder, base_ref=settings.base_ref, git=git)
+    environ = user_environment(caller)
+    own = {key: value for key, value in environ.items() if not key.startswith(_CREDENTIALS)}
+    config = read_config(settings, own)
+    with open_store(settings.tracking_uri, caller) as store:
+        context = _context(rules, config, store, git)
+        try:
+            deployed = find_deployed(settings, store)
+            rows = _rows(settings, config, deployed, store, rules=rules.rules, git=git)
+            verdict, code = judge(rows, deployed), Exit.PASS
+            context = replace(context, deployed=deployed)
+        except UndeterminedError as error:
+            verdict, code = undetermined(error.state, error.message), Exit.FAILED_CHECK
+            context = replace(context, candidates=error.candidates)
+        except StoreError as error:
+            verdict, code = (
+                undetermined(error.state, f"{error.message} {error.hint}"),
+                error.exit_code,
+            )
+    result = document(verdict, settings, context)
+    _publish(result, out, runner)
+    if ask:
+        _ask(runner, out, settings)
+    return code or _exit_code(verdict, settings)
+
+
+def _rows(
+    settings: Settings, config: Config, deployed: Deployed, store: Store, *, rules: Rules, git: Git
+) -> tuple[Row, ...]:
+    return (
+        *compare(config, deployed.params, rules),
+        code(deployed, git, rules),
+        *packages(settings, deployed, store, rules),
+        *data(settings, deployed, values_of(config), rules),
+        *model_file(settings, deployed, store, rules),
+    )
+
+
+def _context(rules: Read, config: Config, store: Store, git: Git) -> Context:
+    return Context(
+        config=config_document(config),
+        rules={
+            "file": rules.rules.name,
+            "from": rules.origin,
+            "ref": rules.ref,
+            "diff": rules.diff,
+        },
+        tracking=store.uri,
+        commit=head_of(git),
+    )
+
+
+def _publish(result: Mapping[str, Any], out: Path, runner: Runner) -> None:
+    for annotation in marks(result):
+        runner.mark(annotation)
+    write_json(out / FILE, sarif_document(result, Path()))
+    runner.output("sarif", str(out / FILE))
+    publish(runner, out, result, render, facts(result))
+
+
+def _ask(runner: Runner, out: Path, settings: Settings) -> None:
+    """Let Codex explain; the verdict stands whatever it says."""
+    from mlactions.compare.explain import explain  # only who asks pays for it
+
+    explain(runner, out, (), settings.base_ref, out=out / ANSWER)
+
+
+def _exit_code(verdict: Verdict, settings: Settings) -> int:
+    failed = verdict.status is Status.FAIL
+    warned = verdict.status is Status.WARN and settings.fail_on_warn
+    return Exit.FAILED_CHECK if failed or warned else Exit.PASS
