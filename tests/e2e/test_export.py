@@ -228,3 +228,52 @@ def test_a_diff_that_does_not_apply_is_struck(
     outputs = run.job("ask").step("ask").outputs
     assert (outputs["status"], outputs["patch"]) == ("answered", "")
     assert "The suggested change was struck: it does not apply" in run.summary
+
+
+ONE_STEP = f"""
+on: push
+jobs:
+  export:
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/checkout@v7
+      - uses: actions/setup-python@v7
+      - id: export
+        uses: {OWN}/actions/export@{PIN}
+        with:
+          model: src.models.export:classifier
+          model-arguments: '{{"config": "smoke_test"}}'
+          checkpoint: models/model.pt
+          checkpoint-key: weights
+          example-inputs: "images: float32[batch,1,8,8]"
+          batch-sizes: "1,3"
+          axes: batch=1..4
+          seeds: "0"
+          report-file: outputs/export.md
+      - if: always()
+        env:
+          BUNDLE: ${{{{ steps.export.outputs.bundle }}}}
+        run: |
+          cp -r "$BUNDLE" "$MLACTIONS_TEST_ARTIFACTS/bundle"
+          cat outputs/export.md
+"""
+
+
+def test_the_one_step_action_measures_and_verifies(
+    act: Act, scratch: MakeScratch, tmp_path: Path
+) -> None:
+    project = scratch(repository(ONE_STEP))
+    python = python_folder(tmp_path / "python", EXAMPLE_PYTHON)
+
+    run = act.run(project, env={"MLACTIONS_TEST_PYTHON": str(python)})
+
+    assert run.exit_code == 0, run.log
+    outputs = run.job("export").step("export").outputs
+    assert outputs["status"] == "pass"
+    assert outputs["bundle"].endswith("mlactions/export")
+    assert outputs["result"].endswith("mlactions/export/result.json")
+    bundle = run.artifacts.parent / "bundle"
+    cases = read(bundle, "result.json")["cases"]
+    assert {case["batch"] for case in cases if case["kind"] == "gated"} == {1, 3, 4}
+    assert (bundle / "model/model.onnx").is_file()
+    assert "## ✅ ONNX export" in run.job("export").log
