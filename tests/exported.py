@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,13 @@ from typing import Any
 import pytest
 
 from mlactions.__main__ import run
-from mlactions.bundle import Bundle
+from mlactions.bundle import Bundle, write_json
+from mlactions.evaluate.process import Ended
+from mlactions.export import outcome
 from mlactions.export.exported import Exported, open_export
+from mlactions.export.outcome import Answer
+from mlactions.export.request import request_of
+from mlactions.export.settings import read_settings
 from mlactions.runner import Runner
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -194,6 +199,48 @@ def _read_outputs(path: Path) -> dict[str, str]:
         found[name] = "\n".join(lines[:end])
         del lines[: end + 1]
     return found
+
+
+_ANSWER = """
+import contextlib, importlib, importlib.util, io, sys
+from pathlib import Path
+sys.path[0] = str(Path.cwd())
+import torch
+here = Path(sys.argv[1])
+spec = importlib.util.spec_from_file_location(
+    "mlactions_export_user", here / "__init__.py", submodule_search_locations=[str(here)]
+)
+sys.dont_write_bytecode = True
+sys.modules["mlactions_export_user"] = importlib.util.module_from_spec(spec)
+program = importlib.import_module("mlactions_export_user.program")
+for path in sys.argv[2:]:
+    program.main(Path(path), 0.0)
+"""
+
+
+def answers(
+    project: Path, folder: Path, asked: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Callable[[], Answer]]:
+    """Let one process of the Python with torch answer many requests: torch is imported once.
+
+    Calling what is returned reads the answer as `export measure` does, and so may raise UserError.
+    """
+    paths = {}
+    for name, given in asked.items():
+        settings = read_settings({"seeds": (), **given}, folder=project)
+        scratch = folder / name
+        scratch.mkdir(parents=True)
+        request = request_of(settings, scratch=scratch, root=project)
+        paths[name] = scratch / "request.json"
+        write_json(paths[name], request)
+    user = ROOT / "scripts" / "mlactions" / "export" / "user"
+    in_torch(_ANSWER, project, str(user), *map(str, paths.values()))
+    ended = Ended(code=0, by="itself", seconds=1.0, peak_memory=None, out_of_memory=False)
+
+    def read(scratch: Path) -> Callable[[], Answer]:
+        return lambda: outcome.read(scratch, ended, (), timeout=60)
+
+    return {name: read(path.parent) for name, path in paths.items()}
 
 
 @dataclass

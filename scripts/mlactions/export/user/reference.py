@@ -165,7 +165,7 @@ def task_batches(
     if missing:
         raise BadInput(
             f"`task-data` lacks {', '.join(f'`{name}`' for name in missing)}.",
-            f"Save one array for each of {', '.join(wanted)}.",
+            f"Save one array for each of {', '.join(f'`{name}`' for name in wanted)}.",
         )
     samples = {name: len(arrays[name]) for name in wanted}
     if len(set(samples.values())) != 1 or not samples["label"]:

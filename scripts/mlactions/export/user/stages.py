@@ -53,6 +53,7 @@ def _order(call: Call) -> Any:
 
 def _model(session: Session) -> nn.Module:
     request = session.request
+    session.known["threads"] = torch.get_num_threads()
     session.stage("model", f"building {request['factory']}")
     model = build(request["factory"], request["model_arguments"], session.sources)
     if request["checkpoint"] is not None:
