@@ -11,6 +11,12 @@ if [[ ! -e .tools/bench/ready || bench/requirements.txt -nt .tools/bench/ready ]
   touch .tools/bench/ready
 fi
 
+if [[ ! -e .tools/bench-export/ready || bench/export-requirements.txt -nt .tools/bench-export/ready ]]; then
+  uv venv --quiet --allow-existing --python "$python" .tools/bench-export
+  UV_FIND_LINKS=${PIP_FIND_LINKS-} uv pip install --quiet --python .tools/bench-export/bin/python -r bench/export-requirements.txt
+  touch .tools/bench-export/ready
+fi
+
 if (($#)); then
   for name in "$@"; do "$python" -m "bench.$name"; done
   exit
@@ -19,7 +25,7 @@ fi
 new=$(mktemp)
 trap 'rm -f "$new"' EXIT
 { cat bench/introduction.md; echo; "$python" -m bench.machine; } >"$new"
-for name in compare_speed faults seeds comment_requests gate_overhead serving; do
+for name in compare_speed faults seeds comment_requests gate_overhead export_faults export_parity serving; do
   echo "bench: $name" >&2
   { echo; "$python" -m "bench.$name"; } >>"$new"
 done

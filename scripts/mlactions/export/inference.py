@@ -18,8 +18,8 @@ from mlactions.export.arrays import Array, Arrays
 
 Tell = Callable[[Mapping[str, Any]], None]
 
-WARM_UPS = 3
-FEWEST, MOST, ENOUGH_SECONDS = 7, 100, 1.0
+WARM_UPS, FEWEST, MOST = 3, 3, 100
+ENOUGH_SECONDS = 1.0
 _TYPES = {"tensor(float16)": np.float16, "tensor(float)": np.float32}
 
 
@@ -115,15 +115,22 @@ def _predict(session: onnxruntime.InferenceSession, request: Mapping[str, Any], 
 def _time(session: onnxruntime.InferenceSession, request: Mapping[str, Any], tell: Tell) -> None:
     for case in request["cases"]:
         inputs = {name: np.array(array) for name, array in Arrays(Path(case["inputs"])).items()}
-        for _ in range(WARM_UPS):
-            _run(session, inputs)
-        seconds: list[float] = []
-        while len(seconds) < FEWEST or (sum(seconds) < ENOUGH_SECONDS and len(seconds) < MOST):
-            started = time.perf_counter()
-            _run(session, inputs)
-            seconds.append(time.perf_counter() - started)
+        _seconds(session, inputs, 1, WARM_UPS)
+        seconds = _seconds(session, inputs, FEWEST, MOST)
         median = statistics.median(seconds)
         tell({"event": "timed", "batch": case["batch"], "seconds": median, "runs": len(seconds)})
+
+
+def _seconds(
+    session: onnxruntime.InferenceSession, inputs: Mapping[str, Array], fewest: int, most: int
+) -> list[float]:
+    """Return the seconds of runs: so many at most, and few where they take long."""
+    found: list[float] = []
+    while len(found) < fewest or (sum(found) < ENOUGH_SECONDS and len(found) < most):
+        started = time.perf_counter()
+        _run(session, inputs)
+        found.append(time.perf_counter() - started)
+    return found
 
 
 _MODES = {"compare": _compare, "predict": _predict, "time": _time}
