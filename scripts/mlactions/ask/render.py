@@ -170,13 +170,12 @@ def _patch(patch: Mapping[str, Any] | None) -> Iterable[Block]:
         yield Details(why, (diff,))
         return
     yield Heading(3, "Suggested change")
+    where = (
+        f"It applies, to {_many(len(patch['files']), 'file')}, and was not applied. Read it, then"
+    )
+    take = Code("git apply suggested.patch")
     yield Paragraph(
-        (
-            f"It applies, to {_many(len(patch['files']), 'file')}, and was not applied. Read it, ",
-            "then run ",
-            Code("git apply suggested.patch"),
-            ". The file is in the artifact.",
-        )
+        (f"{where} run ", take, ". The file lies with the answer, on GitHub in its artifact.")
     )
     yield diff
 
