@@ -37,6 +37,11 @@ _README = """\
     curl http://127.0.0.1:{port}/v2/models/{name}/infer \
 --header 'Content-Type: application/json' --data @../../golden/{golden}
 
+Without a container, in a virtual environment of Python 3.11 or later:
+
+    python -m pip install --require-hashes --requirement requirements.txt
+    python -m model_server
+
 It speaks the [Open Inference Protocol V2](https://github.com/kserve/open-inference-protocol),
 as Triton and KServe do, with tensors as JSON or as bytes. `/health/live` and `/health/ready` are
 for probes. It has no login and no TLS: put it behind something that does.
@@ -45,9 +50,10 @@ It refuses to start when a file of the model is not the one that was proven (mod
 checksums), and answers 4xx with a sentence to whatever the model was not exported for: another
 type or shape, an axis outside its range, NaN.
 
-| variable | default | |
+| variable | default | what it sets |
 |---|---|---|
-| MODEL_SERVER_HOST, MODEL_SERVER_PORT | 127.0.0.1 (0.0.0.0 in the image), {port} | |
+| MODEL_SERVER_HOST | 127.0.0.1, in the image 0.0.0.0 | where it listens |
+| MODEL_SERVER_PORT | {port} | the same |
 | MODEL_SERVER_THREADS | processors | threads of ONNX Runtime for one request |
 | MODEL_SERVER_RUNNING | processors | requests computed at a time |
 | MODEL_SERVER_WAITING | 64 | requests in the queue; further ones get 503 at once |

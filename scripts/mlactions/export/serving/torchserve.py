@@ -33,7 +33,7 @@ class Handler(OnnxHandler):
 '''
 
 _HEALTHY = '''\
-"""Exit 0 when TorchServe answers on loopback; it wants its token even for that."""
+"""Exit 0 when TorchServe on this machine is healthy; it wants its token even for that."""
 
 from __future__ import annotations
 
@@ -43,21 +43,26 @@ import sys
 from pathlib import Path
 
 
-def main() -> int:
-    """Ask for /ping with the token that TorchServe wrote when it started."""
-    connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=3)
+def main(port: int = {port}) -> int:
+    """Ask for /ping with the token that TorchServe wrote into its folder when it started.
+
+    The token ends after an hour: then being refused is all that can be had, and a sign of life.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
     try:
         key = json.loads(Path("key_file.json").read_text(encoding="utf-8"))["inference"]["key"]
-        connection.request("GET", "/ping", headers={"Authorization": f"Bearer {key}"})
-        return 0 if connection.getresponse().status == http.client.OK else 1
-    except (OSError, KeyError, ValueError):
+        connection.request("GET", "/ping", headers={{"Authorization": f"Bearer {{key}}"}})
+        answer = connection.getresponse()
+        refused = b"InvalidKeyException" in answer.read()
+        return 0 if answer.status == http.client.OK or refused else 1
+    except (OSError, http.client.HTTPException, KeyError, ValueError):
         return 1
     finally:
         connection.close()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(int, sys.argv[1:2])))
 '''
 
 _DOCKERFILE = """
@@ -101,9 +106,10 @@ _README = """\
     curl http://127.0.0.1:{port}/predictions/{name} --header "Authorization: Bearer $token" \
 --header 'Content-Type: application/json' --data @../../golden/{golden}
 
-TorchServe writes new tokens when it starts and demands them for an hour (`token_expiration_min`
-in config.properties). `{sources}/` holds what was packed into `{store}/{name}.mar` with
-`torch-model-archiver`, but for the model itself.
+TorchServe writes tokens into key_file.json when it starts; they end after an hour
+(`token_expiration_min` in config.properties), and its management API on loopback gives new ones:
+`GET /token?type=inference` with the key named `API`. `{sources}/` holds what was packed into
+`{store}/{name}.mar` with `torch-model-archiver`, but for the model itself.
 """
 
 
@@ -133,7 +139,7 @@ def torchserve_target(model: Description, images: dict[str, str], golden: str) -
             build_arguments="".join(f" --build-arg {n.upper()}_IMAGE=…" for n in missing),
         ),
         "config.properties": properties(model),
-        "healthy.py": _HEALTHY,
+        "healthy.py": _HEALTHY.format(port=PORT),
         "requirements.txt": requirements("torchserve"),
         **{f"{SOURCES}/{path}": text for path, text in archive_sources(model).items()},
     }
