@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 from mlactions.ask.answer import MAX_PATCH, Answer, Finding
 from mlactions.ask.evidence import Evidence
-from mlactions.ask.numbers import (
-    Measured,
-    groups_of,
-    numbers_in,
-    sentence_of,
-    texts_in,
-    unverified,
-)
+from mlactions.ask.measured import sentence_of
+from mlactions.ask.numbers import places_in, shown
 from mlactions.ask.patch import CheckedPatch
 from mlactions.ask.repository import NoSourceError, Source
-from mlactions.markdown import printable
+from mlactions.ask.scope import Quotable, Scope, scope_of, united
+from mlactions.escaping import one_line, printable
 
 MAX_TOKENS = 50
 MAX_SHOWN = 120
+MAX_PLACES = 20
+"""How many places that a text names are looked up; more are unverified."""
+
+_LEAST_WORD = 3
 
 
 class Sources(Protocol):
@@ -33,7 +33,10 @@ class Sources(Protocol):
 
 @dataclass(frozen=True)
 class CheckedFinding:
-    """A finding and how its claims stood; `struck` says why it did not hold."""
+    """A finding and how its claims stood; `struck` says why it did not hold.
+
+    `scope` is what the summary may speak of because of it.
+    """
 
     finding: Finding
     struck: tuple[str, ...]
@@ -41,6 +44,7 @@ class CheckedFinding:
     checked: int
     held: int
     quote: str = ""
+    scope: Scope = field(default_factory=Scope)
 
     @property
     def stands(self) -> bool:
@@ -73,54 +77,79 @@ class Checked:
 class Checker:
     """Holds what claims are checked against."""
 
-    def __init__(self, evidence: Evidence, sources: Sources, quoted: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, evidence: Evidence, sources: Sources, quotable: Quotable | None = None
+    ) -> None:
+        self._evidence = evidence
         self._facts = {str(fact["id"]): fact for fact in evidence.facts}
         self._metrics = _known_metrics(evidence)
         self._sources = sources
-        self._measured = Measured(_groups(evidence), evidence.seeds)
-        self._quoted = numbers_in((*quoted, *texts_in(evidence.facts)))
+        self._quotable = quotable or Quotable()
+        self._names = _names(self._facts, self._metrics)
+        self._words = _metric_words(self._metrics)
 
     def check(self, answer: Answer) -> Checked:
-        """Check every claim of an answer; its prose is held against all files that it cites."""
-        texts: list[str] = []
-        findings = tuple(self._finding(finding, texts) for finding in answer.findings)
-        quoted = self._quoted | numbers_in(texts)
-        summary = unverified(self._without_ids(answer.summary), self._measured, quoted)
-        steps = unverified(self._without_ids("\n".join(answer.next_steps)), self._measured, quoted)
+        """Check every claim of an answer; a finding that was struck vouches for nothing."""
+        findings = tuple(self._finding(finding) for finding in answer.findings)
+        scope = united((f.scope for f in findings if f.stands), self._evidence.seeds)
+        count, summary = self._prose(answer.summary, scope)
+        steps = tuple(token for step in answer.next_steps for token in self._prose(step, scope)[1])
         # Numbers in next steps are proposals ("try 0.0005"): marked where unknown, never counted.
-        checked = sum(finding.checked for finding in findings) + summary[0]
-        held = sum(finding.held for finding in findings) + summary[0] - len(summary[1])
-        return Checked(answer, findings, summary[1], steps[1], checked, held)
+        checked = sum(finding.checked for finding in findings) + count
+        held = sum(finding.held for finding in findings) + count - len(summary)
+        return Checked(answer, findings, summary, steps, checked, held)
 
-    def _finding(self, finding: Finding, texts: list[str]) -> CheckedFinding:
-        struck: list[str] = []
-        checked = max(1, len(finding.facts))
-        struck += [
+    def _finding(self, finding: Finding) -> CheckedFinding:
+        finding = replace(finding, facts=tuple(dict.fromkeys(finding.facts)))
+        struck = [
             f"no fact has the id {_shown(fact)}"
             for fact in finding.facts
             if fact not in self._facts
         ]
         struck += [] if finding.facts else ["it cites no fact"]
+        checked = max(1, len(finding.facts))
         for wrong in (self._model(finding), self._metric(finding)):
             checked += wrong is not None
             struck += [wrong] if wrong else []
-        finding, wrong, text = self._place(finding)
+        finding, wrong, source = self._place(finding)
         checked += wrong is not None
         struck += [wrong] if wrong else []
-        texts.append(text)
-        quoted = self._quoted | numbers_in([text])
-        count, numbers = unverified(self._without_ids(finding.explanation), self._measured, quoted)
+        scope = scope_of(finding, self._facts, self._evidence, self._quotable, source)
+        count, numbers = self._prose(finding.explanation, scope)
         held = checked - len(struck) + count - len(numbers)
-        quote = "" if struck else _quote(text, finding.line)
-        return CheckedFinding(finding, tuple(struck), numbers, checked + count, held, quote)
+        quote = "" if struck or source is None else _quote(source.text, finding.line)
+        return CheckedFinding(finding, tuple(struck), numbers, checked + count, held, quote, scope)
+
+    def _prose(self, text: str, scope: Scope) -> tuple[int, tuple[str, ...]]:
+        """Return how many numbers and places a text states, and those that nothing bears out."""
+        places = places_in(text)
+        wrong = [
+            f"{path}:{line}"
+            for number, (path, line) in enumerate(places)
+            if number >= MAX_PLACES or not self._is_there(path, line)
+        ]
+        count, numbers = scope.unverified(self._without_names(text), self._words)
+        return count + len(places), (*wrong, *numbers)
+
+    def _is_there(self, path: str, line: int) -> bool:
+        try:
+            return 1 <= line <= self._sources.read(path).lines
+        except NoSourceError:
+            return False
 
     def _model(self, finding: Finding) -> str | None:
-        """Return None if no model is named, an empty text if it is known, else what is wrong."""
+        """Return None if no model is named, an empty text if the claim holds, else what is wrong.
+
+        Of the facts that are cited, one must be about it: others would prove nothing.
+        """
         if not finding.model:
             return None
-        return (
-            "" if finding.model in self._metrics else f"there is no model {_shown(finding.model)}"
-        )
+        if finding.model not in self._metrics:
+            return f"there is no model {_shown(finding.model)}"
+        cited = self._cited(finding)
+        if cited and all(fact.get("model") != finding.model for fact in cited):
+            return f"no fact it cites is about {_shown(finding.model)}"
+        return ""
 
     def _metric(self, finding: Finding) -> str | None:
         if not finding.metric:
@@ -128,31 +157,63 @@ class Checker:
         # A model that crashed has no metrics of its own: any known name may be meant.
         known = self._metrics.get(finding.model) or frozenset().union(*self._metrics.values())
         whose = f" of {finding.model!r}" if finding.model in self._metrics else ""
-        return (
-            "" if finding.metric in known else f"there is no metric {_shown(finding.metric)}{whose}"
-        )
+        if finding.metric not in known:
+            return f"there is no metric {_shown(finding.metric)}{whose}"
+        # Only where something was measured of it there is a fact to cite.
+        about = [fact for fact in self._facts.values() if _concerns(fact, finding)]
+        cited = self._cited(finding)
+        if about and cited and not any(fact in about for fact in cited):
+            return f"no fact it cites is about {_shown(finding.metric)}{whose}"
+        return ""
 
-    def _place(self, finding: Finding) -> tuple[Finding, str | None, str]:
-        """Return the finding with its path from the root, what is wrong, and the file's text."""
+    def _cited(self, finding: Finding) -> list[Mapping[str, Any]]:
+        return [self._facts[name] for name in finding.facts if name in self._facts]
+
+    def _place(self, finding: Finding) -> tuple[Finding, str | None, Source | None]:
+        """Return the finding with its path from the root, what is wrong, and the file."""
         if not finding.file:
             wrong = f"line {finding.line} of no file" if finding.line else None
-            return finding, wrong, ""
+            return finding, wrong, None
         try:
             source = self._sources.read(finding.file)
         except NoSourceError as error:
-            return finding, f"{_shown(finding.file)} {error}", ""
+            return finding, f"{_shown(finding.file)} {error}", None
         finding = replace(finding, file=source.path)
         if not 0 <= finding.line <= source.lines:
             wrong = f"{_shown(source.path)} has {source.lines} lines, not {finding.line}"
-            return finding, wrong, ""
-        return finding, "", source.text
+            return finding, wrong, None
+        return finding, "", source
 
-    def _without_ids(self, text: str) -> str:
-        """Take cited ids out of prose: the digits in them are names."""
-        for identifier in sorted(self._facts, key=len, reverse=True):
-            if identifier in text:
-                text = text.replace(identifier, " ")
-        return text
+    def _without_names(self, text: str) -> str:
+        """Take names out of prose: the digits in them are no numbers."""
+        line = shown(text)
+        for name in self._names:
+            if name in line:
+                line = line.replace(name, " ")
+        return line
+
+
+def _concerns(fact: Mapping[str, Any], finding: Finding) -> bool:
+    """Tell whether a fact is about the metric a finding names, of its model if it names one."""
+    same = not finding.model or fact.get("model") == finding.model
+    return same and fact.get("metric") == finding.metric
+
+
+def _names(facts: Iterable[str], metrics: Mapping[str, frozenset[str]]) -> list[str]:
+    """Return what others named, the longest first: one may be a part of another."""
+    names = {*facts, *metrics, *frozenset().union(*metrics.values())}
+    named = (name for name in names if any(char.isdigit() for char in name))
+    return sorted((n for n in named if any(c.isalpha() for c in n)), key=lambda n: (-len(n), n))
+
+
+def _metric_words(metrics: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Return the words that names of metrics consist of: `accuracy_93` is a number, not a name."""
+    found = (
+        word
+        for name in frozenset().union(*metrics.values())
+        for word in re.findall(r"[a-z]+", name.lower())
+    )
+    return frozenset(word for word in found if len(word) >= _LEAST_WORD)
 
 
 def _known_metrics(evidence: Evidence) -> Mapping[str, frozenset[str]]:
@@ -167,17 +228,6 @@ def _known_metrics(evidence: Evidence) -> Mapping[str, frozenset[str]]:
     return {model: frozenset(metrics) for model, metrics in known.items()}
 
 
-def _groups(evidence: Evidence) -> list[list[float]]:
-    groups = groups_of(evidence.facts)
-    for model in {*evidence.head, *evidence.base}:
-        head, base = evidence.head.get(model, {}), evidence.base.get(model, {})
-        for name in {*head, *base}:
-            sides = [list(side.get(name, ())) for side in (head, base)]
-            means = [sum(side) / len(side) for side in sides if side]
-            groups.append([*means, *sides[0], *sides[1]])
-    return groups
-
-
 def _tokens(found: Sequence[str]) -> list[str]:
     """Return each number once, as many as a reader can use."""
     return [token[:MAX_SHOWN] for token in dict.fromkeys(found)][:MAX_TOKENS]
@@ -190,8 +240,8 @@ def _shown(name: str) -> str:
 
 def _quote(text: str, line: int) -> str:
     """Return the line a finding points at."""
-    lines = text.splitlines()
-    return printable(lines[line - 1]).strip()[:MAX_SHOWN] if 0 < line <= len(lines) else ""
+    lines = text.split("\n")
+    return one_line(lines[line - 1])[:MAX_SHOWN] if 0 < line <= len(lines) else ""
 
 
 def as_document(checked: Checked, evidence: Evidence) -> dict[str, Any]:

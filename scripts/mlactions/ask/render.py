@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mlactions.ask.numbers import sentence_of
+from mlactions.ask.measured import sentence_of
 from mlactions.codex import TESTED_VERSION
 from mlactions.report import (
     Block,

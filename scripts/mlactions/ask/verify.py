@@ -20,9 +20,9 @@ from mlactions.ask.workspace import (
     Context,
     Workspace,
     clear_bundle,
-    quoted_texts,
     read_context,
     read_evidence,
+    read_quotable,
 )
 from mlactions.bundle import seal, write_atomic, write_json
 from mlactions.codex_session import Session, find_sessions, read_session
@@ -79,7 +79,7 @@ def _look(
     except NoAnswerError as error:
         return Ending(AskStatus.NO_ANSWER, error.reason, error.detail), _EMPTY
     sources = open_repository(Path(context.repository))
-    checked = Checker(evidence, sources, quoted_texts(workspace)).check(answer)
+    checked = Checker(evidence, sources, read_quotable(workspace)).check(answer)
     if answer.patch.strip():
         checked = replace(checked, patch=check_patch(answer.patch, sources))
     return Ending(AskStatus.ANSWERED), as_document(checked, evidence)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlactions.ask.evidence import PAPERS, Evidence, Log, Outcome
+from mlactions.ask.scope import Quotable
 from mlactions.bundle import write_atomic, write_json
 from mlactions.publish import empty_folder
 from mlactions.schema import load_json
@@ -165,11 +166,19 @@ def read_evidence(workspace: Workspace) -> Evidence:
     )
 
 
-def quoted_texts(workspace: Workspace) -> tuple[str, ...]:
-    """Return the other texts Codex was given, which it may quote: logs, the diff, conventions."""
-    files = sorted(path for path in workspace.facts.rglob("*") if path.is_file())
-    texts = [p for p in files if p.suffix in {".log", ".patch", ".md"} or p.name in PAPERS]
-    return tuple(path.read_text(encoding="utf-8", errors="replace") for path in texts)
+def read_quotable(workspace: Workspace) -> Quotable:
+    """Return the other texts Codex was given, which it may quote numbers from."""
+    facts = workspace.facts
+    listed = load_json(facts / "logs.json") if (facts / "logs.json").is_file() else ()
+    return Quotable(
+        logs=tuple((entry["model"], _text(facts / entry["file"])) for entry in listed),
+        patch=_text(facts / "diff.patch"),
+        papers=tuple(_text(facts / name) for name in PAPERS),
+    )
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def as_json(value: Any) -> str:
