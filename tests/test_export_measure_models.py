@@ -52,6 +52,15 @@ def answered(project: Path, run: str) -> Answered:
     asked: dict[str, dict[str, Any]] = {
         "counting": {**SCALE, "model": "zoo:Counting"},
         "picky": {**SCALE, "model": "zoo:Picky"},
+        "star": {
+            "model": "zoo:Star",
+            "example_inputs": ("left: float32[batch,4]", "right: float32[batch,4]"),
+        },
+        "named": {
+            "model": "zoo:Named",
+            "example_inputs": ("mask: bool[batch,4]", "x: float32[batch,4]"),
+        },
+        "brief": {**SCALE, "model": "zoo:Brief"},
         "stubborn": {**SCALE, "model": "zoo:Stubborn"},
         "sized": {**SCALE, "example_inputs": ("zoo:examples",)},
         "unsized": {**SCALE, "example_inputs": ("zoo:bare_examples",)},
@@ -96,6 +105,26 @@ def test_a_model_that_stays_in_training_is_forced_out_of_it(answered: Answered) 
     answer = answered["stubborn"]()
     assert answer.failure is None
     assert answer.given["model"]["training_modules"] == ["drop"]
+
+
+def test_inputs_go_where_the_signature_wants_them(answered: Answered, project: Path) -> None:
+    star, named = answered["star"](), answered["named"]()
+    assert [tensor["name"] for tensor in star.given["inputs"]] == ["left", "right"]
+    assert [tensor["name"] for tensor in named.given["inputs"]] == ["x", "mask"]
+    folder = project.parent / "answers" / "named"
+    case = named.given["cases"][0]
+    inputs, found = np.load(folder / case["inputs"]), np.load(folder / case["reference"])
+    assert list(found) == ["y"]
+    np.testing.assert_array_equal(found["y"], np.where(inputs["mask"], 0, inputs["x"] * 2))
+    case = star.given["cases"][0]
+    assert list(np.load(project.parent / "answers" / "star" / case["reference"])) == [
+        *("total", "doubled"),
+    ]
+
+
+def test_an_output_that_no_array_holds_is_refused(answered: Answered) -> None:
+    with pytest.raises(UserError, match="returns `output` as torch"):
+        answered["brief"]()
 
 
 def test_a_function_is_asked_for_every_batch(answered: Answered, project: Path) -> None:

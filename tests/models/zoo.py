@@ -1,5 +1,7 @@
 """Small models as users write them: those that export, and those that must not pass."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -158,6 +160,37 @@ class Bessel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         halved = x / 2
         return torch.special.bessel_j0(halved)
+
+
+class Answer(NamedTuple):
+    """What Star returns."""
+
+    total: Tensor
+    doubled: Tensor
+
+
+class Star(nn.Module):
+    """Takes any number of tensors."""
+
+    def forward(self, *tensors: Tensor) -> Answer:
+        return Answer(tensors[0] + tensors[1], tensors[0] * 2)
+
+
+class Named(nn.Module):
+    """Takes its inputs by name, in another order than they are declared; returns a mapping."""
+
+    def forward(
+        self, bias: Tensor | None = None, *, x: Tensor, mask: Tensor | None = None
+    ) -> dict[str, Tensor | None]:
+        found = x * 2 if bias is None else x * 2 + bias
+        return {"y": found if mask is None else found.masked_fill(mask, 0.0), "nothing": None}
+
+
+class Brief(nn.Module):
+    """Returns a type that no array holds."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.bfloat16()
 
 
 class Stubborn(nn.Module):

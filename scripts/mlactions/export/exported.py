@@ -154,11 +154,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds. `eager` holds torch's own forward passes by batch size, repeated."""
+    """Seconds. `eager` holds torch's own forward passes by batch size, repeated.
+
+    `reference_s` is what the references, their noise and these passes took together.
+    """
 
     import_s: float = 0.0
     export_s: float = 0.0
     eager: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    reference_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -307,7 +311,7 @@ def tensor_of(given: Mapping[str, Any]) -> TensorSpec:
 def timing_of(given: Mapping[str, Any]) -> Timing:
     """Return the seconds taken."""
     eager = {batch: tuple(seconds) for batch, seconds in given["eager"].items()}
-    return Timing(given["import_s"], given["export_s"], eager)
+    return Timing(given["import_s"], given["export_s"], eager, given.get("reference_s", 0.0))
 
 
 def _class_name(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,6 +78,12 @@ def flatten(result: Any, given: Sequence[str]) -> dict[str, Tensor]:
                 "Let the model that is exported return tensors only.",
                 title="not a tensor",
             )
+        if leaf.dtype == torch.bfloat16 or leaf.is_complex():
+            raise BadInput(
+                f"the model returns `{_name(path)}` as {leaf.dtype}, which no array holds.",
+                "Let the model that is exported return it as float32.",
+                title="no such array",
+            )
     names = list(given) or [_name(path) for path, _ in leaves]
     if len(names) != len(leaves):
         raise BadInput(
