@@ -54,6 +54,11 @@ def test_the_same_model_gives_the_same_bytes(tmp_path: Path, served: Served) -> 
     assert "serving/torchserve/model-store/Embed.mar" in digest(again.out)
 
 
+def test_no_file_is_hidden(served: Served) -> None:
+    """GitHub's artifacts leave hidden files out unless told otherwise; the bundle would break."""
+    assert not [path for path in served.out.rglob("*") if path.name.startswith(".")]
+
+
 def test_nothing_names_the_machine(served: Served) -> None:
     for path in served.out.rglob("*"):
         if path.is_file():

@@ -74,7 +74,7 @@ def onnxruntime_target(model: Description, images: dict[str, str], golden: str) 
                 arguments=arguments(["python"], images), base=base("python", images), port=PORT
             )
         ),
-        ".dockerignore": "**/__pycache__\n",
+        "Dockerfile.dockerignore": "**/__pycache__\n",
         "README.md": _README.format(
             name=model.name,
             tag=model.name.lower(),
