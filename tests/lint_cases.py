@@ -311,6 +311,14 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             job(f"{ASK}\n  with:\n    openai-api-key: ${{{{ secrets.OPENAI_API_KEY }}}}"),
         ),
         Case(job("- uses: x/y@z\n  with:\n    k: ${{ secrets['KEY'] }}"), job("- uses: x/y@z")),
+        Case(
+            job("- uses: $/actions/drift\n  env:\n    X: ${{ secrets.OPENAI_API_KEY }}"),
+            job("- uses: $/actions/drift\n  env:\n    X: ${{ secrets.MLFLOW_TRACKING_TOKEN }}"),
+        ),
+        Case(
+            job("- uses: $/actions/evaluate\n  env:\n    X: ${{ secrets.MLFLOW_TRACKING_TOKEN }}"),
+            job("- uses: $/actions/drift\n  env:\n    X: ${{ secrets.mlflow-tracking-token }}"),
+        ),
     ),
     "measure-no-key": (
         Case(
@@ -397,7 +405,7 @@ CASES: Mapping[str, tuple[Case, ...]] = {
         ),
         Case(
             job("- uses: $/actions/comment"),
-            job("- uses: $/actions/comment", permissions="pull-requests: write # why"),
+            job("- uses: $/actions/comment", permissions="issues: write # why"),
         ),
     ),
     "cache-mode": (

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -752,6 +752,22 @@ def test_a_sticky_issue(job: Job, hub: FakeGitHub) -> None:
     assert issue.body.startswith(MARK)
     assert issue.labels == ("mlactions",)
     assert not hub.store.comments
+
+
+def test_an_issue_is_closed_when_all_is_well(job: Job, hub: FakeGitHub, tmp_path: Path) -> None:
+    title = ("--issue-title=Nightly gate", "--close-on-pass")
+    (tmp_path / "good").mkdir()
+    good = compare_result(tmp_path / "good", status="pass", findings=[], rows=[])
+    passing = replace(job, results=[good])
+
+    assert job.run(*title).result["outcome"] == "created"
+    assert passing.run(*title).result["outcome"] == "closed"
+    quiet = passing.run(*title).result
+    assert (quiet["outcome"], quiet["number"]) == ("not-posted", None)
+    assert [issue.state for issue in hub.store.issues.values()] == ["closed"]
+
+    assert job.run(*title).result["outcome"] == "created"
+    assert sorted(issue.state for issue in hub.store.issues.values()) == ["closed", "open"]
 
 
 def frame(**more: Any) -> Frame:

@@ -39,6 +39,7 @@ COMMANDS = {
     "actions/compare/update/action.yml": (("compare", "update"),),
     "actions/ask/action.yml": (("ask", "prepare"), ("ask", "verify")),
     "actions/comment/action.yml": (("comment",),),
+    "actions/drift/action.yml": (("drift",),),
     "actions/export/action.yml": (("export",),),
     "actions/export/measure/action.yml": (("export", "measure"),),
     "actions/export/verify/action.yml": (("export", "verify"),),

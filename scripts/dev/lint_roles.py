@@ -13,7 +13,7 @@ ROLES: list[Rule] = []
 _CODEX = "openai/codex-action"
 _ASK = ("actions/ask", _CODEX)
 _MEASURE = ("actions/evaluate", *(f"actions/export{part}" for part in ("", "/measure", "/retry")))
-_DECIDE = ("actions/compare", "actions/export/verify")
+_DECIDE = ("actions/compare", "actions/drift", "actions/export/verify")
 # The action at the root evaluates and compares: `$/`, or `owner/codex-ml-actions` in a template.
 _ROOT = re.compile(r"\$/?|\./?|[\w.-]+/codex-ml-actions")
 _RUNS_USER_CODE = re.compile(r'/scripts/run" (evaluate|export(?! (verify|smoke)))\b')
@@ -29,6 +29,9 @@ _HARMLESS_WRITES = {"pull-requests", "issues"}
 _EXACT = re.compile(r"\d+\.\d+\.\d+")
 _SECRET = re.compile(r"secrets(\.[\w-]++|\[[^]]+\])(?!\s*+[!=]=\s*'')")
 # `checkpoint-key` is a place in a file.
+# Who reads MLflow gets what opens it, and nothing else.
+_READS_MLFLOW = ("actions/analyze", "actions/drift")
+_MLFLOW_SECRET = re.compile(r"\$\{\{ secrets\.mlflow[-_]tracking[-_]\w+ \}\}", re.IGNORECASE)
 _SECRET_INPUT = re.compile(r"(^|-)(token|secret|password)$|(?<!^checkpoint)-key$")
 _ALWAYS = re.compile(r"always\(\)|\$\{\{ always\(\) \}\}")
 _UNSAFE = re.compile(
@@ -190,6 +193,8 @@ def _key_place(document: Document) -> Findings:
             if step.runs_action(*_ASK):
                 continue
             for line, text in texts(step.data, step.line):
+                if step.runs_action(*_READS_MLFLOW) and _MLFLOW_SECRET.fullmatch(text):
+                    continue
                 if _SECRET.search(text):
                     yield line, "a secret is given to actions/ask and to no other step"
             if "openai-api-key" in step.given:
@@ -232,8 +237,9 @@ def _writer_alone(document: Document) -> Findings:
 def _comment_permissions(document: Document) -> Findings:
     for job in workflow_jobs(document):
         comments = any(step.runs_action("actions/comment") for step in job.steps)
-        if comments and _writes(job) != ["pull-requests"]:
-            yield job.line, f"job `{job.name}` comments: grant `pull-requests: write` only"
+        if comments and _writes(job) not in (["pull-requests"], ["issues"]):
+            message = "grant `pull-requests: write`, or for an issue `issues: write`, only"
+            yield job.line, f"job `{job.name}` comments: {message}"
 
 
 @rule(

@@ -43,6 +43,7 @@ class Settings:
     head_sha: str
     artifact_url: str
     issue_title: str
+    close_on_pass: bool
     out: Path
 
 
@@ -62,6 +63,7 @@ class Settings:
 @option("--head-sha", default="", help="The commit the run started with; else the event's.")
 @option("--artifact-url", default="", help="Where the whole report is; else the run's artifacts.")
 @option("--issue-title", default="", help="Keep one issue with this title instead of a comment.")
+@option("--close-on-pass", is_flag=True, help="Close that issue while all is well.")
 @option("--out", type=click.Path(path_type=Path), help="Folder for what was posted.")
 @click.pass_obj
 def command(runner: Runner, /, **options: Any) -> int:
@@ -89,7 +91,8 @@ def command(runner: Runner, /, **options: Any) -> int:
 def _post(settings: Settings, draft: Draft, runner: Runner) -> tuple[Posted, GitHub]:
     with GitHub(settings.connection, say=runner.say) as hub:
         if settings.issue_title:
-            return post_issue(draft, settings.issue_title, hub), hub
+            title, close = settings.issue_title, settings.close_on_pass
+            return post_issue(draft, title, hub, close_on_pass=close), hub
         return post_comment(draft, hub), hub
 
 
@@ -107,6 +110,7 @@ def _settings(options: Mapping[str, Any], runner: Runner) -> Settings:
         head_sha=sha,
         artifact_url=options["artifact_url"],
         issue_title=options["issue_title"],
+        close_on_pass=options["close_on_pass"],
         out=out_folder(options["out"], runner, "comment"),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -77,14 +78,31 @@ def post_comment(draft: Draft, hub: GitHub) -> Posted:
         return _denied(draft, error, target)
 
 
-def post_issue(draft: Draft, title: str, hub: GitHub) -> Posted:
-    """Write the draft as one issue per key."""
+def post_issue(draft: Draft, title: str, hub: GitHub, *, close_on_pass: bool = False) -> Posted:
+    """Write the draft as one issue per key; with `close_on_pass` there is none while all is well.
+
+    An issue that was closed is not opened again: the next failure gets one of its own.
+    """
     place = Issues(hub, title)
     frame = _frame(draft, Target(0), "")
     body = compose(draft.report, frame)
-    outcome, post = write(place, draft.identity, own(place.posts(), draft.identity), body)
+    mine = own(place.posts(), draft.identity)
+    if close_on_pass and draft.report.status is Status.PASS:
+        return _closed(place, mine, body, frame.commit)
+    outcome, post = write(place, draft.identity, mine, body)
     verdict = f"The issue is {outcome}: {post.url}"
     return Posted(outcome, Status.PASS, verdict, body, frame.commit, post.id, post)
+
+
+def _closed(place: Issues, mine: Sequence[Post], body: str, commit: str) -> Posted:
+    """Close our issues with the good news; without one there is nothing to write."""
+    if not mine:
+        verdict = "All is well, and no issue is open."
+        return Posted(Outcome.NOT_POSTED, Status.SKIPPED, verdict, body, commit)
+    for post in mine:
+        place.fold(post, body)
+    verdict = f"The issue is closed: {mine[0].url}"
+    return Posted(Outcome.CLOSED, Status.PASS, verdict, body, commit, mine[0].id, mine[0])
 
 
 def _upsert(draft: Draft, target: Target, hub: GitHub) -> Posted:

@@ -24,6 +24,7 @@ class Outcome(StrEnum):
     UPDATED = "updated"
     UNCHANGED = "unchanged"
     KEPT = "kept-newer"
+    CLOSED = "closed"
     NOT_POSTED = "not-posted"
 
 
