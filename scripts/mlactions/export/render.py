@@ -8,6 +8,7 @@ from typing import Any
 from mlactions.compare.messages import spans_of
 from mlactions.compare.words import number, plural, signed
 from mlactions.export import tables
+from mlactions.export.remedies import REMEDIES
 from mlactions.report import (
     Block,
     Chart,
@@ -53,16 +54,16 @@ def _blocks(result: Document) -> Iterator[Block]:
     yield from tables.parity(result)
     yield from _task(result["task"])
     yield from _latency(result)
+    if result["smoke"]:
+        from mlactions.export.serving.report import smoke_blocks
+
+        yield from smoke_blocks(result["smoke"])
     yield from _file(result)
     yield from _serving(result["serving"])
     yield from _checks(result["checks"])
     yield from tables.edges(result)
     yield from _notes(result)
     yield from tables.legend(result)
-    if result["smoke"]:
-        from mlactions.export.serving.report import smoke_blocks
-
-        yield from smoke_blocks(result["smoke"])
 
 
 def _about(result: Document) -> Iterator[Block]:
@@ -127,13 +128,21 @@ def _findings(findings: Sequence[Document]) -> Iterator[Block]:
             continue
         if not items:
             continue
-        shown = tuple((Strong(i["reason"]), ": ", *spans_of(i["message"])) for i in items)
+        shown = tuple(_item(item, items[:place]) for place, item in enumerate(items))
         blocks: tuple[Block, ...] = (Items(shown[:MAX_ITEMS]),)
         if level == "fail":
             yield Heading(2, title)
             yield from blocks
         else:
             yield Details(f"{title} ({len(items):,})", blocks, open=level == "warn")
+
+
+def _item(item: Document, before: Sequence[Document]) -> Inline:
+    """Return a finding; what to do about its reason is said once."""
+    told = any(other["reason"] == item["reason"] for other in before)
+    remedy = "" if told else REMEDIES.get(item["reason"], "")
+    advice: tuple[Span, ...] = (" → ", *spans_of(remedy)) if remedy else ()
+    return (Strong(item["reason"]), ": ", *spans_of(item["message"]), *advice)
 
 
 def _task(task: Document | None) -> Iterator[Block]:
@@ -145,7 +154,7 @@ def _task(task: Document | None) -> Iterator[Block]:
         return
     digits = 5
     row: tuple[Inline, ...] = (
-        Chip(Status(task["status"]), task["label"].replace("-", " ")),
+        Chip(Status(task["status"]), _task_label(task)),
         Code(task["metric"]),
         number(task["baseline"], digits),
         number(task["candidate"], digits),
@@ -157,6 +166,10 @@ def _task(task: Document | None) -> Iterator[Block]:
     names = ("torch", "ONNX", "Change", "Allowed loss", "Interval", "Samples that differ")
     columns = (Column("Verdict"), Column("Metric"), *(Column(name, "right") for name in names))
     yield Table(columns, (row,))
+
+
+def _task_label(task: Document) -> str:
+    return "holds" if task["status"] == "pass" else str(task["label"]).replace("-", " ")
 
 
 def _interval(task: Document, digits: int) -> str:
