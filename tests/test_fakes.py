@@ -270,3 +270,16 @@ def test_the_program_serves_a_state_file(tmp_path: Path) -> None:
             process.terminate()
     assert json.loads(state.read_text())["comments"][0]["body"] == "hello"
     assert process.returncode == 0
+
+
+def test_pull_requests_are_listed_among_the_issues() -> None:
+    with FakeGitHub() as hub:
+        hub.add_pull(7, HEAD, labels=("drift",))
+        hub.add_pull(8, HEAD, state="closed")
+        ask(hub, "POST", f"{REPOSITORY}/issues", {"title": "Drift"})
+        status, found, _ = ask(hub, "GET", f"{REPOSITORY}/issues")
+        _, labelled, _ = ask(hub, "GET", f"{REPOSITORY}/issues?labels=drift")
+
+    assert status == 200
+    assert [("pull_request" in item, item["number"]) for item in found] == [(False, 9), (True, 7)]
+    assert [item["number"] for item in labelled] == [7]

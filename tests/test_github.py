@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlactions.github import Connection, GitHub, GitHubError
+from mlactions.github import TIMEOUT_SECONDS, Connection, GitHub, GitHubError
 from mlactions.github_data import Post, read_comment, read_pull
 from mlactions.retries import Failure, Patience
 from tests.fakes.github import READ_TOKEN, WRITE_TOKEN, FakeGitHub
 from tests.fakes.github_state import Fault
-from tests.fakes.loopback import Handler, Loopback, Request
+from tests.fakes.loopback import Handler, Loopback, Reply, Request
 
 NOW = 1_800_000_000
 
@@ -58,9 +59,9 @@ Open = Callable[..., GitHub]
 def client(hub: FakeGitHub, clock: Clock) -> Iterator[Open]:
     with ExitStack() as stack:
 
-        def connect(*, token: str = WRITE_TOKEN, url: str = "") -> GitHub:
+        def connect(*, token: str = WRITE_TOKEN, url: str = "", **patience: Any) -> GitHub:
             connection = Connection("octo/digits", token, url or hub.url)
-            return stack.enter_context(GitHub(connection, clock.patience()))
+            return stack.enter_context(GitHub(connection, clock.patience(**patience)))
 
         yield connect
 
@@ -155,6 +156,8 @@ def test_a_deleted_account_has_no_name() -> None:
         (Fault.exhausted(NOW - 5), [1]),
         (Fault(429, message="Too Many Requests"), [60]),
         (Fault(403, message="You have exceeded a secondary rate limit."), [60]),
+        (Fault(429, message="Too Many Requests", times=2), [60, 120]),
+        (Fault(408, message="Request Timeout"), [1]),
         (Fault(502, times=3), [1, 2, 4]),
         (Fault(0), [1]),
         (Fault(503, headers={"retry-after": "soon"}), [1]),
@@ -257,6 +260,67 @@ def test_a_body_that_is_too_long_is_named(client: Open) -> None:
         client().create_comment(7, "x" * 65_537, nowhere)
 
 
+def test_a_repository_that_moved_is_followed(hub: FakeGitHub, client: Open, clock: Clock) -> None:
+    moved = {"location": f"{hub.url}/repos/octo/digits/pulls/7"}
+    hub.faults.append(Fault(301, "GET", headers=moved, message="Moved Permanently"))
+
+    assert client().pull(7).number == 7
+    assert [seen.status for seen in hub.requests] == [301, 200]
+    assert not clock.slept
+
+
+class Listener(Loopback):
+    """Remembers what it was sent, and says nothing for longer than anybody should wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[Request] = []
+
+    def respond(self, request: Request, handler: Handler) -> None:
+        """Note the request, and answer too late."""
+        self.heard.append(request)
+        self.closing.wait(5)
+        handler.send(Reply(404, {"message": "Not Found"}))
+
+
+def test_the_token_does_not_follow_to_another_server(
+    hub: FakeGitHub, client: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlactions.github.TIMEOUT_SECONDS", 0.2)
+    with Listener() as elsewhere:
+        hub.faults.append(Fault(302, "GET", headers={"location": elsewhere.url}))
+        with pytest.raises(GitHubError):
+            client(attempts=1).pull(7)
+
+    assert [request.headers.get("authorization") for request in elsewhere.heard] == [None]
+
+
+def test_a_server_that_never_answers_is_given_up(
+    client: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 0 < TIMEOUT_SECONDS <= 60
+    monkeypatch.setattr("mlactions.github.TIMEOUT_SECONDS", 0.2)
+    with Listener() as silent, pytest.raises(GitHubError, match="did not answer"):
+        client(url=silent.url, attempts=2).pull(7)
+    assert len(silent.heard) == 2
+
+
+def test_only_our_own_patience_waits(
+    client: Open, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transport would wait too, in between and beyond the total."""
+    with FakeGitHub() as closed:
+        url = closed.url
+
+    def refuse(seconds: float) -> None:
+        pytest.fail(f"something else slept {seconds} s")
+
+    monkeypatch.setattr(time, "sleep", refuse)
+    with pytest.raises(GitHubError):
+        client(url=url).pull(7)
+    assert clock.slept == [1, 2, 4, 8, 16]
+
+
 def test_nobody_listens(client: Open) -> None:
     with FakeGitHub() as closed:
         url = closed.url
@@ -313,11 +377,15 @@ def test_a_head_that_github_does_not_read_finds_nothing(
     assert client().find_pulls(owner, branch, "a" * 40) == ()
 
 
-def test_issues(client: Open) -> None:
+def test_issues(hub: FakeGitHub, client: Open) -> None:
     github = client()
 
     post = github.create_issue("Drift", "text", "mlactions", nowhere)
     github.create_issue("Other", "text", "other", nowhere)
+    assert github.list_issues("mlactions") == (post,)
+
+    # GitHub lists pull requests among the issues.
+    hub.add_pull(70, "a" * 40, labels=("mlactions",))
     assert github.list_issues("mlactions") == (post,)
 
     github.update_issue(post, "gone", state="closed")

@@ -108,7 +108,7 @@ class Issue:
     state: str = "open"
     labels: tuple[str, ...] = ()
 
-    def facts(self, repository: str) -> dict[str, Any]:
+    def issue_facts(self, repository: str) -> dict[str, Any]:
         """Show the issue as the API does."""
         return {
             "id": 1000 + self.number,
@@ -140,6 +140,7 @@ class Pull:
     draft: bool = False
     author: Identity = field(default_factory=lambda: Identity("alice", "User"))
     files: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     @property
     def head_owner(self) -> str:
@@ -161,6 +162,16 @@ class Pull:
             "url": f"{repository}/pulls/{self.number}",
             "html_url": f"{repository}/pull/{self.number}",
         }
+
+    def issue_facts(self, repository: str) -> dict[str, Any]:
+        """Show the pull request as the API does among issues."""
+        issue = Issue(
+            self.number, self.title, self.body, self.author, self.state, self.labels
+        ).issue_facts(repository)
+        page = f"{repository}/pull/{self.number}"
+        links = {"url": f"{repository}/pulls/{self.number}", "html_url": page}
+        links |= {"diff_url": f"{page}.diff", "patch_url": f"{page}.patch"}
+        return {**issue, "html_url": page, "pull_request": links}
 
     @staticmethod
     def _side(sha: str, ref: str, repository: str | None) -> dict[str, Any]:

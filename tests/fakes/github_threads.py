@@ -63,13 +63,14 @@ def delete_comment(call: Call) -> Reply:
 def list_issues(call: Call) -> Reply:
     query = call.request.query
     labels = {name for name in query.get("labels", "").split(",") if name}
-    issues = [
+    everything: list[Issue | Pull] = [*call.store.issues.values(), *call.store.pulls.values()]
+    wanted = [
         item
-        for item in call.store.issues.values()
+        for item in everything
         if query.get("state", "open") in (item.state, "all") and labels <= set(item.labels)
     ]
-    newest_first = sorted(issues, key=lambda item: -item.number)
-    return page(call, [item.facts(call.address) for item in newest_first])
+    wanted.sort(key=lambda item: -item.number)
+    return page(call, [item.issue_facts(call.address) for item in wanted])
 
 
 @operation("issues/create", "issues")
@@ -81,12 +82,14 @@ def create_issue(call: Call) -> Reply:
     call.store.issues[number] = Issue(
         number, str(call.body["title"]), text, call.identity, labels=labels
     )
-    return Reply(201, call.store.issues[number].facts(call.address))
+    return Reply(201, call.store.issues[number].issue_facts(call.address))
 
 
 @operation("issues/get")
 def get_issue(call: Call) -> Reply:
-    return Reply(200, found(call.store.issues, call.number("issue_number")).facts(call.address))
+    return Reply(
+        200, found(call.store.issues, call.number("issue_number")).issue_facts(call.address)
+    )
 
 
 @operation("issues/update", "issues")
@@ -99,7 +102,7 @@ def update_issue(call: Call) -> Reply:
     if "labels" in call.body:
         changes["labels"] = tuple(_label(item) for item in call.body["labels"])
     call.store.issues[number] = replace(issue, **changes)
-    return Reply(200, call.store.issues[number].facts(call.address))
+    return Reply(200, call.store.issues[number].issue_facts(call.address))
 
 
 @operation("pulls/list")
