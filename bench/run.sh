@@ -13,7 +13,8 @@ fi
 
 if [[ ! -e .tools/bench-export/ready || bench/export-requirements.txt -nt .tools/bench-export/ready ]]; then
   uv venv --quiet --allow-existing --python "$python" .tools/bench-export
-  UV_FIND_LINKS=${PIP_FIND_LINKS-} uv pip install --quiet --python .tools/bench-export/bin/python -r bench/export-requirements.txt
+  env ${PIP_FIND_LINKS:+UV_FIND_LINKS="$PIP_FIND_LINKS"} uv pip install --quiet --python .tools/bench-export/bin/python \
+    -r bench/export-requirements.txt
   touch .tools/bench-export/ready
 fi
 

@@ -90,7 +90,7 @@ def test_a_crash_of_the_runtime_is_a_named_failure_and_other_cases_count(tmp_pat
     assert outcome.reasons()[0] == "runtime-crashed"
     first = outcome.result["findings"][0]
     assert "batch 7" in first["message"]
-    assert "signal" in first["message"]
+    assert "SIGFPE" in first["message"]
     ended = {case["batch"]: case["outcome"] for case in outcome.result["cases"]}
     assert ended == {1: "compared", 2: "compared", 3: "compared", 7: "crashed"}
 

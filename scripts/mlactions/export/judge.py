@@ -144,7 +144,8 @@ def _checks(evidence: Evidence) -> Iterator[Finding]:
     for check in evidence.checks:
         if check.status is Status.PASS:
             continue
-        found = Finding(check.reason, "fail", f"{check.message}.")
+        said = check.message[:1].upper() + check.message[1:]
+        found = Finding(check.reason, "fail", f"{said}.")
         if check.status is not Status.FAIL:
             found = replace(found, level="warn")
         if check.reason == "constant-output" and any(
@@ -152,7 +153,7 @@ def _checks(evidence: Evidence) -> Iterator[Finding]:
         ):
             found = replace(found, level="fail")
         if check.reason == "input-unused" and off_outputs:
-            message = f"{check.message}: it was fixed to the example's when the model was exported."
+            message = f"{said}: it was fixed to the example's when the model was exported."
             found = Finding("specialised-constant", "fail", message)
         yield found
 

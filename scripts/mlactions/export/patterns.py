@@ -30,7 +30,8 @@ def pattern(cases: Sequence[CaseResult]) -> Pattern | None:
     gated = [case for case in cases if case.kind == "gated" and case.outcome != "not-run"]
     bad = [case for case in gated if _off(case)]
     good = [case for case in gated if case.status is Status.PASS]
-    if not bad or not good or len(bad) + len(good) < len(gated):
+    stopped = any(case.outcome in {"crashed", "timed-out"} for case in bad)
+    if not bad or not good or stopped or len(bad) + len(good) < len(gated):
         return None
     for axis in _axes(gated):
         wrong, right = ({_length(case, axis) for case in side} for side in (bad, good))

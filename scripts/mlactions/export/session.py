@@ -7,6 +7,7 @@ name. Cases that were answered before a crash count, and those behind it get ano
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
 import threading
@@ -99,6 +100,14 @@ class Workers:
                 raise
 
 
+def _signal(number: int) -> str:
+    """Return a signal's name; a number without one as it is."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def _read(path: Path) -> tuple[Mapping[str, Any], ...]:
     """Return whole lines; a crash may cut the last one."""
     if not path.exists():
@@ -116,6 +125,6 @@ def _why(ended: process.Ended, timeout: float, log: Path) -> str:
         return f"no end after {timeout:,.0f} s"
     if ended.out_of_memory:
         return "ended for want of memory"
-    how = f"ended by signal {-ended.code}" if ended.code < 0 else f"ended with code {ended.code}"
+    how = f"ended by {_signal(-ended.code)}" if ended.code < 0 else f"ended with code {ended.code}"
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
     return " ".join(f"{how}{': ' if tail else ''}{' '.join(tail)}".split())[:500]

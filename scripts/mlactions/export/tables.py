@@ -66,9 +66,10 @@ def parity(result: Document) -> Iterator[Block]:
     else:
         if bad:
             yield _table(columns, bad[:MAX_ROWS], several=several)
-        summary = f"{plural(len(good), 'combination')} of batch and output hold"
-        inner = _table(columns, good[:MAX_ROWS], several=several)
-        yield Details(summary, (inner,), open=not bad)
+        if good:
+            summary = f"{plural(len(good), 'combination')} of output, batch and length match torch"
+            inner = _table(columns, good[:MAX_ROWS], several=several)
+            yield Details(summary, (inner,), open=not bad)
     yield from _chart(groups)
     every = [pair for case in gated for pair in _pairs(case)][:MAX_ROWS]
     if len(every) > len(groups):
@@ -174,7 +175,7 @@ def _place(columns: Sequence[Column], name: str) -> int:
 def _cells(pair: Row, axes: Sequence[str], *, several: bool) -> tuple[Inline, ...]:
     case, row = pair
     status = Status(_row_status(pair))
-    label = (row["reason"] if row else case["outcome"]) or "equal"
+    label = (row["reason"] if row else case["outcome"]) or "matches"
     return (
         Chip(status, label.replace("-", " ")),
         *((Code(case["provider"]),) if several else ()),

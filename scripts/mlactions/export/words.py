@@ -11,12 +11,15 @@ from mlactions.settings import Status
 MAX_VERDICT = 600
 
 
+_PLAIN = (1e-3, 100.0)
+
+
 def brief(value: float | None) -> str:
-    """Return an error with two digits: `3.1e-07` as `3.1e-7`."""
+    """Return an error with two digits: 0.63, and 3.1e-7 where it is small."""
     if value is None:
         return "–"
-    if value == 0:
-        return "0"
+    if value == 0 or _PLAIN[0] <= value < _PLAIN[1]:
+        return f"{value:.2g}"
     mantissa, _, exponent = f"{value:.1e}".partition("e")
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
@@ -31,7 +34,7 @@ def place(case: CaseResult) -> str:
 def off(case: CaseResult, row: Parity, count: int, gated: int) -> str:
     """Say what is wrong with an output: where, which element, how far, and what is allowed."""
     where = _capital(f"{place(case)}: output `{row.output}`")
-    rest = f" So it is in {count - 1:,} more of {gated:,} cases." if count > 1 else ""
+    rest = f" {count - 1:,} more of {gated:,} cases are off too." if count > 1 else ""
     if row.index is None:
         return f"{where}: {row.hint or 'there is nothing to compare'}.{rest}"
     hint = f" {_capital(row.hint)}." if row.hint else ""
@@ -42,6 +45,8 @@ def off(case: CaseResult, row: Parity, count: int, gated: int) -> str:
 def _how_far(row: Parity) -> str:
     if row.reason not in {"parity", "output-order"}:
         return ""
+    if not row.allowed:
+        return "; whole numbers must be equal"
     error, limit = error_of(row), row.allowed_relative_l2
     if error is not None and error <= row.allowed and limit is not None:
         return f"; relative L2 error {brief(row.relative_l2)}, allowed {brief(limit)}"
@@ -75,7 +80,7 @@ def passed(cases: Iterable[CaseResult]) -> str:
         return "Nothing was compared."
     case, row = max(rows, key=lambda pair: _share(pair[1]))
     return (
-        f"The model equals torch in {plural(len(gated), 'case')}: largest {row.mode} error"
+        f"The model matches torch in {plural(len(gated), 'case')}: largest {row.mode} error"
         f" {brief(error_of(row))} of {brief(row.allowed)} allowed ({row.output}, {place(case)})."
     )
 
