@@ -180,11 +180,11 @@ def _outputs(text: str) -> dict[str, str]:
     return found
 
 
-def prepare(project: Project, *more: str) -> Ran:
+def prepare(project: Project, *more: str, **environ: str) -> Ran:
     """Prepare the project's question."""
     names = ("--bundle", str(project.bundle), "--repository", str(project.repository))
     rest = ("--base-ref", project.base, "--out", str(project.out))
-    return ask(project.out.parent / "step", "prepare", *names, *rest, *more)
+    return ask(project.out.parent / "step", "prepare", *names, *rest, *more, **environ)
 
 
 def call_codex(

@@ -14,7 +14,7 @@ from mlactions.codex_session import Command, Failure, Session, Usage
 from tests.ask_cases import ANSWER
 
 USAGE = Usage(100, 0, 10, 0, 1.0, 1, 0, 0, "m", "0.169.0")
-READ = Command("bash -c cat facts.json", 0, "")
+READ = Command("bash -c cat facts.json", 0, '"id": "compare.a"')
 SESSION = Session(completed=True, failure=None, message="{}", commands=(READ,), usage=USAGE)
 TRACE = Trace("success", 1, set_up=True, session=SESSION, actor="alice")
 BWRAP = "bwrap: Creating new namespace failed: nesting depth exceeded (ENOSPC)\n"
@@ -27,8 +27,8 @@ def ending(session: Session) -> Ending | None:
 
 def test_a_session_that_read_the_facts_has_an_answer_to_look_at() -> None:
     assert ending(SESSION) is None
-    by_output = Command("bash -c cat *.json", 0, '"id": "compare.a"')
-    assert ending(replace(SESSION, commands=(by_output,))) is None
+    other = Command("bash -c jq . *.json", 0, '"id": "compare.a"')
+    assert ending(replace(SESSION, commands=(Command("ls", 0, ""), other))) is None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,12 @@ def test_a_message_that_names_a_key_is_cleaned() -> None:
         (replace(SESSION, message=""), AskStatus.NO_ANSWER, "empty"),
         (replace(SESSION, commands=()), AskStatus.NO_ANSWER, "unproven"),
         (
-            replace(SESSION, commands=(Command("cat facts.json", 1, "denied"),)),
+            replace(SESSION, commands=(Command("echo facts.json", 0, "facts.json"),)),
+            AskStatus.NO_ANSWER,
+            "unproven",
+        ),
+        (
+            replace(SESSION, commands=(Command("cat facts.json", 1, "compare.a"),)),
             AskStatus.NO_ANSWER,
             "unproven",
         ),
@@ -103,13 +108,17 @@ def test_a_session_that_our_own_codex_left_half_done() -> None:
 def test_one_command_that_worked_means_the_sandbox_lives() -> None:
     commands = (Command("rm -r /", 1, "bwrap: no"), READ)
     assert ending(replace(SESSION, commands=commands)) is None
+    reads_of_it = Command("cat facts.json docs/sandbox.md", 0, f"compare.a {BWRAP}")
+    assert ending(replace(SESSION, commands=(reads_of_it,))) is None
 
 
 @pytest.mark.parametrize(
     ("trace", "status", "reason"),
     [
-        (Trace("failure", 0, set_up=False, actor="eve"), AskStatus.NOT_CALLED, "actor"),
-        (Trace("cancelled", 0, set_up=False), AskStatus.NOT_CALLED, "actor"),
+        (Trace("failure", 0, set_up=False, actor="eve"), AskStatus.NOT_CALLED, "not-set-up"),
+        (Trace("cancelled", 0, set_up=False), AskStatus.NOT_CALLED, "not-set-up"),
+        (Trace("failure", 0, set_up=False, declined=True), AskStatus.NOT_CALLED, "actor"),
+        (Trace("failure", 0, set_up=True, declined=True), BROKEN, "not-started"),
         (Trace("skipped", 0, set_up=False), AskStatus.NOT_CALLED, "skipped"),
         (Trace("failure", 0, set_up=True), BROKEN, "not-started"),
         (Trace("success", 0, set_up=False), BROKEN, "not-started"),
@@ -155,7 +164,8 @@ def test_an_answer_file_that_is_none(
 def test_a_linked_answer_is_none(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("{}")
     (tmp_path / "answer.json").symlink_to(tmp_path / "real")
-    with pytest.raises(NoAnswerError):
+    assert read_answer(tmp_path / "real", message="{}") == "{}"
+    with pytest.raises(NoAnswerError, match="there is no answer file"):
         read_answer(tmp_path / "answer.json", message="{}")
 
 
@@ -169,6 +179,7 @@ FINDING = ANSWER["findings"][0]
         ('```json\n{"summary": ""}\n```', "not-json"),
         ('{"summary": "a", "summary": "b"}', "not-json"),
         ("[" * 100_000, "not-json"),
+        ('{"summary": "x", "findings": [], "next_steps": ["\\udfff"]}', "not-json"),
         ('{"summary": "\\ud800", "findings": [], "next_steps": []}', "not-json"),
         ({}, "schema-violated"),
         ([], "schema-violated"),
@@ -188,3 +199,52 @@ def test_an_answer_of_another_form(answer: object, reason: str) -> None:
     with pytest.raises(NoAnswerError) as caught:
         parse_answer(answer if isinstance(answer, str) else json.dumps(answer))
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({**ANSWER, "findings": [FINDING] * 21}, "21 findings, at most 20"),
+        ({**ANSWER, "next_steps": ["x"] * 11}, "11 next_steps, at most 10"),
+        ({**ANSWER, "findings": [{**FINDING, "facts": ["x"] * 51}]}, "51 facts of a finding"),
+        ({**ANSWER, "findings": [{**FINDING, "file": "x" * 4001}]}, "4,001 characters of a name"),
+        ({**ANSWER, "findings": [{**FINDING, "model": "x" * 4001}]}, "characters of a name"),
+        ({**ANSWER, "findings": [{**FINDING, "facts": ["x" * 4001]}]}, "characters of a name"),
+        ({**ANSWER, "next_steps": ["x" * 4001]}, "4,001 characters of a text"),
+        (
+            {**ANSWER, "findings": [{**FINDING, "explanation": "x" * 4001}]},
+            "characters of a text",
+        ),
+        ('{"summary": "\\ud800", "findings": [], "next_steps": []}', "is not Unicode"),
+    ],
+)
+def test_what_an_answer_has_too_much_of_is_named(answer: object, said: str) -> None:
+    with pytest.raises(NoAnswerError) as caught:
+        parse_answer(answer if isinstance(answer, str) else json.dumps(answer))
+    assert said in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {**ANSWER, "findings": [FINDING] * 20, "next_steps": ["x" * 4000] * 10},
+        {**ANSWER, "findings": [{**FINDING, "facts": ["x" * 4000] * 50, "file": "x" * 4000}]},
+    ],
+)
+def test_an_answer_at_its_limits_is_read(answer: object) -> None:
+    assert parse_answer(json.dumps(answer)).findings
+
+
+@pytest.mark.parametrize("line", ["2.0", "2e0", "20e-1", "1e300"])
+def test_a_line_that_is_written_as_a_float_is_a_line(line: str) -> None:
+    text = json.dumps(ANSWER).replace('"line": 1', f'"line": {line}')
+    found = parse_answer(text).findings[0].line
+    assert isinstance(found, int)
+    assert found == float(line)
+
+
+@pytest.mark.parametrize("line", ["2.5", "1e400", "NaN", "true"])
+def test_a_line_that_is_none_is_refused(line: str) -> None:
+    text = json.dumps(ANSWER).replace('"line": 1', f'"line": {line}')
+    with pytest.raises(NoAnswerError):
+        parse_answer(text)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mlactions.ask.evidence import LOG_TAIL_BYTES, MAX_FACTS, collect
+from mlactions.ask.evidence import LOG_TAIL_BYTES, MAX_FACTS, MAX_LOGS, collect
 from mlactions.ask.prompt import Supplied, compose
-from mlactions.bundle import write_json
+from mlactions.bundle import seal, write_json
 from mlactions.errors import UserError
 from mlactions.schema import resource
 from tests.ask_cases import (
@@ -138,6 +138,46 @@ def test_a_huge_diff_is_cut(project: Project) -> None:
     assert text.endswith("[the rest of the diff is left out]\n")
 
 
+def test_no_program_of_the_repository_makes_the_diff(project: Project) -> None:
+    git(project.repository, "config", "diff.external", "/bin/false")
+    git(project.repository, "config", "diff.loud.textconv", "sh -c 'echo CANARY-TEXTCONV' --")
+    git(project.repository, "config", "core.fsmonitor", "touch CANARY-FSMONITOR; false")
+    write(project.repository / ".gitattributes", "*.py diff=loud\n")
+    git(project.repository, "add", "-A")
+    git(project.repository, "commit", "-qm", "Attributes")
+    (project.repository / "CANARY-FSMONITOR").unlink(missing_ok=True)
+    prepare(project)
+    text = (project.workspace.facts / "diff.patch").read_text()
+    assert "-learning_rate = 0.01" in text
+    assert "CANARY-TEXTCONV" not in text
+    assert not (project.repository / "CANARY-FSMONITOR").exists()
+
+
+def test_a_checkout_of_another_user_is_read(project: Project) -> None:
+    names = ["--bundle", str(project.bundle), "--repository", str(project.repository)]
+    launch = [sys.executable, "-I", str(resource("scripts")), "ask", "prepare", *names]
+    environment = {"PATH": os.environ["PATH"], "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    plain = ["git", "-C", str(project.repository), "status"]
+    refused = subprocess.run(plain, env=environment, capture_output=True, check=False)
+    assert refused.returncode == 128, "git does not mind here"
+    done = subprocess.run(
+        [*launch, "--out", str(project.out)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_long_conventions_are_cut(project: Project) -> None:
+    write(project.repository / "AGENTS.md", "x" * 40_000)
+    git(project.repository, "commit", "-qam", "Conventions")
+    head = git(project.repository, "rev-parse", "HEAD")
+    prepare(project, "--base-ref", head)
+    assert len((project.workspace.facts / "conventions.md").read_text()) == 32 * 1024
+
+
 def test_the_same_inputs_give_the_same_bytes(project: Project) -> None:
     prepare(project)
     first = files(project.out)
@@ -225,8 +265,6 @@ def test_a_dead_sandbox_is_found_before_codex_is_paid(project: Project) -> None:
 
 def test_a_checkout_at_another_commit_is_said(tmp_path: Path, project: Project) -> None:
     bundle = make_bundle(tmp_path / "other", "3" * 40)
-    ran = prepare(project, "--bundle", str(bundle))
-    assert ran.code == 0
     assert "::notice" not in prepare(project).said
     project_of_other = ask(
         tmp_path / "step",
@@ -287,25 +325,51 @@ def test_a_tampered_bundle_is_refused(project: Project) -> None:
     ],
 )
 def test_facts_of_another_form_are_refused(project: Project, fact: dict[str, object]) -> None:
-    bundle = make_bundle(project.out.parent / "odd", project.head, facts=[fact])
+    bundle = make_bundle(project.out.parent / "odd", project.head, word="evaluate", facts=[fact])
     ran = prepare(project, "--bundle", str(bundle))
     assert ran.code == 2
     assert "not a valid facts file" in ran.said
 
 
 def test_one_id_with_two_meanings_is_refused(project: Project, tmp_path: Path) -> None:
-    same = make_bundle(tmp_path / "same", project.head)
-    assert prepare(project, "--bundle", str(same)).code == 0
-    other = make_bundle(tmp_path / "two", project.head, facts=[{**FACTS[0], "value": -0.5}])
+    fact = {**FACTS[0], "id": "evaluate.digits_cnn.head.metric.test_accuracy"}
+    parts = [
+        make_bundle(
+            tmp_path / name, project.head, word="evaluate", facts=[{**fact, "value": value}]
+        )
+        for name, value in (("one", 0.5), ("same", 0.5), ("other", 0.25))
+    ]
+    options = [f"--bundle={part}" for part in parts]
+    assert prepare(project, *options[:2]).code == 0
+    ran = prepare(project, *options)
+    assert ran.code == 2
+    assert "two bundles hold different facts with the id" in ran.said
+
+
+def test_a_second_verdict_is_refused(project: Project, tmp_path: Path) -> None:
+    second = make_bundle(tmp_path / "second", project.head)
+    ran = prepare(project, "--bundle", str(second))
+    assert ran.code == 2
+    assert "this is a second result of `compare`. Give one." in ran.said
+
+
+def test_who_measures_cannot_pose_as_who_decides(project: Project, tmp_path: Path) -> None:
+    fact = {**FACTS[0], "id": "compare.digits_cnn.test_accuracy.reviewed"}
+    posing = make_bundle(tmp_path / "posing", project.head, word="evaluate", facts=[fact])
+    ran = prepare(project, "--bundle", str(posing))
+    assert ran.code == 2
+    assert "of `evaluate` does not begin with `evaluate.`" in ran.said
+    other = make_bundle(tmp_path / "other", project.head)
+    seal(other, "evaluate")
     ran = prepare(project, "--bundle", str(other))
     assert ran.code == 2
-    assert "bundles contradict" in ran.said
+    assert "the manifest is by `evaluate`, the result by `compare`." in ran.said
 
 
 def test_a_folder_of_bundles_is_each_of_them(tmp_path: Path) -> None:
     for name in ("b", "a"):
         fact = {"id": f"evaluate.{name}", "text": "x", "model": name}
-        make_bundle(tmp_path / "all" / name, "", facts=[fact])
+        make_bundle(tmp_path / "all" / name, "", word="evaluate", facts=[fact])
     evidence = collect([tmp_path / "all"])
     assert [fact["id"] for fact in evidence.facts] == ["evaluate.a", "evaluate.b"]
     (tmp_path / "empty").mkdir()
@@ -314,9 +378,28 @@ def test_a_folder_of_bundles_is_each_of_them(tmp_path: Path) -> None:
 
 
 def test_facts_are_capped(tmp_path: Path) -> None:
-    facts = [{"id": f"f.{number}", "text": "x"} for number in range(MAX_FACTS + 3)]
+    facts = [{"id": f"compare.{number}", "text": "x"} for number in range(MAX_FACTS + 3)]
     evidence = collect([make_bundle(tmp_path, "4" * 40, facts=facts)])
     assert (len(evidence.facts), evidence.left_out) == (MAX_FACTS, 3)
+
+
+def many_crashes(folder: Path, count: int) -> Path:
+    """Make a bundle in which one seed after the other crashed, and a config was skipped."""
+    make_crash(folder, "4" * 40)
+    document = json.loads((folder / "evaluation.json").read_text())
+    crashed = document["evaluations"][1]
+    document["evaluations"] = [{**crashed, "seed": seed} for seed in range(count)]
+    skipped = {"model": "digits_mlp", "config": "configs/digits_mlp.yaml", "reason": "unchanged"}
+    document["skipped"] = [skipped]
+    write_json(folder / "evaluation.json", document)
+    seal(folder, "evaluate")
+    return folder
+
+
+def test_logs_are_capped_and_skipped_models_known(tmp_path: Path) -> None:
+    evidence = collect([many_crashes(tmp_path / "many", MAX_LOGS + 5)])
+    assert [log.seed for log in evidence.logs] == list(range(MAX_LOGS))
+    assert evidence.models == {"digits_vit", "digits_mlp"}
 
 
 def test_a_word_without_a_question_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mlactions import markdown
 from mlactions.ask import render_answer
-from mlactions.ask.render import render_report, sentence
+from mlactions.ask.render import ROOM, render_report, sentence
 from mlactions.report import Report, Struck, Untrusted
 from mlactions.settings import Status
 from tests.github_html import page
@@ -153,7 +153,9 @@ def test_the_report_of_the_step_alone() -> None:
     ("reason", "words"),
     [
         ("no-key", "no API key"),
-        ("actor", "write access"),
+        ("actor", "does not answer this bot"),
+        ("not-set-up", "write access"),
+        ("check-failed", "could not be checked"),
         ("auth", "not accepted"),
         ("quota", "no quota"),
         ("timed-out", "in time"),
@@ -187,6 +189,45 @@ def test_where_nothing_failed_a_report_says_nothing() -> None:
 
 def test_an_answer_without_usage_is_rendered() -> None:
     assert "Claims checked" in shown({**ANSWERED, "usage": None})
+
+
+LONG = {**HELD, "explanation": "It is the optimiser state. " * 140}
+
+
+def test_a_long_answer_leaves_room_for_the_verdict() -> None:
+    steps = ["Look there."]
+    checked = {**ANSWERED, "findings": [LONG] * 20, "next_steps": steps}
+    text = shown(checked)
+    assert len(text) < ROOM + 1_000
+    assert text.count("confidence high") == 5
+    assert "15 parts of it are left out here: the answer is too long. The artifact has it." in text
+    assert "Look there." in text
+    assert "Claims checked: 14, held: 11." in text
+    whole = markdown.render(render_report(checked), limit=10**6)
+    assert whole.count("confidence high") == 20
+    assert "left out" not in whole
+
+
+def test_a_summary_that_grows_when_escaped_is_cut() -> None:
+    text = shown({**ANSWERED, "summary": "$" * 4_000})
+    assert len(text) < ROOM
+    assert "$…" in text.replace("<span>", "").replace("</span>", "")
+    assert "The end of its summary is left out here: the answer is too long." in text
+    assert "confidence high" in text
+
+
+def test_a_long_diff_is_in_the_artifact() -> None:
+    patch = {"held": True, "struck": "", "files": [], "text": "+x\n" * 20_000}
+    checked = {**ANSWERED, "patch": patch}
+    assert len(shown(checked)) < ROOM
+    assert "1 part of it is left out here" in shown(checked)
+    assert "+x" in markdown.render(render_report(checked), limit=10**6)
+
+
+def test_an_answer_of_ordinary_length_is_whole() -> None:
+    checked = {**ANSWERED, "findings": [HELD] * 20}
+    assert shown(checked).count("confidence high") == 20
+    assert "left out" not in shown(checked)
 
 
 hostile = st.text(max_size=60) | st.sampled_from(

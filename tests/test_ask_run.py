@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from mlactions.ask import local
+from mlactions.ask.workspace import Workspace
 from mlactions.schema import resource
 from tests.ask_cases import ANSWER, KEY, Project, Ran, ask, codex_path, make_project
 from tests.fakes.model import FakeModel, hangs, runs, says
@@ -69,6 +71,35 @@ def test_the_runner_s_tokens_do_not_reach_codex(project: Project) -> None:
         ask_run(project, model.endpoint, GITHUB_TOKEN="CANARY", HF_TOKEN="CANARY")
         assert "CANARY" not in " ".join(model.requests[1].tool_outputs)
         assert KEY not in " ".join(model.requests[1].tool_outputs)
+
+
+def test_codex_gets_no_token_and_no_file_of_the_runner(project: Project) -> None:
+    tools = project.out.parent / "tools"
+    tools.mkdir()
+    (tools / "codex").write_text("#!/bin/sh\nenv >&2\nexit 7\n")
+    (tools / "codex").chmod(0o755)
+    kept = {"CUDA_VISIBLE_DEVICES": "0", "PATH": f"{tools}:/usr/bin:/bin"}
+    dropped = {"GITHUB_TOKEN": "CANARY-1", "ACTIONS_RUNTIME_TOKEN": "CANARY-2"}
+    dropped |= {"BASH_ENV": "CANARY-3", "INPUT_SECRET": "CANARY-4"}
+    environment = local._environment(
+        Workspace(project.out), {**kept, **dropped, "OPENAI_API_KEY": KEY}
+    )
+    done = subprocess.run(
+        [str(tools / "codex")], env=environment, capture_output=True, text=True, check=False
+    )
+    assert "CANARY" not in done.stderr
+    assert "CUDA_VISIBLE_DEVICES=0" in done.stderr
+    assert f"CODEX_HOME={project.workspace.home}" in done.stderr
+
+
+@pytest.mark.parametrize("columns", ["abc", "-5", "0", ""])
+def test_an_odd_width_is_no_bug(project: Project, columns: str) -> None:
+    ran, checked = ask_run(
+        project, "http://127.0.0.1:9/v1/responses", CODEX_API_KEY="", COLUMNS=columns
+    )
+    assert ran.code == 0
+    assert checked["reason"] == "no-login"
+    assert "Run `codex login`" in " ".join(ran.said.split())
 
 
 def test_without_a_key_or_a_login(project: Project) -> None:

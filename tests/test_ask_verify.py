@@ -199,10 +199,31 @@ def test_a_second_session_proves_nothing(project: Project) -> None:
     assert (checked["status"], checked["reason"]) == ("infrastructure-failed", "several-sessions")
 
 
-def test_an_actor_codex_action_declines(project: Project) -> None:
+def test_a_codex_that_was_not_set_up(project: Project) -> None:
     ran, checked = verify(project, "failure")
-    assert (checked["status"], checked["reason"]) == ("not-called", "actor")
-    assert "allow-bot-users" in ran.said
+    assert (checked["status"], checked["reason"]) == ("not-called", "not-set-up")
+    assert "or whoever started the run has no write access" in ran.said
+
+
+@pytest.mark.parametrize(
+    ("actor", "options", "reason"),
+    [
+        ("renovate[bot]", (), "actor"),
+        ("renovate[bot]", ("--allow-bot-users", "dependabot[bot]"), "actor"),
+        ("renovate[bot]", ("--allow-bot-users", "dependabot[bot], Renovate"), "not-set-up"),
+        ("renovate[bot]", ("--allow-users", "renovate[bot]"), "not-set-up"),
+        ("mallory", (), "not-set-up"),
+    ],
+)
+def test_only_of_a_bot_it_is_known_that_it_was_declined(
+    tmp_path: Path, actor: str, options: tuple[str, ...], reason: str
+) -> None:
+    project = make_project(tmp_path)
+    prepare(project, *options, GITHUB_ACTOR=actor)
+    ran, checked = verify(project, "failure")
+    assert (checked["status"], checked["reason"]) == ("not-called", reason)
+    assert checked["detail"] == actor
+    assert ("Name it in allow-bot-users." in ran.said) == (reason == "actor")
 
 
 def test_codex_that_did_not_start(project: Project) -> None:
@@ -238,7 +259,7 @@ def test_required_means_exit_3(project: Project) -> None:
     ran, checked = verify(project, "failure", "--required", "true")
     assert ran.code == 3
     assert ran.outputs["status"] == checked["status"] == "not-called"
-    assert "::error title=no usable answer::actor." in ran.said
+    assert "::error title=no usable answer::not-set-up." in ran.said
 
 
 def test_every_checked_answer_has_the_agreed_form(project: Project) -> None:
@@ -250,3 +271,39 @@ def test_every_checked_answer_has_the_agreed_form(project: Project) -> None:
     validate(checked, "checked-answer", file="checked-answer.json")
     assert checked["status"] == "answered"
     assert not any(finding["held"] for finding in checked["findings"])
+
+
+@pytest.mark.parametrize("broken", ["repository", "facts", "session"])
+def test_an_error_of_ours_is_a_reason_too(project: Project, broken: str) -> None:
+    with FakeModel(READ, says(ANSWER)) as model:
+        outcome = call_codex(project, model)
+    if broken == "repository":
+        project.repository.rename(project.repository.with_name("moved"))
+    elif broken == "facts":
+        (project.workspace.facts / "facts.json").unlink()
+    else:
+        session = next(project.workspace.home.glob("sessions/**/*.jsonl"))
+        session.write_text(session.read_text().replace('"exit_code":0', '"exit_code":[]'))
+        (project.workspace.facts / "metrics.json").write_text("[]")
+    ran, checked = verify(project, outcome)
+    assert ran.code == 0
+    assert "Traceback" not in ran.said
+    assert (checked["status"], checked["reason"]) == ("no-answer", "check-failed")
+    assert "Codex's answer could not be checked" in ran.said
+    assert checked["usage"]["commands"] == 2
+
+
+def test_a_session_from_before_is_not_this_one(project: Project) -> None:
+    old = write(project.workspace.home / "sessions/2026/01/01/rollout-1.jsonl", "{}")
+    assert prepare(project).code == 0
+    assert old.exists()
+    _, checked = asked(project, READ, says(ANSWER))
+    assert checked["status"] == "answered"
+
+
+def test_what_is_said_of_a_failure_is_short_and_plain(project: Project) -> None:
+    hostile = "\u202e\x1b[31mno\x07 " + "x" * 900
+    _, checked = asked(project, fails(400, "invalid_request", hostile))
+    assert checked["reason"] == "request-failed"
+    assert len(checked["detail"]) <= 500
+    assert checked["detail"].isprintable()

@@ -84,8 +84,10 @@ def parse_answer(text: str, words: Sequence[str] = ()) -> Answer:
     _check_unicode(document)
     _check_schema(document, words)
     _check_limits(document)
+    # JSON Schema takes 2.0 for an integer, a list does not.
     findings = [
-        Finding(**{**entry, "facts": tuple(entry["facts"])}) for entry in document["findings"]
+        Finding(**{**entry, "facts": tuple(entry["facts"]), "line": int(entry["line"])})
+        for entry in document["findings"]
     ]
     steps = tuple(document["next_steps"])
     return Answer(document["summary"], tuple(findings), steps, document.get("patch", ""))

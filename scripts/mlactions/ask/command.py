@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -70,6 +69,7 @@ def prepare_command(
         out=folder,
         always=when == "always",
         has_key=has_key,
+        answered=frozenset(f"{inputs['allow_users']},{inputs['allow_bot_users']}".split(",")),
     )
     context = prepare(question, runner)
     workspace = Workspace(folder)
@@ -184,9 +184,7 @@ def _finish(runner: Runner, bundle: Path, checked: Mapping[str, Any], *, require
         runner.output(name, str(value))
     runner.summary(read_text(bundle / "report.md"))
     if not runner.on_github:
-        width = int(runner.environ.get("COLUMNS") or shutil.get_terminal_size((100, 24)).columns)
-        color = runner.stream.isatty() and "NO_COLOR" not in runner.environ
-        runner.say(terminal.render(render_report(checked), width=width, color=color))
+        terminal.show(render_report(checked), runner.stream, runner.environ)
         runner.say(f"report: {bundle / 'report.md'}")
     said = sentence(checked)
     if checked["status"] != "answered":

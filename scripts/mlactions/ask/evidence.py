@@ -20,6 +20,7 @@ LOG_TAIL_BYTES = 32 * 1024
 MAX_LOGS = 40
 MAX_REPORT_BYTES = 256 * 1024
 EXPORTED = "export.json"
+_IN_PARTS = frozenset({"evaluate"})
 
 PAPERS: Mapping[str, str] = {
     "failure.json": "why the export failed: class, message, place, source, the log's end.",
@@ -92,6 +93,7 @@ def collect(folders: Sequence[Path]) -> Evidence:
     if not folders:
         raise UserError("bad input", "`--bundle` is missing.", "Name the folder of a result.")
     bundles = [open_bundle(bundle) for folder in folders for bundle in unfold(folder)]
+    _check_one_each(bundles)
     parts = [_read(bundle) for bundle in bundles]
     facts = _merge_facts(parts)
     return Evidence(
@@ -112,6 +114,7 @@ def _read(bundle: Bundle) -> Evidence:
     result = bundle.json("result.json")
     check_result(result, file=str(bundle.folder / "result.json"))
     facts = bundle.json("facts.json", schema="facts")["facts"]
+    _check_writer(bundle, result["word"], facts)
     outcome = Outcome(result["word"], Status(result["status"]), result["verdict"])
     listed = {entry.path for entry in bundle.entries}
     evaluation = (
@@ -130,6 +133,28 @@ def _read(bundle: Bundle) -> Evidence:
         logs=tuple(_log(bundle, run, listed) for run in runs if run["outcome"] != "ok"),
         papers=tuple(_papers(bundle, listed)),
     )
+
+
+def _check_writer(bundle: Bundle, word: str, facts: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse a bundle that speaks for another word: who measures could pose as who decides."""
+    if bundle.word != word:
+        message = f"the manifest is by `{bundle.word}`, the result by `{word}`."
+        raise UserError("bundles contradict", message, file=str(bundle.folder))
+    family = word.partition("-")[0] + "."
+    foreign = next((fact["id"] for fact in facts if not fact["id"].startswith(family)), "")
+    if foreign:
+        message = f"the fact {foreign!r} of `{word}` does not begin with `{family}`."
+        raise UserError("bundles contradict", message, file=str(bundle.folder))
+
+
+def _check_one_each(bundles: Iterable[Bundle]) -> None:
+    """Refuse a second result of one word; only what was measured may come in parts."""
+    seen: set[str] = set()
+    for bundle in bundles:
+        if bundle.word in seen - _IN_PARTS:
+            message = f"this is a second result of `{bundle.word}`."
+            raise UserError("bundles contradict", message, "Give one.", file=str(bundle.folder))
+        seen.add(bundle.word)
 
 
 def _metrics(bundle: Bundle, folder: str) -> Values:

@@ -33,9 +33,10 @@ class Ending:
 class Trace:
     """What a call left behind; `outcome` is how the step that called Codex ended.
 
-    `set_up` is true once codex-action had touched the Codex home: it does that only after it
-    found the actor to have write access. `own` is what the process said where we called Codex
-    ourselves, None where codex-action did.
+    `set_up` is true once codex-action had touched the Codex home: it does that after it found the
+    actor to have write access and had installed Codex. `declined` is true for a bot that it does
+    not answer: of a person only codex-action's own log tells. `own` is what the process said
+    where we called Codex ourselves, None where codex-action did.
     """
 
     outcome: str
@@ -43,6 +44,7 @@ class Trace:
     set_up: bool
     session: Session | None = None
     actor: str = ""
+    declined: bool = False
     own: str | None = None
 
 
@@ -88,18 +90,17 @@ def _without_session(trace: Trace) -> Ending:
         reason = "timed-out" if trace.outcome == "cancelled" else "codex-failed"
         return _broken(reason, clean(trace.own))
     if trace.outcome in {"failure", "cancelled"} and not trace.set_up:
-        return Ending(AskStatus.NOT_CALLED, "actor", trace.actor)
+        reason = "actor" if trace.declined else "not-set-up"
+        return Ending(AskStatus.NOT_CALLED, reason, trace.actor)
     return _broken("not-started", "Codex left no session log")
 
 
 def _unproven(session: Session, fact_ids: Collection[str]) -> Ending | None:
-    """Hold the session to what the task needs: tokens were used, the facts were read."""
+    """Hold the session to what the task needs: tokens were used, a fact was seen."""
     if session.usage.tokens == 0:
         return Ending(AskStatus.NO_ANSWER, "unproven", "the session log counts no tokens")
     for command in session.commands:
-        if command.exit_code == 0 and (
-            "facts.json" in command.line or any(name in command.output for name in fact_ids)
-        ):
+        if command.exit_code == 0 and any(name in command.output for name in fact_ids):
             return None
     return Ending(AskStatus.NO_ANSWER, "unproven", "no command read the facts")
 

@@ -31,7 +31,10 @@ MAX_CONVENTIONS_BYTES = 32 * 1024
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and where. `endpoint` only where we call Codex ourselves."""
+    """What is asked, and where. `endpoint` only where we call Codex ourselves.
+
+    `answered` are the accounts that codex-action lets in besides people with write access.
+    """
 
     bundles: Sequence[Path]
     repository: Path
@@ -39,6 +42,7 @@ class Question:
     out: Path
     always: bool = False
     has_key: bool = True
+    answered: frozenset[str] = frozenset()
     endpoint: Endpoint | None = None
 
 
@@ -57,18 +61,24 @@ def prepare(question: Question, runner: Runner) -> Context:
     _make_readable(workspace)
     _note(evidence, repository, runner)
     reason, detail = _why_not(question, evidence, runner.environ)
+    actor, allowed = runner.environ.get("GITHUB_ACTOR", ""), question.answered
     context = Context(
         reason=reason,
         detail=detail,
         repository=str(question.repository.resolve()),
         head=repository.head,
         commit=evidence.commit,
-        actor=runner.environ.get("GITHUB_ACTOR", ""),
+        actor=actor,
+        declined=actor.endswith("[bot]") and _account(actor) not in map(_account, allowed),
         sessions=find_sessions(workspace.home),
         config=hashlib.sha256(config.encode()).hexdigest(),
     )
     write_context(workspace, context)
     return context
+
+
+def _account(name: str) -> str:
+    return name.strip().lower().removesuffix("[bot]")
 
 
 def _why_not(question: Question, evidence: Evidence, environ: Mapping[str, str]) -> tuple[str, str]:

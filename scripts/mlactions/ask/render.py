@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mlactions import markdown
 from mlactions.ask.measured import sentence_of
 from mlactions.codex import TESTED_VERSION
 from mlactions.report import (
@@ -35,8 +36,9 @@ _SENTENCES: Mapping[str, str] = {
     "codex-failed": "No explanation: Codex ended with an error.",
     "skipped": "No explanation: the step that calls Codex was skipped.",
     "not-prepared": "No explanation: the question could not be prepared; the step's log says why.",
-    "actor": "No explanation: codex-action stopped before it set Codex up. It answers people with "
-    "write access and the bots named in `allow-bot-users`; the step's log has the reason.",
+    "actor": "No explanation: codex-action does not answer this bot. Name it in allow-bot-users.",
+    "not-set-up": "No explanation: codex-action stopped before it set Codex up. Either Codex could "
+    "not be installed, or whoever started the run has no write access; the step's log says which.",
     "auth": "No explanation: the API key or the login was not accepted.",
     "quota": "No explanation: the API account has no quota left.",
     "rate-limit": "No explanation: the API's rate limit was reached.",
@@ -53,6 +55,7 @@ _SENTENCES: Mapping[str, str] = {
     "too-large": "No explanation: Codex's answer was too large.",
     "not-json": "No explanation: Codex's answer was not JSON.",
     "schema-violated": "No explanation: Codex's answer did not have the agreed form.",
+    "check-failed": "No explanation: Codex's answer could not be checked.",
     "unproven": "No explanation: nothing proves that Codex looked at the facts, so its answer is "
     "not shown.",
 }
@@ -61,6 +64,9 @@ QUIET = {"nothing-to-explain", "no-key", "no-codex", "no-login", "skipped"}
 
 _TITLE = "Codex's explanation"
 _SHOWN_FACTS = 5
+ROOM = 20_000
+"""Characters an answer may take in another word's report: beside it stands the verdict."""
+
 _UNCHANGED = "The verdict does not depend on it."
 
 
@@ -70,27 +76,60 @@ def render_answer(
     """Return the blocks a word's report appends.
 
     `facts` are those of the bundle at hand; texts of facts it lacks come from the checked answer.
+    What does not fit into `ROOM` is left out, and said; the report of the answer alone has it all.
     """
     if checked["status"] != "answered":
         return _unanswered(checked)
-    return (Heading(2, "Why: Codex's explanation"), *_answer(checked, facts))
+    pieces = _within(ROOM, checked, _pieces(checked, facts))
+    return (Heading(2, "Why: Codex's explanation"), *pieces, Paragraph(_footer(checked)))
 
 
-def _answer(
+def _pieces(
     checked: Mapping[str, Any], facts: Sequence[Mapping[str, Any]] = ()
-) -> tuple[Block, ...]:
+) -> list[tuple[Block, ...]]:
+    """Return the parts of an answer, each of which is shown as a whole or not at all."""
     texts = {**checked["facts"], **{str(fact["id"]): sentence_of(fact) for fact in facts}}
-    findings = checked["findings"]
-    blocks: list[Block] = [Paragraph(Untrusted(checked["summary"]))]
-    blocks += _unmeasured(checked["numbers_unverified"]["summary"])
-    for finding in findings:
-        if finding["held"]:
-            blocks += _finding(finding, texts)
-    blocks += _struck([finding for finding in findings if not finding["held"]])
-    blocks += _patch(checked.get("patch"))
-    blocks += _next_steps(checked)
-    blocks.append(Paragraph(_footer(checked)))
-    return tuple(blocks)
+    held = [finding for finding in checked["findings"] if finding["held"]]
+    struck = [finding for finding in checked["findings"] if not finding["held"]]
+    return [
+        _summary(checked, checked["summary"]),
+        *(tuple(_finding(finding, texts)) for finding in held),
+        tuple(_struck(struck)),
+        tuple(_patch(checked.get("patch"))),
+        tuple(_next_steps(checked)),
+    ]
+
+
+def _summary(checked: Mapping[str, Any], text: str) -> tuple[Block, ...]:
+    return (Paragraph(Untrusted(text)), *_unmeasured(checked["numbers_unverified"]["summary"]))
+
+
+def _within(
+    room: int, checked: Mapping[str, Any], pieces: Sequence[tuple[Block, ...]]
+) -> Iterable[Block]:
+    """Yield the parts that fit beside a verdict, and say how many do not."""
+    first, *rest = pieces
+    text = checked["summary"]
+    while _length(first) > room // 2 and text:
+        text = text[: len(text) // 2]
+        first = _summary(checked, f"{text}…")
+    left_out, used = 0, 0
+    for piece in (first, *rest):
+        used += _length(piece)
+        if used <= room:
+            yield from piece
+        else:
+            left_out, used = left_out + 1, used - _length(piece)
+    if left_out or text != checked["summary"]:
+        parts = f"{_many(left_out, 'part')} of it " if left_out else "The end of its summary "
+        verb = "are" if left_out > 1 else "is"
+        yield Paragraph(
+            f"{parts}{verb} left out here: the answer is too long. The artifact has it."
+        )
+
+
+def _length(blocks: Iterable[Block]) -> int:
+    return sum(map(markdown.length, blocks))
 
 
 def render_report(checked: Mapping[str, Any]) -> Report:
@@ -98,9 +137,14 @@ def render_report(checked: Mapping[str, Any]) -> Report:
     if checked["status"] == "answered":
         held, all_claims = checked["claims"]["held"], checked["claims"]["checked"]
         status = Status.PASS if held == all_claims else Status.WARN
-        return Report(_TITLE, status, sentence(checked), _answer(checked))
+        return Report(_TITLE, status, sentence(checked), _whole(checked))
     status = Status.SKIPPED if checked["reason"] in QUIET else Status.WARN
     return Report(_TITLE, status, sentence(checked), _reason(checked, unfold=True))
+
+
+def _whole(checked: Mapping[str, Any]) -> tuple[Block, ...]:
+    blocks = [block for piece in _pieces(checked) for block in piece]
+    return (*blocks, Paragraph(_footer(checked)))
 
 
 def sentence(checked: Mapping[str, Any]) -> str:

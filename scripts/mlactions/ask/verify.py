@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from mlactions import markdown
 from mlactions.ask.answer import NoAnswerError, parse_answer, read_answer
 from mlactions.ask.claims import Checker, as_document
 from mlactions.ask.evidence import Evidence
-from mlactions.ask.outcome import AskStatus, Ending, Trace, ending_of, not_called
+from mlactions.ask.outcome import AskStatus, Ending, Trace, clean, ending_of, not_called
 from mlactions.ask.patch import check_patch
 from mlactions.ask.render import render_report
 from mlactions.ask.repository import open_repository
@@ -55,10 +56,22 @@ def verify(out: Path, *, outcome: str, own: str | None = None) -> dict[str, Any]
         return decline(workspace, Ending(AskStatus.NOT_CALLED, "not-prepared"))
     if context.reason:
         return decline(workspace, not_called(context.reason, context.detail))
-    evidence = read_evidence(workspace)
-    trace = replace(_trace(workspace, context, outcome), own=own)
-    ending, body = _look(workspace, context, evidence, trace)
-    return _write(workspace, ending, trace.session, body, context.commit)
+    session = None
+    try:
+        trace = replace(_trace(workspace, context, outcome), own=own)
+        session = trace.session
+        ending, body = _look(workspace, context, read_evidence(workspace), trace)
+        return _write(workspace, ending, session, body, context.commit)
+    except Exception as error:  # noqa: BLE001  # whoever waits for the answer must learn why not
+        ending = Ending(AskStatus.NO_ANSWER, "check-failed", clean(_where(error)))
+        return _write(workspace, ending, session, _EMPTY, context.commit)
+
+
+def _where(error: Exception) -> str:
+    """Say what went wrong in our own code, and where; a traceback could hold an agent's words."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}: {error}"
 
 
 def decline(workspace: Workspace, ending: Ending) -> dict[str, Any]:
@@ -96,6 +109,7 @@ def _trace(workspace: Workspace, context: Context, outcome: str) -> Trace:
         set_up=now != context.config or any(workspace.home.glob("*.json")),
         session=read_session(workspace.home / new[0]) if len(new) == 1 else None,
         actor=context.actor,
+        declined=context.declined,
     )
 
 

@@ -88,7 +88,10 @@ def clear_bundle(workspace: Workspace) -> None:
 
 @dataclass(frozen=True)
 class Context:
-    """What `verify` must know. `reason` says why Codex is not called, empty if it is."""
+    """What `verify` must know. `reason` says why Codex is not called, empty if it is.
+
+    `declined`: the actor is a bot that codex-action does not answer.
+    """
 
     reason: str
     detail: str
@@ -96,6 +99,7 @@ class Context:
     head: str
     commit: str
     actor: str
+    declined: bool
     sessions: tuple[str, ...]
     config: str
 
