@@ -67,6 +67,9 @@ USELESS = HELPS.replace(
 )
 
 
+SHARED = ("--share", "weights.py")
+
+
 @dataclass(frozen=True)
 class Project:
     """A repository whose model cannot be exported, and the result that says so."""
@@ -130,7 +133,7 @@ def project(failed: Project, tmp_path: Path) -> Project:
 
 def test_a_patch_that_helps(project: Project) -> None:
     before = project.state()
-    code, said, out = project.retry(HELPS, "--share", "weights.py")
+    code, said, out = project.retry(HELPS, *SHARED)
     assert code == 0, said
     assert project.state() == before
     result = load_json(out / "result.json")
@@ -149,7 +152,7 @@ def test_a_patch_that_helps(project: Project) -> None:
 )
 def test_a_patch_that_does_not_help(project: Project, patch: str, outcome: str) -> None:
     before = project.state()
-    code, said, out = project.retry(patch, "--share", "weights.py")
+    code, said, out = project.retry(patch, *SHARED)
     assert code == 1, said
     assert load_json(out / "result.json")["outcome"] == outcome
     assert project.state() == before
@@ -158,7 +161,7 @@ def test_a_patch_that_does_not_help(project: Project, patch: str, outcome: str) 
 def test_changes_that_are_not_committed_take_part(project: Project) -> None:
     try:
         write(project.root / "ml/net.py", MODEL.replace("Linear(4, 2)", "Linear(4, 3)"))
-        code, said, out = project.retry(HELPS.replace("4, 2", "4, 3"), "--share", "weights.py")
+        code, said, out = project.retry(HELPS.replace("4, 2", "4, 3"), *SHARED)
     finally:
         git(project.root, "checkout", "-q", "--", "ml/net.py")
     assert code == 0, said
@@ -177,10 +180,23 @@ def test_a_patch_that_does_not_apply_is_refused_before_anything_runs(project: Pr
 
 
 def test_what_git_does_not_track_has_to_be_shared(project: Project) -> None:
-    code, said, _ = project.retry(HELPS)
-    assert code == 2
-    assert "imports `weights`: that is not installed" in said
+    code, said, out = project.retry(HELPS)
+    assert code == 1
+    result = load_json(out / "result.json")
+    assert result["outcome"] == "not-exported"
+    assert "imports `weights`: that is not installed" in result["after"]["verdict"]
+    assert result["notes"] == [
+        "If it misses a file that Git does not track, name the file in `share`."
+    ]
+    assert "name the file in" in said
     assert git(project.root, "worktree", "list").count("\n") == 0
+
+
+def test_a_patch_that_breaks_the_model_is_a_result(project: Project) -> None:
+    code, _, out = project.retry(HELPS.replace("+        x =", "+        x = ="), *SHARED)
+    assert code == 1
+    result = load_json(out / "result.json")
+    assert (result["outcome"], result["after"]["status"]) == ("not-exported", "refused")
 
 
 def test_an_export_that_passed_needs_no_patch(project: Project, tmp_path: Path) -> None:
@@ -225,6 +241,7 @@ def side(status: str, *reasons: str) -> dict[str, Any]:
         (side("pass"), "mended"),
         (side("warn"), "mended"),
         (side("fail", "parity"), "other-failure"),
+        (side("refused", "not-exported"), "not-exported"),
         (side("fail", "export-failed"), "same-failure"),
     ],
 )

@@ -25,7 +25,7 @@ from mlactions.evaluate.provenance import probe
 from mlactions.evaluate.run import Stop, held_signals
 from mlactions.evaluate.template import Template
 from mlactions.export.measure import run_measure
-from mlactions.export.retry_result import WORD, facts, render, retry_result, side
+from mlactions.export.retry_result import WORD, facts, refused, render, retry_result, side
 from mlactions.export.settings import parse_python
 from mlactions.export.verify import run_verify
 from mlactions.publish import empty_folder, publish
@@ -66,8 +66,8 @@ def run_retry(runner: Runner, bundle: Path, out: Path, given: Mapping[str, Any])
         environ = moved_environment(caller, attempt.repository.root, root, paths)
         ours = {"python": shlex.join(python), "working_directory": ".", "target": ()}
         options = {**given, **ours, "report_file": ""}
-        result = _export(runner, work, options, environ, out)
-    return _publish(runner, out, attempt, result, given)
+        after = _export(runner, work, options, environ, out)
+    return _publish(runner, out, attempt, after, given)
 
 
 def _attempt(bundle: Path, given: Mapping[str, Any]) -> Attempt:
@@ -165,17 +165,21 @@ def _is_untracked(name: str, folder: Path, work: Path) -> bool:
 
 def _export(
     runner: Runner, work: Path, given: Mapping[str, Any], environ: Mapping[str, str], out: Path
-) -> Any:
-    """Measure and verify in the other work tree; return the result and keep its report."""
+) -> dict[str, Any]:
+    """Measure and verify in the other work tree; return what came of it and keep its report."""
     with tempfile.TemporaryDirectory(prefix="mlactions-export-") as name:
         measured, result = Path(name) / "measured", Path(name) / "result"
-        with _inner(runner, environ, runner.stream) as inner:
-            run_measure(inner, measured, given, work)
+        try:
+            with _inner(runner, environ, runner.stream) as inner:
+                run_measure(inner, measured, given, work)
+        except UserError as error:
+            # With these options the export began before: what is wrong now came with the patch.
+            return refused(error)
         with _inner(runner, environ, StringIO()) as inner:
             run_verify(inner, measured, result, given)
         for kept in KEPT:
             write_atomic(out / "after" / kept, (result / kept).read_bytes())
-        return _result(result)
+        return side(_result(result))
 
 
 class _Inner(Runner):
@@ -198,7 +202,11 @@ def _inner(runner: Runner, environ: Mapping[str, str], stream: TextIO) -> Iterat
 
 
 def _publish(
-    runner: Runner, out: Path, attempt: Attempt, result: Any, given: Mapping[str, Any]
+    runner: Runner,
+    out: Path,
+    attempt: Attempt,
+    after: Mapping[str, Any],
+    given: Mapping[str, Any],
 ) -> int:
     head, before = attempt.repository.head, attempt.before
     notes = (
@@ -206,9 +214,11 @@ def _publish(
     )
     if before["commit"] not in {"", head}:
         notes.append(f"The result before is of {before['commit'][:12]}, this one of {head[:12]}.")
+    if after["status"] == Status.REFUSED:
+        notes.append("If it misses a file that Git does not track, name the file in `share`.")
     document = retry_result(
         side(before),
-        side(result),
+        after,
         attempt.patch,
         commit=head,
         key=str(given.get("key") or "export"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from mlactions.ask.patch import CheckedPatch
+from mlactions.errors import UserError
 from mlactions.publish import Fact
 from mlactions.report import (
     Block,
@@ -25,12 +26,14 @@ from mlactions.settings import Status
 
 WORD = "export-retry"
 MAX_REASONS = 100
+MAX_VERDICT = 1000
 
-Outcome = Literal["mended", "other-failure", "same-failure"]
+Outcome = Literal["mended", "other-failure", "same-failure", "not-exported"]
 
 _VERDICTS: Mapping[Outcome, str] = {
     "mended": "The suggested change mends the export.",
     "other-failure": "With the suggested change the export fails for another reason.",
+    "not-exported": "With the suggested change the model cannot even be built.",
     "same-failure": "The suggested change does not help: the export fails as before.",
 }
 
@@ -45,10 +48,18 @@ def side(result: Mapping[str, Any]) -> dict[str, Any]:
     return {"status": result["status"], "verdict": result["verdict"], "reasons": listed}
 
 
+def refused(error: UserError) -> dict[str, Any]:
+    """Return the side of an export that did not begin: the patched code does not build a model."""
+    verdict = " ".join(f"{error.title}: {error.message}".split())[:MAX_VERDICT]
+    return {"status": str(Status.REFUSED), "verdict": verdict, "reasons": ["not-exported"]}
+
+
 def outcome_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> Outcome:
     """Say whether a patch helped. Another failure may be progress, but it is a failure."""
     if after["status"] in {Status.PASS, Status.WARN}:
         return "mended"
+    if after["status"] == Status.REFUSED:
+        return "not-exported"
     return "same-failure" if after["reasons"] == before["reasons"] else "other-failure"
 
 
