@@ -80,7 +80,7 @@ class Wide(nn.Module):
         ).to_empty(device="cpu")
         for number, layer in enumerate(self.layers):
             with torch.no_grad():
-                layer.weight.fill_(0.5 / width)
+                layer.weight.fill_(1e-3 / width)
                 layer.weight.fill_diagonal_(number + 1.0)
 
     def forward(self, x: Tensor) -> Tensor:

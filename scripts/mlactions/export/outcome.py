@@ -68,7 +68,7 @@ def read(scratch: Path, ended: Ended, log_tail: tuple[str, ...], *, timeout: flo
 
 
 def classify(
-    ended: Ended, log_tail: tuple[str, ...], stage: str, timeout: float
+    ended: Ended, log_tail: tuple[str, ...], stage: str, timeout: float, who: str = "Python"
 ) -> tuple[str, str]:
     """Return the class and a sentence for a process that ended without an answer."""
     at = f"while its stage was `{stage}`"
@@ -83,7 +83,7 @@ def classify(
         return "out-of-memory", f"it was killed{peak} {at}, most often for lack of memory."
     how = f"exit code {ended.code}" if ended.code >= 0 else _signal(-ended.code)
     said = last_exception(list(log_tail))
-    return "crashed", f"Python ended with {how} {at}{': ' if said else ''}{said}."
+    return "crashed", f"{who} ended with {how} {at}{': ' if said else ''}{said}."
 
 
 def _signal(number: int) -> str:

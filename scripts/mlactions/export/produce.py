@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -95,7 +94,8 @@ def _reshape(
             "onnxruntime is not installed for mlactions itself.",
             "Run it through scripts/run, or install codex-ml-actions[export].",
         )
-    stage = f"onnxruntime: quantize {settings.quantize}, optimize {settings.optimize}"
-    kind, message = classify(ended, lines, stage, settings.timeout)
-    shutil.rmtree(reshaped.parent, ignore_errors=True)
+    stage = f"quantize: {settings.quantize}, optimize: {settings.optimize}"
+    kind, message = classify(ended, lines, stage, settings.timeout, who="onnxruntime")
+    if settings.optimize != "none" and kind == "crashed":
+        message += " Choose a lower level of `optimize`, or none: servers optimize by themselves."
     return Failure(kind, message, log_tail=lines)
