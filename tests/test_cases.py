@@ -1,8 +1,9 @@
 """Golden cases: a whole command on real files, and everything it writes.
 
 `tests/cases/<word>/<case>/` holds `command` (one argument a line), `files/` (the folder it runs
-in), `base/` (committed to git before, where rules come from a base) and `expected/`. `make accept`
-writes `expected/` anew: read the diff.
+in), `base/` (committed to git before, where rules come from a base) and `expected/`; for a word
+that talks to GitHub also what `case_github.py` describes. `make accept` writes `expected/` anew:
+read the diff.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pytest
 from mlactions.__main__ import run
 from mlactions.bundle import seal
 from mlactions.runner import Runner
+from tests.case_github import borrow, github, left_behind, variables
 
 CASES = Path(__file__).parent / "cases"
 FOUND = sorted(path.parent for path in CASES.glob("*/*/command"))
@@ -51,7 +53,9 @@ def prepare(case: Path, folder: Path) -> None:
     if (case / "base").is_dir():
         shutil.copytree(case / "base", folder, dirs_exist_ok=True)
         commit(folder)
-    shutil.copytree(case / "files", folder, dirs_exist_ok=True)
+    if (case / "files").is_dir():
+        shutil.copytree(case / "files", folder, dirs_exist_ok=True)
+    borrow(case, CASES, folder)
     for evaluation in folder.rglob("evaluation.json"):
         seal(evaluation.parent, "evaluate")
 
@@ -75,18 +79,20 @@ def commit(folder: Path) -> None:
 
 def outcome(case: Path, folder: Path) -> dict[str, str]:
     """Run the command as GitHub does; return exit code, what it said and every file it changed."""
-    before = contents(folder)
     stream = io.StringIO()
     arguments = (case / "command").read_text(encoding="utf-8").splitlines()
     environ = {"GITHUB_ACTIONS": "true", "RUNNER_TEMP": str(folder / "temp")}
-    code = run([case.parent.name, *arguments], Runner(environ, stream))
-    said = stream.getvalue().replace(str(folder.resolve()), "/here")
-    changed = {
-        path: text
-        for path, text in contents(folder).items()
-        if before.get(path) != text and Path(path).name not in NOT_GOLDEN
-    }
-    return {"exit": f"{code}\n", "said.txt": said, **changed}
+    with github(case, folder) as hub:
+        before = contents(folder)
+        environ |= variables(case, folder, hub)
+        code = run([case.parent.name, *arguments], Runner(environ, stream))
+        changed = {
+            path: text
+            for path, text in contents(folder).items()
+            if before.get(path) != text and Path(path).name not in NOT_GOLDEN
+        }
+        said = stream.getvalue().replace(str(folder.resolve()), "/here")
+        return left_behind(hub, {"exit": f"{code}\n", "said.txt": said, **changed})
 
 
 def contents(folder: Path) -> dict[str, str]:
