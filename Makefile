@@ -11,6 +11,7 @@ WITH_UV := uv_bin=$$(scripts/dev/tools.sh uv); export PATH="$${uv_bin:+$$uv_bin:
 WITH_TOOLS := tool_bins=$$(scripts/dev/tools.sh all); export PATH="$${tool_bins:+$$tool_bins:}$$PATH";
 EXAMPLE := .tools/example
 MLFLOW := .tools/mlflow
+SARIF := .tools/sarif
 SERVING := .tools/serving
 
 .PHONY: help
@@ -22,7 +23,7 @@ demo: $(EXAMPLE)/ready ## A pull request makes a real model worse: see the gate 
 	@$(WITH_UV) scripts/dev/demo.sh
 
 .PHONY: test
-test: .venv/ready $(EXAMPLE)/ready $(MLFLOW)/ready $(SERVING)/ready ## Every test: unit, golden, contract, lint, end to end, and the example's own
+test: .venv/ready $(EXAMPLE)/ready $(MLFLOW)/ready $(SARIF)/ready $(SERVING)/ready ## Every test: unit, golden, contract, lint, end to end, and the example's own
 	@$(WITH_TOOLS) .venv/bin/python -m pytest
 	@cd examples/digits && ../../$(EXAMPLE)/bin/python -m pytest -q
 
@@ -68,4 +69,8 @@ $(SERVING)/ready: scripts/dev/serving.sh scripts/mlactions/export/serving/requir
 
 $(MLFLOW)/ready: scripts/dev/mlflow.sh
 	@$(WITH_UV) scripts/dev/mlflow.sh $(MLFLOW)
+	@touch $@
+
+$(SARIF)/ready: scripts/dev/sarif.sh
+	@$(WITH_TOOLS) scripts/dev/sarif.sh $(SARIF)
 	@touch $@

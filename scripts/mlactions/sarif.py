@@ -86,6 +86,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "shortDescription": {"text": rule.text},
         "fullDescription": {"text": rule.text},
         "help": {"text": rule.help, "markdown": rule.help},
+        "helpUri": HOME,
         "defaultConfiguration": {"level": rule.level},
         "properties": {"tags": ["machine-learning"]},
     }
