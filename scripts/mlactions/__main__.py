@@ -24,7 +24,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "Run the evaluation of every model config a change touches.",
     ),
     "compare": ("mlactions.compare", "Check metrics against a baseline YAML."),
-    "export": ("mlactions.export", "Turn a checkpoint into an ONNX model that is proven equal."),
+    "export": (
+        "mlactions.export.command",  # not the package: workers import that, and need no options
+        "Turn a checkpoint into an ONNX model that is proven equal.",
+    ),
     "drift": ("mlactions.drift", "Check a production config against the deployed MLflow run."),
     "ask": ("mlactions.ask", "Let Codex explain a result; every claim is checked."),
     "comment": ("mlactions.comment", "Post a result as one sticky pull-request comment."),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from mlactions.export import parity, task
+from mlactions.export import parity
 from mlactions.export.arrays import Array, Arrays
 
 Tell = Callable[[Mapping[str, Any]], None]
@@ -23,20 +23,17 @@ ENOUGH_SECONDS = 1.0
 _TYPES = {"tensor(float16)": np.float16, "tensor(float)": np.float32}
 
 
-def providers() -> list[str]:
-    """Return the execution providers this build of the runtime has."""
-    return list(onnxruntime.get_available_providers())
-
-
 def answer(request: Mapping[str, Any], tell: Tell) -> None:
     """Open a session on one provider, then compare, predict or time."""
+    available = list(onnxruntime.get_available_providers())
+    tell({"event": "runtime", "version": onnxruntime.__version__, "available": available})
     try:
         session = _session(request)
     except Exception as error:  # noqa: BLE001  # the runtime raises many kinds
         tell({"event": "session", "ok": False, "error": _said(error)})
         return
     used = session.get_providers()
-    tell({"event": "session", "ok": True, "providers": used, "runtime": onnxruntime.__version__})
+    tell({"event": "session", "ok": True, "providers": used})
     if used[:1] == [request["provider"]]:
         _MODES[request["mode"]](session, request, tell)
 
@@ -93,6 +90,8 @@ def _run(session: onnxruntime.InferenceSession, inputs: Mapping[str, Array]) -> 
 
 def _predict(session: onnxruntime.InferenceSession, request: Mapping[str, Any], tell: Tell) -> None:
     """Write what both sides predict for every sample, as files that `compare` pairs."""
+    from mlactions.export import task
+
     inputs, references = Arrays(Path(request["inputs"])), Arrays(Path(request["reference"]))
 
     def values() -> Iterator[tuple[int, Mapping[str, Array]]]:

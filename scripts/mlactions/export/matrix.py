@@ -12,6 +12,9 @@ from mlactions.export.result import Provider
 from mlactions.export.session import Answer, Workers
 
 MAX_RESTARTS = 3
+CPU = "CPUExecutionProvider"
+NOT_LOCAL = frozenset({"AzureExecutionProvider"})
+"""Listed by every build of onnxruntime; it calls a service and runs no model."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,18 @@ class Compared:
     provider: Provider
     runtime: str
     ran: tuple[Ran, ...]
+    available: tuple[str, ...] = ()
+
+
+def compare_all(
+    workers: Workers, asked: Sequence[str], cases: Sequence[Case], outputs: Sequence[str]
+) -> tuple[Compared, ...]:
+    """Run every case on the providers asked for; if none is, on each one that is present."""
+    if asked:
+        return tuple(compare(workers, provider, cases, outputs) for provider in asked)
+    first = compare(workers, CPU, cases, outputs)
+    others = [name for name in first.available if name not in {CPU, *NOT_LOCAL}]
+    return (first, *(compare(workers, provider, cases, outputs) for provider in others))
 
 
 def compare(
@@ -38,14 +53,15 @@ def compare(
 ) -> Compared:
     """Run every case on one provider; after a crash the cases behind it get another process."""
     found: dict[str, Ran] = {}
-    pending, peak, runtime = list(cases), 0, ""
+    pending, peak = list(cases), 0
+    runtime: Mapping[str, Any] = {"version": "", "available": ()}
     state = Provider(provider, "used")
     for _ in range(1 + MAX_RESTARTS):
         asked = [_asked(workers, case) for case in pending]
         answer = workers.ask("compare", provider=provider, outputs=list(outputs), cases=asked)
         opened = answer.first("session")
         peak = max(peak, answer.peak_memory_bytes or 0)
-        runtime = runtime or str((opened or {}).get("runtime", ""))
+        runtime = answer.first("runtime") or runtime
         state = _state(provider, answer, opened, workers)
         if state.state != "used":
             break
@@ -54,7 +70,8 @@ def compare(
         if not pending or answer.outcome == "answered":
             break
     done = Provider(provider, state.state, state.detail, peak or None)
-    return Compared(done, runtime, tuple(found.get(c.id) or Ran(c, "not-run") for c in cases))
+    ran = tuple(found.get(case.id) or Ran(case, "not-run") for case in cases)
+    return Compared(done, runtime["version"], ran, tuple(runtime["available"]))
 
 
 def _asked(workers: Workers, case: Case) -> dict[str, Any]:

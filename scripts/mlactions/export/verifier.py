@@ -22,9 +22,6 @@ from mlactions.settings import Status
 TASK_BATCH = 64
 TIMEOUT_SECONDS = 1800.0
 
-NOT_LOCAL = frozenset({"AzureExecutionProvider"})
-"""Listed by every build of onnxruntime; it calls a service and runs no model."""
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -59,14 +56,14 @@ class Verifier:
         names = [spec.name for spec in self.exported.outputs]
         chosen = (self.exported.precision, self.exported.quantize)
         gates = read_gates(self.settings.tolerances, self.settings.mode, *chosen, names)
-        inspection, providers = self._inspect()
+        inspection = self._inspect()
         checks = structure.checks(self.exported, inspection, self.bundle.entries)
         missing = any(
             check.reason.startswith("external-data")
             for check in checks
             if check.status is Status.FAIL
         )
-        runs = () if missing or inspection.graph is None else self._compare(providers, names)
+        runs = () if missing or inspection.graph is None else self._compare(names)
         cases = judge.case_results(self.exported, runs, gates)
         weighed = self._task(runs, names) if runs else None
         asked = self.settings.providers
@@ -153,29 +150,20 @@ class Verifier:
             **found,
         )
 
-    def _inspect(self) -> tuple[graph.Inspection, tuple[str, ...]]:
-        """Read the file in a process of its own: it may be made to crash a parser.
-
-        Also return the execution providers that are present, unless the user named some.
-        """
+    def _inspect(self) -> graph.Inspection:
+        """Read the file in a process of its own: it may be made to crash a parser."""
         read = self.workers.ask("inspect")
-        listed = read.first("providers") or {"names": ["CPUExecutionProvider"]}
-        present = tuple(name for name in listed["names"] if name not in NOT_LOCAL)
-        providers = self.settings.providers or present
         document = read.first("facts")
         if document is None:
-            why = f"reading it {read.outcome}: {read.detail}"
-            return graph.Inspection(unreadable=why), providers
+            return graph.Inspection(unreadable=f"reading it {read.outcome}: {read.detail}")
         checked = read.first("checked") or {"refused": f"the check {read.outcome}: {read.detail}"}
         given = {name: value for name, value in document.items() if name != "event"}
         given["refused"] = self.workers.shown(checked["refused"])
-        return graph.read_back(given), providers
+        return graph.read_back(given)
 
-    def _compare(
-        self, providers: Sequence[str], names: Sequence[str]
-    ) -> tuple[matrix.Compared, ...]:
+    def _compare(self, names: Sequence[str]) -> tuple[matrix.Compared, ...]:
         cases = self.exported.cases
-        return tuple(matrix.compare(self.workers, provider, cases, names) for provider in providers)
+        return matrix.compare_all(self.workers, self.settings.providers, cases, names)
 
     def _task(self, runs: Sequence[matrix.Compared], names: Sequence[str]) -> Task | None:
         data = self.exported.task

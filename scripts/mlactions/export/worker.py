@@ -34,15 +34,14 @@ def main(request_file: str) -> None:
 
 
 def _do(request: Mapping[str, Any], tell: Tell) -> None:
-    from mlactions.export import inference
-
     if request["mode"] != "inspect":
+        from mlactions.export import inference
+
         inference.answer(request, tell)
         return
     from mlactions.export import graph
 
     model = Path(request["model"])
-    tell({"event": "providers", "names": inference.providers()})
     tell({"event": "facts", **graph.inspect(model)})
     tell({"event": "checked", **graph.check(model)})
 
