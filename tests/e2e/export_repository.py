@@ -69,13 +69,19 @@ def checkpoint() -> bytes:
         return (Path(folder) / "model.pt").read_bytes()
 
 
-def repository(workflow: str = CALLER) -> Mapping[str, str | bytes]:
-    """Return the files of a repository that holds the example and its checkpoint."""
+def repository(workflow: str = CALLER, folder: str = "") -> Mapping[str, str | bytes]:
+    """Return the files of a repository that holds the example and its checkpoint in a folder."""
+    files = {**example_files(), CHECKPOINT: checkpoint()}
     return {
-        **example_files(),
-        CHECKPOINT: checkpoint(),
+        **{f"{folder}{name}": content for name, content in files.items()},
         ".github/workflows/export.yml": workflow,
     }
+
+
+def caller(**inputs: str) -> str:
+    """Return the calling workflow with more inputs; `_` in a name stands for `-`."""
+    lines = [f"      {name.replace('_', '-')}: {value}\n" for name, value in inputs.items()]
+    return CALLER.replace("    with:\n", f"    with:\n{''.join(lines)}")
 
 
 def with_a_branch() -> Mapping[str, str]:

@@ -17,6 +17,7 @@ from tests.e2e.export_repository import (
     BROKEN_FILE,
     EXAMPLE_PYTHON,
     PIN,
+    caller,
     line_of_the_branch,
     repository,
     suggestion,
@@ -127,7 +128,8 @@ def failed(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Failed
 def test_a_model_that_exports_is_proven_served_and_shown(
     act: Act, scratch: MakeScratch, hub: FakeGitHub, tmp_path: Path
 ) -> None:
-    project = scratch(repository())
+    # In a folder of the repository, as in one that holds several projects.
+    project = scratch(repository(caller(working_directory="projects/digits"), "projects/digits/"))
     pull = project.pull_request({"README.md": "digits\n"})
     hub.add_pull(pull.number, pull.head_sha)
     python = python_folder(tmp_path / "python", EXAMPLE_PYTHON)
