@@ -307,3 +307,12 @@ def test_what_is_said_of_a_failure_is_short_and_plain(project: Project) -> None:
     assert checked["reason"] == "request-failed"
     assert len(checked["detail"]) <= 500
     assert checked["detail"].isprintable()
+
+
+def test_of_a_long_answer_the_artifact_has_all(project: Project) -> None:
+    finding = {**ANSWER["findings"][0], "explanation": "It is the optimiser state. " * 140}
+    ran, checked = asked(project, READ, says({**ANSWER, "findings": [finding] * 20}))
+    report = (project.workspace.bundle / "report.md").read_text()
+    assert report.count("confidence high") == 20
+    assert len(checked["findings"]) == 20
+    assert ran.summary.strip() == report.strip()

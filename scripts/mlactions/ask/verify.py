@@ -39,6 +39,9 @@ _EMPTY: Mapping[str, Any] = {
     "patch": None,
 }
 
+MAX_REPORT = 4_000_000
+"""Characters: every answer that is accepted fits, so that the artifact has all of it."""
+
 SUGGESTED = "suggested.patch"
 """The name of a suggested diff that applies, in the bundle of the checked answer."""
 
@@ -135,6 +138,7 @@ def _write(
     write_json(path, document)
     if document["patch"] and document["patch"]["held"]:
         write_atomic(workspace.bundle / SUGGESTED, document["patch"]["text"])
-    write_atomic(workspace.bundle / "report.md", markdown.render(render_report(document)))
+    report = markdown.render(render_report(document), limit=MAX_REPORT)
+    write_atomic(workspace.bundle / "report.md", report)
     seal(workspace.bundle, "ask")
     return document
