@@ -50,6 +50,7 @@ def run(project: Path) -> str:
 @pytest.fixture(scope="module")
 def answered(project: Path, run: str) -> Answered:
     asked: dict[str, dict[str, Any]] = {
+        **{name: {**SCALE, "model": f"zoo:{name}"} for name in FAILING},
         "counting": {**SCALE, "model": "zoo:Counting"},
         "picky": {**SCALE, "model": "zoo:Picky"},
         "star": {
@@ -78,6 +79,26 @@ def answered(project: Path, run: str) -> Answered:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
         return answers(project, project.parent / "answers", asked)
+
+
+FAILING = {
+    "FixedBatch": ("static-shape", "return doubled.reshape(2, 2, 2)", "is fixed at 2"),
+    "Narrow": ("static-shape", "if x.shape[0] > 5:", "holds for 1 to 5 only"),
+    "Noisy": ("random-operator", "return scaled + torch.rand_like(scaled)", "rand_like"),
+    "Bessel": ("unsupported-operator", "return torch.special.bessel_j0(halved)", "bessel_j0"),
+}
+"""The class of a failure, the line it is said to lie at, and words of the message."""
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_failure_names_its_class_and_the_line(name: str, answered: Answered) -> None:
+    kind, line, words = FAILING[name]
+    failure = answered[name]().failure
+    assert failure is not None
+    assert (failure.kind, failure.file) == (kind, "zoo.py")
+    shown = {source.line: source.text.strip() for source in failure.source}
+    assert shown[failure.line or 0] == line
+    assert words in failure.message
 
 
 def arrays(project: Path, name: str, answer: Answer) -> list[tuple[dict[str, int], Any]]:
