@@ -71,7 +71,7 @@ def checkpoint() -> bytes:
 
 def repository(workflow: str = CALLER, folder: str = "") -> Mapping[str, str | bytes]:
     """Return the files of a repository that holds the example and its checkpoint in a folder."""
-    files = {**example_files(), CHECKPOINT: checkpoint()}
+    files: dict[str, str | bytes] = {**example_files(), CHECKPOINT: checkpoint()}
     return {
         **{f"{folder}{name}": content for name, content in files.items()},
         ".github/workflows/export.yml": workflow,
