@@ -142,7 +142,8 @@ def _table(rows: Sequence[Row]) -> Block:
 
 
 def _cells(row: Row, *, mixed: bool) -> tuple[Inline, ...]:
-    kind = f" ({KINDS[row['kind']]})" if mixed and row["kind"] != "parameter" else ""
+    known = row["kind"] == "parameter" or row["name"].startswith(KINDS[row["kind"]])
+    kind = f" ({KINDS[row['kind']]})" if mixed and not known else ""
     renamed: tuple[Span, ...] = (
         ("logged as ", Code(row["logged_as"]), ". " if row["note"] else "")
         if row["logged_as"]

@@ -55,11 +55,11 @@ def judge(rows: Sequence[Row], deployed: Deployed) -> Verdict:
     if not any(row.state in COMPARED for row in parameters):
         state = "nothing-compared"
         count = sum(row.state == "unknown" for row in parameters)
-        why = (
-            f"the run logged none of the {count:,} settings that count."
-            if deployed.params
-            else "the deployed run logged no parameters."
-        )
+        why = f"the run logged none of the {_plural(count, 'setting')}."
+        if not deployed.params:
+            why = "the deployed run logged no parameters."
+        elif not count:
+            why = "the rules ignore every setting."
         findings.insert(0, Finding("nothing-compared", "fail", f"Nothing was compared: {why}"))
     levels = {row.level for row in ordered} | {finding.level for finding in findings}
     status = Status.FAIL if "fail" in levels else Status.WARN if "warn" in levels else Status.PASS
@@ -121,13 +121,19 @@ def sentence(verdict: Verdict, context: Context) -> str:
     for level, word in (("fail", "drifted from"), ("warn", "may have drifted from")):
         rows = [row for row in verdict.rows if row.level == level]
         if rows:
-            return _cut(f"{_counted(rows)} {word} {run}: {_named(rows)}.")
+            return _cut(f"{_counted(rows)} {word} {run}: {_named(rows)}.{_warned(verdict, level)}")
     if verdict.status is Status.WARN:
         return _cut(verdict.findings[0].message.replace("`", ""))
     same = [row for row in verdict.rows if row.state in COMPARED]
     unknown = [row for row in verdict.rows if row.state == "unknown" and row.kind == "parameter"]
     more = f" {_plural(len(unknown), 'setting')} could not be compared." if unknown else ""
     return f"No drift: {_counted(same)} {_agree(same)} {run}.{more}"
+
+
+def _warned(verdict: Verdict, level: str) -> str:
+    """Say how many warnings stand beside the failures."""
+    count = sum(row.level == "warn" for row in verdict.rows)
+    return f" And {_plural(count, 'warning')}." if level == "fail" and count else ""
 
 
 def _counted(rows: Sequence[Row]) -> str:

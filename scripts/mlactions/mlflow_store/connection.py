@@ -33,7 +33,7 @@ class Connection:
 
     address: Address
     tls: ssl.SSLContext | None = field(default=None, repr=False)
-    patience: Patience = field(default_factory=lambda: Patience(attempts=4, total=60.0))
+    patience: Patience = field(default_factory=lambda: Patience(attempts=4, total=60.0, first=0.5))
     counters: Counters = field(default_factory=Counters)
     _client: http.client.HTTPConnection | None = field(default=None, repr=False)
 
