@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,12 +82,24 @@ def in_one_go(runner: Runner, measured: Path, result: Path, given: Mapping[str, 
     from mlactions.export.verify import run_verify
 
     run_measure(runner, measured, given, Path.cwd())
-    code = run_verify(runner, measured, result, given)
-    if code != Exit.PASS or not given["smoke"]:
-        return code
+    if not given["smoke"]:
+        return run_verify(runner, measured, result, given)
+    shown = Runner(runner.environ, stream=io.StringIO()) if not runner.on_github else runner
+    code = run_verify(shown, measured, result, given)
+    if code == Exit.PASS:
+        return _smoke(runner, result, given)  # its report says all that this one says
+    if isinstance(shown.stream, io.StringIO):
+        runner.say(shown.stream.getvalue().rstrip("\n"))
+    return code
+
+
+def _smoke(runner: Runner, result: Path, given: Mapping[str, Any]) -> int:
+    """Try the servers; what they did goes into the same result."""
     smoke = command.get_command(click.Context(command), "smoke")
     assert smoke is not None  # noqa: S101  # it is listed above
-    arguments = [str(result), "--out", str(result)]
+    arguments = [str(result), "--out", str(result), *(["--verbose"] if given["verbose"] else [])]
+    if given["report_file"]:
+        arguments += ["--report-file", str(given["report_file"])]
     return int(smoke.main(arguments, standalone_mode=False, obj=runner) or 0)
 
 
