@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from mlflow import validate_evaluation_results  # type: ignore[import-not-found]  # the peers' only
-from mlflow.exceptions import MlflowException  # type: ignore[import-not-found]
-from mlflow.models import EvaluationResult, MetricThreshold  # type: ignore[import-not-found]
+from mlflow import validate_evaluation_results
+from mlflow.exceptions import MlflowException
+from mlflow.models import EvaluationResult, MetricThreshold
 
 Verdict = tuple[str, str]
 
