@@ -141,7 +141,7 @@ def test_far_intervals_are_clipped_with_an_arrow() -> None:
     assert len(arrows) == 1
     tip, *back = (float(pair.split(",")[0]) for pair in arrows[0].attrib["points"].split())
     assert all(tip > x for x in back)
-    assert "400×" in texts(root)
+    assert "400.00×" in texts(root)
     assert [kind for _, kind in marks(root)] == ["fill-pass mark"]
 
 
@@ -232,7 +232,14 @@ def test_numbers_are_short(value: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(2.6134, "2.61×"), (-0.02547, "-0.03×"), (-0.001, "0×"), (41.0, "41×"), (math.inf, "∞×")],
+    [
+        (2.6134, "2.61×"),
+        (-0.02547, "-0.03×"),
+        (-0.001, "0.00×"),
+        (41.0, "41.00×"),
+        (1e5, "100,000×"),
+        (math.inf, "∞×"),
+    ],
 )
 def test_multiples_of_the_limit_have_two_decimals(value: float, text: str) -> None:
     assert times(value) == text

@@ -226,6 +226,28 @@ def test_charts_come_for_desktop_and_phone_and_say_what_is_left_out() -> None:
     assert "The gravest 60 of 100 rules." in parsed.texts["figcaption"][0]
 
 
+def test_the_only_model_is_named_once() -> None:
+    def named(*labels: str) -> tuple[str, set[str]]:
+        rows = tuple(Interval(label, 0.5, None, None, 1.0, Status.PASS) for label in labels)
+        parsed = page(Intervals("How far", rows))
+        return parsed.texts["figcaption"][0], set(parsed.texts["text"])
+
+    caption, words_drawn = named("cnn accuracy", "cnn loss")
+    assert caption == "How far: cnn"
+    assert {"accuracy", "loss"} <= words_drawn
+    caption, words_drawn = named("cnn accuracy", "vit accuracy")
+    assert caption == "How far"
+    assert {"cnn accuracy", "vit accuracy"} <= words_drawn
+    assert named("cnn", "cnn loss")[0] == "How far"
+
+
+def test_a_verdict_is_never_broken() -> None:
+    style = html.render(passing(), title="Gate")
+    chips = re.findall(r"([^{}]*\.chip[^{}]*)\{([^}]*)\}", style)
+    assert any("white-space: nowrap" in rule for _, rule in chips)
+    assert not any("white-space: normal" in rule for _, rule in chips)
+
+
 def test_the_same_report_gives_the_same_bytes() -> None:
     assert html.render(failing(), title="Gate") == html.render(failing(), title="Gate")
 

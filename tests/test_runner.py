@@ -102,6 +102,30 @@ def test_names_cannot_hide_or_reorder_what_is_shown(environ: dict[str, str], bef
     assert said.removesuffix("\n").isprintable()
 
 
+@pytest.mark.parametrize("environ", [{}, {"GITHUB_ACTIONS": "true"}])
+def test_the_last_line_is_one_line_without_hidden_text(environ: dict[str, str]) -> None:
+    runner, stream = make_runner(**environ)
+
+    runner.conclude("fail", f"`{HIDDEN}`\nof x fell")
+
+    assert stream.getvalue() == "FAIL: `accycar` of x fell\n"
+
+
+@pytest.mark.parametrize("name", ["x\n::error::pass", "x\r::error::pass", "x ##[error]pass"])
+def test_the_last_line_is_no_command(name: str) -> None:
+    runner, stream = make_runner(GITHUB_ACTIONS="true")
+
+    runner.conclude("fail", name)
+    for _ in range(ANNOTATIONS_PER_STEP + 1):
+        runner.annotate(Annotation("error", name))
+
+    first, *_, last = stream.getvalue().splitlines()
+    assert first.startswith("FAIL: x ")
+    for line in (first, last):
+        assert "::" not in line
+        assert "##[" not in line
+
+
 def test_a_terminal_gets_plain_text() -> None:
     runner, stream = make_runner()
 

@@ -83,7 +83,7 @@ def test_a_real_report_fits(cells: int) -> None:
 @pytest.mark.parametrize("cells", range(40, 161))
 def test_numbers_and_verdicts_are_never_broken(cells: int) -> None:
     shown = terminal.render(failing(), width=cells, color=False)
-    for number in ("0.9814", "-0.0310", "[0.0271, 0.0349]", "[-0.0110, 0.0870]", "41×"):
+    for number in ("0.9814", "-0.0310", "[0.0271, 0.0349]", "[-0.0110, 0.0870]", "41.00×"):
         assert number in shown
     assert "✗ inconclusive" in shown
 
@@ -207,7 +207,19 @@ def test_intervals_show_zero_limit_and_clipped_ends() -> None:
     assert lines[-2][limit] == "│"
     assert zero < lines[-2].index("├") < lines[-2].index("●") < lines[-2].index("┤") < limit
     assert lines[-1].index("▸") > limit
-    assert lines[-1].endswith("99×")
+    assert lines[-1].endswith("99.00×")
+
+
+def test_multiples_stand_under_each_other() -> None:
+    rows = tuple(
+        Interval(f"cnn m{value}", value, None, None, 1.0, Status.FAIL)
+        for value in (3.4, 3.43, 16.17)
+    )
+    lines = text(Intervals("D", rows), cells=60).splitlines()
+    assert "  D: cnn" in lines
+    assert [line.split()[0] for line in lines[-3:]] == ["m3.4", "m3.43", "m16.17"]
+    assert [line.split()[-1] for line in lines[-3:]] == ["3.40×", "3.43×", "16.17×"]
+    assert {line.rindex(".") for line in lines[-3:]} == {len(lines[-1]) - 4}
 
 
 def test_ascii_keeps_the_meaning() -> None:

@@ -162,6 +162,8 @@ class _Page:
 
     def _figure(self, block: Chart | Intervals) -> str:
         self._charts += 1
+        if isinstance(block, Intervals):
+            block = block.named_once()
         images = [
             f'<div class="{shape}">{svg(block, shape, f"chart-{self._charts}-{shape}")}</div>'
             for shape in WIDTHS

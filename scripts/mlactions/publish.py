@@ -150,7 +150,7 @@ def tell(
     if not runner.on_github:
         terminal.show(report, runner.stream, runner.environ, verbose=verbose)
         runner.say(f"\nreport: {out / 'report.md'}\n        {out / 'report.html'}")
-    runner.say(f"{Status(result['status']).upper()}: {result['verdict']}")
+    runner.conclude(Status(result["status"]), result["verdict"])
 
 
 def check_result(result: Any, *, file: str) -> None:

@@ -5,7 +5,7 @@ Text is escaped by the renderer, so nothing a user or an agent wrote can become 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mlactions.settings import Status
@@ -157,6 +157,15 @@ class Intervals:
 
     title: str
     rows: tuple[Interval, ...]
+
+    def named_once(self) -> Intervals:
+        """Return it with a first word that all labels share, the only model's, in the title."""
+        words = {row.label.partition(" ")[0] for row in self.rows}
+        rest = [row.label.partition(" ")[2] for row in self.rows]
+        if len(words) != 1 or not all(rest):
+            return self
+        rows = (replace(row, label=label) for row, label in zip(self.rows, rest, strict=True))
+        return Intervals(f"{self.title}: {words.pop()}", tuple(rows))
 
 
 @dataclass(frozen=True)

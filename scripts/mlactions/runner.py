@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TextIO
 
-from mlactions.escaping import printable
+from mlactions.escaping import one_line, printable
 
 Level = Literal["notice", "warning", "error"]
 
@@ -78,6 +78,11 @@ class Runner:
         else:
             self.say(annotation.text() if not self.on_github else _inert(annotation.text()))
 
+    def conclude(self, status: str, verdict: str) -> None:
+        """Say how it ended, in the last line: names in it come from files of others."""
+        line = one_line(f"{status.upper()}: {verdict}")
+        self.say(_inert(line) if self.on_github else line)
+
     def mark(self, annotation: Annotation) -> None:
         """Show a finding beside its line on GitHub; in a terminal the report already says it."""
         if self.on_github:
@@ -124,5 +129,5 @@ def _property(text: str) -> str:
 
 
 def _inert(text: str) -> str:
-    """Keep a log line from being read as a workflow command."""
-    return " ".join(text.splitlines()).replace("::", ":\u200b:")
+    """Keep a log line from being read as a workflow command; `##[` is one anywhere in a line."""
+    return " ".join(text.splitlines()).replace("::", ":\u200b:").replace("##[", "#\u200b#[")

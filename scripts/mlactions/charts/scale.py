@@ -63,8 +63,11 @@ def number(value: float) -> str:
 
 
 def times(value: float) -> str:
-    """Return a multiple of a limit: more than two decimals would say nothing."""
-    return f"{number(round(value, 2) if math.isfinite(value) else value)}×"
+    """Return a multiple of a limit: two decimals, so that points stand under each other."""
+    if not math.isfinite(value) or abs(value) >= _WHOLE_FROM:
+        return f"{number(value)}×"
+    # Adding zero takes the sign from a zero.
+    return f"{round(value, 2) + 0.0:.2f}×"
 
 
 def _decimal(value: float | Decimal) -> Decimal:

@@ -41,6 +41,14 @@ from mlactions.settings import Status, check_key, lines_option, option
 _ANNOTATED: dict[str, Level] = {"fail": "error", "warn": "warning"}
 MAX_ANNOTATED = 50
 BASELINE = "configs/baseline.yaml"
+INCONCLUSIVE = (
+    "What a change does that is larger than allowed but inside the noise of the seeds."
+    " Default: fail; the report says how many seeds would settle it."
+)
+REQUIRE = (
+    "Pass only what is shown to be no worse than allowed (the whole interval within it), not what"
+    " merely fails to look worse. Needs several seeds."
+)
 PROPOSAL = "calibration.yaml"
 ANSWER = "answer"
 """What `calibrate` and `--ask` leave in the folder of results."""
@@ -95,8 +103,8 @@ class _Group(click.Group):
 @lines_option("--expected", metavar="MODEL", help="Models that must have been measured.")
 @option("--predictions", type=click.Path(path_type=Path), help="Folder with base/ and head/.")
 @option("--fail-on", type=click.Choice(["fail", "warn"]), help="What makes the check fail.")
-@option("--on-inconclusive", type=click.Choice(["fail", "warn"]), help="Default: fail.")
-@option("--require", type=click.Choice(["non-inferior"]), help="Accept nothing less.")
+@option("--on-inconclusive", type=click.Choice(["fail", "warn"]), help=INCONCLUSIVE)
+@option("--require", type=click.Choice(["non-inferior"]), help=REQUIRE)
 @option("--max-age-days", type=click.IntRange(1, 36_500), help="Warn of older baselines.")
 @option("--key", default="compare", help="Name of the comment and the artifact.")
 @option("--working-directory", default=".", help="Folder that --baseline is relative to.")

@@ -50,7 +50,7 @@ def render(result: Mapping[str, Any]) -> Report:
     if evaluations:
         blocks.append(_reasons(evaluations))
         blocks.append(_conditions(result))
-    return Report("Evaluation", Status(result["status"]), Strong(result["verdict"]), tuple(blocks))
+    return Report("Evaluation", Status(result["status"]), result["verdict"], tuple(blocks))
 
 
 def with_code(text: str) -> Inline:

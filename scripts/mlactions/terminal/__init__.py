@@ -106,7 +106,7 @@ def _block(block: Block, theme: Theme, cells: int) -> list[str]:
         case Chart():
             return _indented(chart(block, theme, readable - _indent(cells)), cells)
         case Intervals():
-            return _indented(intervals(block, theme, readable - _indent(cells)), cells)
+            return _indented(intervals(block.named_once(), theme, readable - _indent(cells)), cells)
         case Details():
             return _details(block, theme, cells)
 
