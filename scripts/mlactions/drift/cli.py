@@ -120,10 +120,8 @@ def run(
             verdict, code = undetermined(error.state, error.message), Exit.FAILED_CHECK
             context = replace(context, candidates=error.candidates)
         except StoreError as error:
-            verdict, code = (
-                undetermined(error.state, f"{error.message} {error.hint}"),
-                error.exit_code,
-            )
+            told = f"{error.title}: {error.message} {error.hint}".strip()
+            verdict, code = undetermined(error.state, told), error.exit_code
     result = document(verdict, settings, context)
     _publish(result, out, runner)
     if ask:

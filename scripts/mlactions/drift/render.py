@@ -98,7 +98,8 @@ def _blocks(result: Mapping[str, Any]) -> Iterator[Block]:
 
 
 def _findings(result: Mapping[str, Any]) -> Iterator[Block]:
-    items = [item for item in result["findings"] if item["message"] != result["verdict"]]
+    said = result["verdict"]
+    items = [item for item in result["findings"] if item["message"].replace("`", "") not in said]
     if items:
         yield Items(
             tuple((Strong(item["reason"]), ": ", *spans_of(item["message"])) for item in items)

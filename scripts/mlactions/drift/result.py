@@ -76,8 +76,7 @@ def _about_run(deployed: Deployed) -> list[Finding]:
 
 def undetermined(state: str, message: str) -> Verdict:
     """Return the verdict where there was nothing to compare with."""
-    told = message[:1].upper() + message[1:]
-    return Verdict(Status.FAIL, state, (), (Finding(state, "fail", told),))
+    return Verdict(Status.FAIL, state, (), (Finding(state, "fail", message),))
 
 
 def _severity(row: Row) -> tuple[int, int, int]:
@@ -113,7 +112,7 @@ def document(verdict: Verdict, settings: Settings, context: Context) -> dict[str
 def sentence(verdict: Verdict, context: Context) -> str:
     """Return the verdict in one sentence: the worst of it, or what was compared."""
     if context.deployed is None:
-        return _cut(f"Drift is unknown: {_lower(verdict.findings[0].message)}")
+        return _cut(f"Drift is unknown: {verdict.findings[0].message}".replace("`", ""))
     run = f"the deployed run {context.deployed.run.id[:8]}"
     findings = [item for item in verdict.findings if item.level == "fail"]
     if findings:
@@ -166,10 +165,6 @@ def _brief(row: Row) -> str:
 def _short(text: str, limit: int = 40) -> str:
     text = " ".join(text.split())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def _lower(text: str) -> str:
-    return (text[:1].lower() + text[1:]).replace("`", "")
 
 
 def _plural(count: int, noun: str) -> str:

@@ -1,4 +1,7 @@
-"""Open what is not HTTP with MLflow's own client, and make certain that this writes nothing."""
+"""Open what is not HTTP with MLflow's own client, and make certain that this writes nothing.
+
+In a folder of runs, the store that MLflow gave up, the client itself makes an empty `.trash`.
+"""
 
 from __future__ import annotations
 
@@ -44,16 +47,27 @@ def connect(uri: str, environ: Mapping[str, str]) -> Any:
         _must_exist(uri)
         registry = environ.get("MLFLOW_REGISTRY_URI")
         try:
-            return MlflowClient(tracking_uri=uri, registry_uri=registry)
+            return MlflowClient(tracking_uri=_absolute(uri), registry_uri=registry)
         except MlflowException as error:
             message = f"{shown(uri)}: {cut(error.message)}."
             raise StoreError("bad input", message, state="bad-request") from None
 
 
+def _absolute(uri: str) -> str:
+    """Return a URI that stays the same in another folder: MLflow keeps what it opened by URI."""
+    if uri.startswith("sqlite:///"):
+        return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
+    return str(Path(uri).absolute()) if _is_folder(uri) else uri
+
+
+def _is_folder(uri: str) -> bool:
+    return "://" not in uri and not uri.startswith(("databricks", "file:"))
+
+
 def _must_exist(uri: str) -> None:
     """Refuse a database or folder that MLflow would create, or fill with its tables."""
     scheme = uri.partition(":")[0].partition("+")[0]
-    if scheme == "file" or ("://" not in uri and not scheme.startswith("databricks")):
+    if scheme == "file" or _is_folder(uri):
         folder = Path(unquote(urlsplit(uri).path) if scheme == "file" else uri)
         if not any(folder.glob("*/meta.yaml")):
             raise _absent(uri, "there is no such folder, or it holds no experiment")
