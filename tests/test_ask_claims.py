@@ -174,12 +174,14 @@ def test_only_lines_near_the_one_that_is_named_are_quoted() -> None:
     assert numbers(0, "100.5") == ("100.5",)
 
 
-PATCH = """\
+GONE = "\n".join(["-gone = 1"] * 20)
+PATCH = f"""\
 diff --git a/src/train.py b/src/train.py
 --- a/src/train.py
 +++ b/src/train.py
-@@ -1,3 +1,3 @@
+@@ -1,23 +1,3 @@
  epochs = 77
+{GONE}
 -rate = 0.0123
 +rate = 0.5
 @@ -60 +60 @@ def far():

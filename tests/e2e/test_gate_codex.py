@@ -233,14 +233,12 @@ def test_a_pull_request_cannot_instruct_codex(
     assert "CANARY-7431" not in server.requests[0].everything
 
 
-def test_an_actor_without_write_access_is_declined_by_name(
-    asking: Asking, model: MakeModel
-) -> None:
+def test_an_actor_without_write_access_fails_nothing(asking: Asking, model: MakeModel) -> None:
     server = model(READ, says(ANSWER), key=KEY)
     run, checked = asking(server, actor="mallory")
 
     assert run.job("ask").result == "success", run.log
-    assert (checked["status"], checked["reason"]) == ("not-called", "actor")
+    assert (checked["status"], checked["reason"]) == ("not-called", "not-set-up")
     assert server.requests == []
 
 

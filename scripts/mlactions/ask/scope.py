@@ -97,13 +97,12 @@ def scope_of(
 def _groups(
     finding: Finding, cited: Sequence[Fact], facts: Mapping[str, Fact], evidence: Evidence
 ) -> Iterator[Group]:
-    """Yield the numbers of the metric that is named, and those of other facts that are cited."""
+    """Yield the numbers of facts that are cited, and those of the metric that is named."""
     own = (finding.model, finding.metric) if finding.model and finding.metric else None
     by_metric: dict[tuple[str, str], list[Fact]] = {}
     for fact in cited:
         about = _about(fact)
-        if about != own:
-            by_metric.setdefault(about if about[1] else ("", str(fact["id"])), []).append(fact)
+        by_metric.setdefault(about if about[1] else ("", str(fact["id"])), []).append(fact)
     yield from (group_of(group) for group in by_metric.values())
     if own is not None:
         same = [fact for fact in facts.values() if _about(fact) == own]
