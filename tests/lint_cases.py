@@ -416,6 +416,14 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             .replace("    cache-mode: none\n", "")
             .replace("permissions: {}", "permissions: {}\ncache-mode: none", 1),
         ),
+        *(
+            Case(
+                job("- run: x").replace("    cache-mode: none\n", given),
+                job("- run: x").replace("mode: none", "mode: read"),
+                "workflows/x.yml",
+            )
+            for given in ("", "    cache-mode: write\n")
+        ),
         Case(
             job("- run: x", permissions="contents: write # why").replace("none", "write"),
             job("- run: x", permissions="contents: write # why"),

@@ -249,11 +249,14 @@ def _comment_permissions(document: Document) -> Findings:
 )
 def _cache_mode(document: Document) -> Findings:
     for job in workflow_jobs(document):
+        if "uses" in job.data:
+            continue
+        mode = job.data.get("cache-mode", document.data.get("cache-mode"))
         reads = any(step.runs_action(*_DECIDE, "actions/comment") for step in job.steps)
-        if (reads or _asks(job) or _writes(job)) and "uses" not in job.data:
-            mode = job.data.get("cache-mode", document.data.get("cache-mode"))
-            if mode != "none":
-                yield job.line, f"job `{job.name}` needs no cache: write `cache-mode: none`"
+        if (reads or _asks(job) or _writes(job)) and mode != "none":
+            yield job.line, f"job `{job.name}` needs no cache: write `cache-mode: none`"
+        elif document.name.startswith("workflows/") and mode not in ("none", "read"):
+            yield job.line, f"job `{job.name}` is copied by users: write `cache-mode: read`"
 
 
 @rule("workflow-run-inert", "it runs with the repository's rights on a stranger's data", into=ROLES)
