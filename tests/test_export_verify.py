@@ -234,6 +234,17 @@ def test_a_tolerance_below_torch_s_own_noise_warns(tmp_path: Path) -> None:
     assert (outcome.folder / "model" / "model.onnx").exists()
 
 
+def test_nan_on_both_sides_passes_with_a_warning(tmp_path: Path) -> None:
+    weights = networks.mlp().weights
+    bias = weights["b2"].copy()
+    bias[1] = np.nan
+    network = replace(networks.mlp(), weights=weights | {"b2": bias})
+    outcome = verify(tmp_path, Written(network, network.model()))
+
+    assert (outcome.code, outcome.result["status"]) == (0, "warn")
+    assert set(outcome.reasons("warn")) == {"reference-not-finite"}
+
+
 def test_task_data_are_weighed_item_by_item(tmp_path: Path) -> None:
     network = networks.mlp()
     outcome = verify(

@@ -122,6 +122,7 @@ def hold(measured: Measures, gate: Gate, own: Own, types: Mapping[str, str]) -> 
         noise_float64=own.float64,
         noise_threads=own.threads,
         hint=hint,
+        nan=measured.nan,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from mlactions.bundle import Bundle, seal, write_atomic
+from mlactions.errors import UserError
 from mlactions.export.exported import EXPORTED, Exported
 from mlactions.export.gates import Gate
 from mlactions.export.result import File, Serving
@@ -56,7 +57,14 @@ def serve(
 
     checksums = {entry.path: entry.sha256 for entry in bundle.entries}
     model = describe(exported, checksums, name=name)
-    golden = write_golden(out, bundle, exported, model, gates)
+    try:
+        golden = write_golden(out, bundle, exported, model, gates)
+    except UserError:
+        if targets:
+            raise
+        # Outputs with NaN cannot be asked of a server; nobody wants to ask one here.
+        shutil.rmtree(out / "golden", ignore_errors=True)
+        return ()
     first = PurePosixPath(golden[0].request).name
     return write_serving(out, model, out / "model", targets, images=images, golden=first)
 

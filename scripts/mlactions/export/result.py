@@ -140,6 +140,7 @@ class Parity:
     noise_float64: float | None = None
     noise_threads: float | None = None
     hint: str = ""
+    nan: int = 0
 
 
 @dataclass(frozen=True)
