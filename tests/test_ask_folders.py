@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlactions.__main__ import run
+from mlactions.ask.prepare import _make_readable
 from mlactions.bundle import MANIFEST, open_bundle, seal
 from mlactions.runner import Runner
 from tests.ask_cases import Project, Ran, ask, make_project, prepare, verify, write
@@ -112,6 +113,15 @@ def test_only_what_was_written_is_made_readable(project: Project) -> None:
     secret.chmod(0o600)
     (project.out / "home/link").symlink_to(secret)
     assert prepare(project).code == 0
+    assert secret.stat().st_mode & 0o777 == 0o600
+
+
+def test_no_link_is_made_readable(project: Project) -> None:
+    assert prepare(project).code == 0
+    secret = write(project.out.parent / "secret", "token")
+    secret.chmod(0o600)
+    (project.workspace.facts / "link").symlink_to(secret)
+    _make_readable(project.workspace)
     assert secret.stat().st_mode & 0o777 == 0o600
 
 
