@@ -10,6 +10,8 @@ from mlactions.report import (
     Chip,
     Code,
     Column,
+    Coordinate,
+    Coordinates,
     Details,
     Heading,
     Inline,
@@ -102,6 +104,20 @@ def intervals() -> st.SearchStrategy[Intervals]:
     return st.builds(Intervals, words(), st.lists(row, max_size=8).map(tuple))
 
 
+def coordinates() -> st.SearchStrategy[Coordinates]:
+    """Return parallel coordinates whose lines may miss places or have too many."""
+    levels = st.lists(words(), max_size=5).map(tuple)
+    axis = st.builds(Coordinate, words(), words(), words(), levels, words(), words())
+    line = st.lists(st.one_of(st.none(), numbers()), max_size=6).map(tuple)
+    return st.builds(
+        Coordinates,
+        words(),
+        st.lists(axis, max_size=6).map(tuple),
+        st.lists(line, max_size=6).map(tuple),
+        st.lists(st.booleans(), max_size=6).map(tuple),
+    )
+
+
 @st.composite
 def tables(draw: st.DrawFn) -> Table:
     """Return tables of up to eight columns."""
@@ -121,6 +137,7 @@ def blocks() -> st.SearchStrategy[Block]:
         st.builds(Listing, words(), st.sampled_from(("", "diff"))),
         charts(),
         intervals(),
+        coordinates(),
     )
     return st.recursive(
         leaf,

@@ -7,6 +7,8 @@ from mlactions.report import (
     Chip,
     Code,
     Column,
+    Coordinate,
+    Coordinates,
     Details,
     Heading,
     Inline,
@@ -140,6 +142,17 @@ INTERVALS = Intervals(
     ),
 )
 
+COORDINATES = Coordinates(
+    "Where the best tenth lies",
+    (
+        Coordinate("optim.lr", "1e-05", "0.1", note="log", best="0.0003 … 0.003"),
+        Coordinate("model", levels=("digits_cnn", "digits_vit"), best="digits_cnn"),
+        Coordinate("val_accuracy", "0.71", "0.98"),
+    ),
+    ((0.5, 0.25, 1.0), (0.6, 0.25, 0.9), (0.1, 0.75, 0.0), (0.9, None, 0.3)),
+    (True, True, False, False),
+)
+
 BARS = Chart(
     "Test accuracy by model",
     ("digits_cnn", "digits_vit", "digits_mixer_large_patch2_augmented"),
@@ -221,6 +234,7 @@ def failing() -> Report:
                 open=True,
             ),
             LINES,
+            COORDINATES,
             Heading(2, "Codex's explanation"),
             Paragraph("2 of 3 claims held against the measured facts."),
             Items(FINDINGS),

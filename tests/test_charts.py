@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from mlactions import charts
 from mlactions.charts.scale import number, scale, times
-from mlactions.report import Chart, Interval, Intervals, Series
+from mlactions.report import Chart, Coordinate, Coordinates, Interval, Intervals, Series
 from mlactions.settings import Status
 from tests.report_strategies import charts as any_charts
+from tests.report_strategies import coordinates as any_coordinates
 from tests.report_strategies import intervals as any_intervals
-from tests.sample_reports import BARS, INTERVALS, LINES
+from tests.sample_reports import BARS, COORDINATES, INTERVALS, LINES
 
 SHAPES = list(charts.WIDTHS)
 EXTREMES = (1e-300, -1e-300, 1e300, -1e300, 1.7e308, -1.7e308, 5e-324, 0.0, 0.981, 1.0)
@@ -26,7 +27,7 @@ HORIZONTAL = ("x", "x1", "x2", "cx", "width")
 VERTICAL = ("y", "y1", "y2", "cy", "height")
 
 
-def draw(block: Chart | Intervals, shape: str = "wide") -> ET.Element:
+def draw(block: Chart | Intervals | Coordinates, shape: str = "wide") -> ET.Element:
     """Return the parsed image, after checking that every coordinate is in its view box."""
     root = ET.fromstring(charts.svg(block, shape, "k"))  # noqa: S314  # our own output
     _, _, right, bottom = map(float, root.attrib["viewBox"].split())
@@ -54,8 +55,10 @@ def texts(root: ET.Element) -> list[str]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.one_of(any_charts(), any_intervals()), st.sampled_from(SHAPES))
-def test_any_chart_stays_inside_its_view_box(block: Chart | Intervals, shape: str) -> None:
+@given(st.one_of(any_charts(), any_intervals(), any_coordinates()), st.sampled_from(SHAPES))
+def test_any_chart_stays_inside_its_view_box(
+    block: Chart | Intervals | Coordinates, shape: str
+) -> None:
     draw(block, shape)
 
 
@@ -73,15 +76,38 @@ def test_extreme_values(values: tuple[float | None, ...], kind: str, shape: str)
     assert len(drawn) == sum(value is not None and math.isfinite(value) for value in values)
 
 
-@pytest.mark.parametrize("block", [BARS, LINES, INTERVALS])
+@pytest.mark.parametrize("block", [BARS, LINES, INTERVALS, COORDINATES])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_an_image_says_what_it_shows(block: Chart | Intervals, shape: str) -> None:
+def test_an_image_says_what_it_shows(block: Chart | Intervals | Coordinates, shape: str) -> None:
     root = draw(block, shape)
     title, description = root[0], root[1]
     assert (title.tag, title.text) == ("title", block.title)
     assert description.tag == "desc"
     assert "digits_cnn" in (description.text or "")
     assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
+
+
+def test_a_line_crosses_each_axis_at_its_place_and_stops_at_a_gap() -> None:
+    def crossings(shape: str, axes: int) -> list[list[tuple[float, float]]]:
+        block = Coordinates(
+            "T",
+            tuple(Coordinate(f"p{n}", "0", "1") for n in range(axes)),
+            ((0.0, 1.0, 0.5, 0.5, 1.0)[:axes], (0.5, 0.5, None, 0.0, 0.0)[:axes]),
+            (True, False),
+        )
+        lines = list(draw(block, shape).iter("polyline"))
+        assert [one.attrib["class"] for one in lines].count("stroke-0 chosen") == 1
+        return [
+            [(float(x), float(y)) for x, y in (p.split(",") for p in one.attrib["points"].split())]
+            for one in lines
+        ]
+
+    first, second, marked = crossings("wide", 5)
+    assert [len(first), len(second), len(marked)] == [2, 2, 5], "the gap parts a line"
+    heights = [y for _, y in marked]
+    assert heights[0] > heights[2] > heights[1], "0 lies below, 1 on top"
+    assert [x for x, _ in marked] == sorted({x for x, _ in marked})
+    assert len(crossings("narrow", 5)[-1]) == 4, "the first three axes and the last one"
 
 
 def test_bars_are_as_long_as_their_values() -> None:

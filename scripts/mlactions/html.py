@@ -20,6 +20,7 @@ from mlactions.report import (
     Chip,
     Code,
     Column,
+    Coordinates,
     Details,
     Heading,
     Inline,
@@ -131,7 +132,7 @@ class _Page:
                 return "\n".join(["<ul>", *(f"<li>{inline(i)}</li>" for i in items), "</ul>"])
             case Listing(text, language):
                 return _listing(text, language)
-            case Chart() | Intervals():
+            case Chart() | Intervals() | Coordinates():
                 return self._figure(block)
             case Details():
                 return self._details(block)
@@ -160,7 +161,7 @@ class _Page:
         # The suffix starts with two dashes, which no slug of a text has.
         return slug if seen == 1 else f"{slug}--{seen}"
 
-    def _figure(self, block: Chart | Intervals) -> str:
+    def _figure(self, block: Chart | Intervals | Coordinates) -> str:
         self._charts += 1
         if isinstance(block, Intervals):
             block = block.named_once()
@@ -223,7 +224,9 @@ def _diff_line(line: str) -> str:
     return f'<span class="{kind}">{text}</span>' if kind else text
 
 
-def _not_drawn(block: Chart | Intervals) -> str:
+def _not_drawn(block: Chart | Intervals | Coordinates) -> str:
+    if isinstance(block, Coordinates):
+        return f"{len(block.lines):,} lines, the best of them in colour."
     if isinstance(block, Chart):
         return " ".join(part for part in (block.y_label, left_out(block)) if part)
     return f"The gravest {CAP} of {len(block.rows):,} rules." if len(block.rows) > CAP else ""

@@ -30,6 +30,7 @@ from mlactions.report import (
     Chip,
     Code,
     Column,
+    Coordinates,
     Details,
     Heading,
     Inline,
@@ -46,6 +47,7 @@ from mlactions.report import (
     Table,
     Untrusted,
     plain,
+    range_of,
     spans,
 )
 from mlactions.settings import Status
@@ -234,14 +236,18 @@ def _block(block: Block) -> str:
             return "\n".join(map(_item, items))
         case Listing(text, language):
             return listing(text, language)
-        case Chart():
-            return mermaid(block)
-        case Intervals():
-            return _limits(block)
+        case Chart() | Intervals() | Coordinates():
+            return _chart(block)
         case Details(summary, blocks, opened):
             body = "\n\n".join(part for part in map(_block, blocks) if part)
             tag = "<details open>" if opened else "<details>"
             return f"{tag}<summary>{_html(summary)}</summary>\n\n{body}\n\n</details>"
+
+
+def _chart(block: Chart | Intervals | Coordinates) -> str:
+    if isinstance(block, Chart):
+        return mermaid(block)
+    return _limits(block) if isinstance(block, Intervals) else _ranges(block)
 
 
 def _limits(intervals: Intervals) -> str:
@@ -253,6 +259,13 @@ def _limits(intervals: Intervals) -> str:
     values = tuple(round(row.estimate, 2) for row in rows)
     title = f"{intervals.title}{': ' if common else ''}{common}"
     return mermaid(Chart(title, labels, (Series("", values),), "1 is the limit"), limit=1)
+
+
+def _ranges(block: Coordinates) -> str:
+    """Return the axes as a table: GitHub draws no parallel coordinates."""
+    columns = (Column(block.title), Column("All"), Column("The best"))
+    rows = tuple((Code(axis.name), range_of(axis), axis.best) for axis in block.axes if axis.best)
+    return _table(columns, rows) if rows else ""
 
 
 def _table(columns: tuple[Column, ...], rows: tuple[tuple[Inline, ...], ...]) -> str:

@@ -169,6 +169,42 @@ class Intervals:
 
 
 @dataclass(frozen=True)
+class Coordinate:
+    """One axis of parallel coordinates; `best` says which values the marked lines have.
+
+    `levels` lie evenly from the bottom up; where there are none, numbers from `low` to `high`.
+    """
+
+    name: str
+    low: str = ""
+    high: str = ""
+    levels: tuple[str, ...] = ()
+    note: str = ""
+    best: str = ""
+
+
+def range_of(axis: Coordinate) -> str:
+    """Return the values of an axis in words."""
+    if axis.levels:
+        return ", ".join(axis.levels)
+    return f"{axis.low} … {axis.high}" if axis.low != axis.high else axis.low
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Runs as lines over the axes of their parameters; in Markdown a table of the ranges.
+
+    Each line has a place from 0 to 1 on each axis, None where there is no value; `marked` lines
+    stand out.
+    """
+
+    title: str
+    axes: tuple[Coordinate, ...]
+    lines: tuple[tuple[float | None, ...], ...]
+    marked: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
 class Details:
     """Blocks folded behind a summary; `open` ones are shown at once and can be folded."""
 
@@ -177,7 +213,7 @@ class Details:
     open: bool = False
 
 
-Block = Heading | Paragraph | Table | Items | Listing | Chart | Intervals | Details
+Block = Heading | Paragraph | Table | Items | Listing | Chart | Intervals | Coordinates | Details
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TextIO
 from mlactions.report import (
     Block,
     Chart,
+    Coordinates,
     Details,
     Heading,
     Inline,
@@ -20,7 +21,7 @@ from mlactions.report import (
     Table,
     plain,
 )
-from mlactions.terminal.plots import chart, intervals
+from mlactions.terminal.plots import chart, coordinates, intervals
 from mlactions.terminal.table import table
 from mlactions.terminal.theme import BOLD, DIM, Theme
 from mlactions.terminal.wrapping import paragraph
@@ -103,12 +104,18 @@ def _block(block: Block, theme: Theme, cells: int) -> list[str]:
             return [line for item in items for line in _item(item, theme, readable)]
         case Listing(text, language):
             return _listing(text, language, theme, cells)
-        case Chart():
-            return _indented(chart(block, theme, readable - _indent(cells)), cells)
-        case Intervals():
-            return _indented(intervals(block.named_once(), theme, readable - _indent(cells)), cells)
+        case Chart() | Intervals() | Coordinates():
+            return _indented(_chart(block, theme, readable - _indent(cells)), cells)
         case Details():
             return _details(block, theme, cells)
+
+
+def _chart(block: Chart | Intervals | Coordinates, theme: Theme, cells: int) -> list[str]:
+    if isinstance(block, Chart):
+        return chart(block, theme, cells)
+    if isinstance(block, Coordinates):
+        return coordinates(block, theme, cells)
+    return intervals(block.named_once(), theme, cells)
 
 
 def _heading(level: int, text: Inline, theme: Theme, cells: int) -> list[str]:

@@ -6,8 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from mlactions.charts import Range, Whisker, drawn_range, finite, number, ranked, times, whisker
-from mlactions.report import Chart, Interval, Intervals
+from mlactions.charts import (
+    Range,
+    Whisker,
+    drawn_range,
+    finite,
+    number,
+    place_at,
+    ranked,
+    times,
+    whisker,
+)
+from mlactions.report import Chart, Coordinates, Interval, Intervals
+from mlactions.settings import Status
 from mlactions.terminal.theme import BOLD, COLOURS, DIM, SERIES, Theme
 from mlactions.text import shorten, width
 
@@ -166,6 +177,39 @@ def _draw(canvas: list[str], row: Interval, placed: Whisker, theme: Theme, strip
             canvas[position] = glyphs.clipped[side]
     if placed.point is not None:
         canvas[strip.cell(placed.point)] = glyphs.marks[row.status]
+
+
+def coordinates(block: Coordinates, theme: Theme, cells: int) -> list[str]:
+    """Return a title, then a strip per axis: where the runs lie, and the best of them."""
+    title = theme.paint(_fitted(theme.line(block.title), cells, theme), BOLD)
+    label = _column([axis.name for axis in block.axes], cells // 4, theme)
+    most = min(cells // 6, 10)
+    words = [word for axis in block.axes for word in (axis.low, axis.high, *axis.levels)]
+    ends = _column(words, most, theme)
+    room = min(cells - label - 2 * ends - 3, 60)
+    lines = [title]
+    for position, axis in enumerate(block.axes):
+        strip = _strip(block, position, room, theme)
+        outer = (axis.levels[0], axis.levels[-1]) if axis.levels else (axis.low, axis.high)
+        low, high = (_fitted(theme.line(end), ends, theme) for end in outer)
+        name = _padded(theme.line(axis.name), label, theme)
+        lines.append(f"{name} {' ' * (ends - width(low))}{low} {strip} {high}")
+    return lines
+
+
+def _strip(block: Coordinates, axis: int, room: int, theme: Theme) -> str:
+    signs = [" "] * room
+    for marked in (False, True):
+        sign = theme.glyphs.marks[Status.PASS] if marked else theme.glyphs.dot
+        for line, chosen in zip(block.lines, block.marked, strict=False):
+            place = place_at(line, axis)
+            if chosen is marked and place is not None:
+                signs[min(int(place * room), room - 1)] = sign
+    best = theme.glyphs.marks[Status.PASS]
+    parts = groupby(signs, key=lambda sign: sign == best)
+    return "".join(
+        theme.paint("".join(part), SERIES[0] if is_best else DIM) for is_best, part in parts
+    )
 
 
 def _value(values: tuple[float | None, ...], position: int) -> float | None:
