@@ -37,6 +37,7 @@ COMMANDS = {
     "actions/evaluate/action.yml": (("evaluate",),),
     "actions/compare/action.yml": (("compare",),),
     "actions/compare/update/action.yml": (("compare", "update"),),
+    "actions/analyze/action.yml": (("analyze",),),
     "actions/ask/action.yml": (("ask", "prepare"), ("ask", "verify")),
     "actions/comment/action.yml": (("comment",),),
     "actions/drift/action.yml": (("drift",),),

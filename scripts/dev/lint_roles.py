@@ -13,7 +13,7 @@ ROLES: list[Rule] = []
 _CODEX = "openai/codex-action"
 _ASK = ("actions/ask", _CODEX)
 _MEASURE = ("actions/evaluate", *(f"actions/export{part}" for part in ("", "/measure", "/retry")))
-_DECIDE = ("actions/compare", "actions/drift", "actions/export/verify")
+_DECIDE = ("actions/analyze", "actions/compare", "actions/drift", "actions/export/verify")
 # The action at the root evaluates and compares: `$/`, or `owner/codex-ml-actions` in a template.
 _ROOT = re.compile(r"\$/?|\./?|[\w.-]+/codex-ml-actions")
 _RUNS_USER_CODE = re.compile(r'/scripts/run" (evaluate|export(?! (verify|smoke)))\b')

@@ -29,6 +29,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "Turn a checkpoint into an ONNX model that is proven equal.",
     ),
     "drift": ("mlactions.drift", "Check a production config against the deployed MLflow run."),
+    "analyze": ("mlactions.analyze", "Say what the runs of an MLflow experiment show."),
     "ask": ("mlactions.ask", "Let Codex explain a result; every claim is checked."),
     "comment": ("mlactions.comment", "Post a result as one sticky pull-request comment."),
 }

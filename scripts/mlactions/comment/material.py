@@ -20,6 +20,7 @@ from mlactions.schema import load_json, validate
 from mlactions.settings import Status
 
 RENDERERS: Mapping[str, str] = {
+    "analyze": "mlactions.analyze.render",
     "compare": "mlactions.compare",
     "drift": "mlactions.drift",
     "evaluate": "mlactions.evaluate",

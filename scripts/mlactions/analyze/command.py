@@ -1,0 +1,205 @@
+"""The command line of `analyze`: reads runs, publishes the analysis. It only ever reads."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mlactions import markdown
+from mlactions.analyze.facts import facts
+from mlactions.analyze.histories import read_curves
+from mlactions.analyze.model import Requirement, Settings
+from mlactions.analyze.render import render
+from mlactions.analyze.result import document
+from mlactions.analyze.study import conclude, study
+from mlactions.analyze.table import read
+from mlactions.bundle import MAX_FILE_BYTES, open_bundle, seal, write_atomic
+from mlactions.curves import Direction
+from mlactions.environment import caller_environment
+from mlactions.errors import Exit, UserError
+from mlactions.mlflow_store import Store, open_store
+from mlactions.publish import empty_folder, out_folder, publish
+from mlactions.runner import Annotation, Level, Runner
+from mlactions.schema import load_json, validate
+from mlactions.settings import Status, check_key, lines_option, option
+from mlactions.values import canonical_key
+
+ANSWER = "answer"
+REPORTS = {False: "experiment_analysis.md", True: "sweep_analysis.md"}
+"""The report's own name, by whether a sweep was analysed."""
+
+SWEEP_TAG = "mlactions.sweep"
+MAX_TOP = 100
+_REQUIREMENT = re.compile(r"\s*(best|finished|failed|failed-share)\s*(>=|<=)\s*(\S+)\s*")
+_LEVELS: Mapping[str, Level] = {"fail": "error", "warn": "warning"}
+_NOT_HOURLY = "Write the price of an hour as a number, such as 2.5."
+
+
+@click.command("analyze")
+@option("--experiment", metavar="NAME", required=True, help="The experiment, by name or id.")
+@option("--metric", metavar="NAME", required=True, help="The metric that says how good a run is.")
+@option(
+    "--direction",
+    type=click.Choice(["higher", "lower"]),
+    default="higher",
+    show_default=True,
+    help="Which values of the metric are better.",
+)
+@option("--tracking-uri", metavar="URI", help="Default: MLFLOW_TRACKING_URI.")
+@option("--sweep", metavar="NAME", default="", help="Only runs with this tag mlactions.sweep.")
+@option("--filter", metavar="EXPRESSION", default="", help="Only runs that match, as MLflow says.")
+@option("--top", type=click.IntRange(1, MAX_TOP), default=5, help="How many best to show.")
+@lines_option("--seed-params", metavar="NAME", help="Default: parameters called seed and the like.")
+@lines_option("--rename", metavar="OLD=NEW", help="A parameter that has another name now.")
+@lines_option("--ignore", metavar="GLOB", help="Parameters to leave out.")
+@lines_option("--curve", metavar="METRIC", help="Learning curves to read as well.")
+@option("--price-per-hour", metavar="NUMBER", default="", help="What an hour of a run costs.")
+@lines_option("--require", metavar="CONDITION", help="Such as `best >= 0.9`, `finished >= 20`.")
+@option("--previous", metavar="PATH", default="", help="Bundle or result.json to compare with.")
+@option("--fail-on", type=click.Choice(["fail", "warn"]), default="fail", help="Default: fail.")
+@option("--key", default="analyze", help="Name of the issue or comment and the artifact.")
+@option("--today", metavar="DAY", help="Day that running runs are judged by; default: now.")
+@option("--out", type=click.Path(path_type=Path), help="Folder for result and reports.")
+@option("--verbose", is_flag=True, help="Unfold the whole report in the terminal.")
+@option("--ask", is_flag=True, help="Let the codex on the PATH explain the analysis.")
+@click.pass_obj
+def command(runner: Runner, /, **given: Any) -> int:
+    """Analyse the runs of an MLflow experiment: what is best, what matters, what to doubt.
+
+    Exit code 0: analysed, perhaps with warnings. 1: a --require does not hold (or a warning, with
+    --fail-on warn). 2: bad input, or MLflow cannot be read.
+    """
+    caller = caller_environment(runner.environ)
+    out = out_folder(given["out"], runner, "analyze")
+    settings = read_settings(given)
+    previous = read_previous(given["previous"])
+    uri = (given["tracking_uri"] or caller.get("MLFLOW_TRACKING_URI", "")).strip()
+    if not uri:
+        hint = "Write for example `https://mlflow.example.org`, or set MLFLOW_TRACKING_URI."
+        raise UserError("bad input", "`tracking-uri` is missing.", hint)
+    empty_folder(out, "analyze", {*REPORTS.values(), ANSWER})
+    with open_store(uri, caller) as store:
+        result = analyse(store, settings, previous)
+    _publish(result, out, runner, verbose=given["verbose"])
+    if given["ask"]:
+        from mlactions.compare.explain import explain  # only who asks pays for it
+
+        explain(runner, out, (), "", out=out / ANSWER)
+    failed = result["status"] == Status.FAIL
+    warned = result["status"] == Status.WARN and given["fail_on"] == "warn"
+    return Exit.FAILED_CHECK if failed or warned else Exit.PASS
+
+
+def analyse(store: Store, settings: Settings, previous: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Read the runs, then the histories that are worth it, and return the result's document."""
+    experiment = store.experiment(settings.experiment)
+    runs = store.runs([experiment.id], filter=condition(settings))
+    found = study(read(runs, settings.metric, settings.renames), settings)
+    curves = read_curves(store, found)
+    source = {"tracking": store.uri, "experiment_id": experiment.id, "name": experiment.name}
+    return document(conclude(found, curves, previous, source))
+
+
+def condition(settings: Settings) -> str:
+    """Return the filter for MLflow: the sweep's tag, and what the user wrote."""
+    parts = [settings.filter] if settings.filter else []
+    if settings.sweep:
+        quote = '"' if "'" in settings.sweep else "'"
+        parts.insert(0, f"tags.`{SWEEP_TAG}` = {quote}{settings.sweep}{quote}")
+    return " AND ".join(parts)
+
+
+def read_settings(given: Mapping[str, Any]) -> Settings:
+    """Check what click parsed and could not check itself."""
+    direction: Direction = "lower" if given["direction"] == "lower" else "higher"
+    sweep = given["sweep"].strip()
+    if "'" in sweep and '"' in sweep:
+        raise UserError("bad input", "`sweep` holds both kinds of quotes.", "MLflow cannot ask it.")
+    return Settings(
+        experiment=given["experiment"],
+        metric=given["metric"],
+        direction=direction,
+        sweep=sweep,
+        filter=given["filter"].strip(),
+        top=given["top"],
+        seeds=tuple(map(canonical_key, given["seed_params"])),
+        renames=dict(map(_rename, given["rename"])),
+        ignore=given["ignore"],
+        curves=given["curve"],
+        price_per_hour=_price(given["price_per_hour"]),
+        requirements=tuple(map(requirement, given["require"])),
+        key=check_key(given["key"], field="key"),
+        day_ms=_end_of(given["today"]),
+    )
+
+
+def _rename(line: str) -> tuple[str, str]:
+    old, separator, new = (part.strip() for part in line.partition("="))
+    if not (old and separator and new):
+        raise UserError("bad input", f"`rename` is {line!r}.", "Write `learning_rate=lr`.")
+    return canonical_key(old), canonical_key(new)
+
+
+def _price(text: str) -> float | None:
+    if not text.strip():
+        return None
+    try:
+        price = float(text)
+    except ValueError:
+        price = math.nan
+    if not (math.isfinite(price) and price >= 0):
+        raise UserError("bad input", f"`price-per-hour` is {text!r}.", _NOT_HOURLY)
+    return price
+
+
+def requirement(line: str) -> Requirement:
+    """Read a condition such as `best >= 0.9`."""
+    found = _REQUIREMENT.fullmatch(line)
+    try:
+        limit = float(found[3]) if found else math.nan
+    except ValueError:
+        limit = math.nan
+    if found is None or not math.isfinite(limit):
+        hint = "Write best, finished, failed or failed-share, then >= or <=, then a number."
+        raise UserError("bad input", f"`require` is {line!r}.", hint)
+    return Requirement(" ".join(line.split()), found[1], found[2], limit)
+
+
+def _end_of(day: str | None) -> int:
+    """Return a day's end, or now, in milliseconds since 1970."""
+    if not day:
+        return int(datetime.now(UTC).timestamp() * 1000)
+    try:
+        start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise UserError("bad input", f"`today` is {day!r}.", "Write 2026-11-22.") from None
+    return int(start.timestamp() * 1000) + 86_400_000
+
+
+def read_previous(text: str) -> dict[str, Any] | None:
+    """Read the analysis before: a bundle, or its result.json; it is checked as any other file."""
+    if not text.strip():
+        return None
+    path = Path(text)
+    if path.is_dir():
+        path = open_bundle(path, word="analyze").path("result.json")
+    found: dict[str, Any] = load_json(path, max_bytes=MAX_FILE_BYTES)
+    validate(found, "analyze-result", file=str(path))
+    return found
+
+
+def _publish(result: Mapping[str, Any], out: Path, runner: Runner, *, verbose: bool) -> None:
+    name = REPORTS[bool(result["settings"]["sweep"])]
+    for item in result["findings"]:
+        if item["level"] in _LEVELS:
+            text = item["message"].replace("`", "")
+            runner.mark(Annotation(_LEVELS[item["level"]], text, item["reason"]))
+    report = publish(runner, out, result, render, facts(result), verbose=verbose)
+    write_atomic(out / name, markdown.render(report))
+    seal(out, "analyze")

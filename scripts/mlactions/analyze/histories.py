@@ -1,0 +1,81 @@
+"""Learning curves: the histories of the best and the failed runs, and of no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from mlactions.analyze.model import RunCurve, Settings
+from mlactions.analyze.study import Study, best_rows
+from mlactions.curves import Direction, Value, classify, partner
+from mlactions.mlflow_store import Store, StoreError
+
+MAX_FAILED = 10
+POINTS = 100
+_GONE = {"deleted", "no-run"}
+_LOWER = ("loss", "error", "perplexity", "rmse", "mse", "mae", "nll")
+_LOSSES = ("val_loss", "valid_loss", "train_loss", "loss", "val/loss", "train/loss")
+
+
+def read_curves(store: Store, found: Study) -> tuple[RunCurve, ...]:
+    """Return the curves of the best runs, then of the newest that failed."""
+    table = found.table
+    failed = sorted(found.selection.failed, key=lambda row: (-table.starts[row], row))
+    curves: list[RunCurve] = []
+    for row in best_rows(found):
+        curves += _of_run(store, found, row, "best")
+    for row in failed[:MAX_FAILED]:
+        curves += _of_run(store, found, row, "failed")
+    return tuple(curves)
+
+
+def _of_run(
+    store: Store, found: Study, row: int, why: Literal["best", "failed"]
+) -> Iterator[RunCurve]:
+    settings, table = found.settings, found.table
+    run, known = table.ids[row], table.metric_names
+    metrics = dict.fromkeys([settings.metric, *settings.curves])
+    loss = next((name for name in _LOSSES if name in known), "")
+    if loss and why == "failed":
+        metrics.setdefault(loss)
+    for metric in metrics:
+        if metric not in known:
+            continue
+        values = _history(store, run, metric)
+        training = partner(metric, list(known))
+        if values:
+            curve = classify(
+                values,
+                direction_of(metric, settings),
+                _history(store, run, training) if training and len(values) > 1 else (),
+            )
+            steps, drawn = thinned(values)
+            yield RunCurve(run, table.names[row][:200], metric, why, curve, steps, drawn)
+
+
+def direction_of(metric: str, settings: Settings) -> Direction:
+    """Return which values are better: as the user said of the metric, by the name of another."""
+    if metric == settings.metric:
+        return settings.direction
+    return "lower" if any(word in metric.lower() for word in _LOWER) else "higher"
+
+
+def _history(store: Store, run: str, metric: str) -> list[Value]:
+    """Return a metric by step; empty for a run that was deleted since it was listed."""
+    try:
+        points = store.history(run, metric)
+    except StoreError as error:
+        if error.state in _GONE:
+            return []
+        raise
+    return [(point.step, point.value) for point in points]
+
+
+def thinned(values: Sequence[Value]) -> tuple[tuple[int, ...], tuple[float | None, ...]]:
+    """Return at most POINTS values, the first and the last among them; None where not finite."""
+    last = len(values) - 1
+    count = min(len(values), POINTS)
+    chosen = sorted({round(at * last / (count - 1)) for at in range(count)}) if count > 1 else [0]
+    shown = [values[at] for at in chosen]
+    finite = [value if abs(value) < float("inf") else None for _, value in shown]
+    return tuple(step for step, _ in shown), tuple(finite)

@@ -1,0 +1,245 @@
+"""From runs to observations: which runs count, what varies, and seeds put together."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from mlactions.analyze.model import SEED_NAMES, Configuration, Kind, Settings
+from mlactions.analyze.table import ABSENT, NUMBER, Column, Table
+from mlactions.compare.statistics import student_quantile, variance
+from mlactions.values import show
+
+FINISHED = "FINISHED"
+RUNNING = frozenset({"RUNNING", "SCHEDULED"})
+MOST_LEVELS = 50
+IDENTIFIER_SHARE = 0.9
+FEWEST_FOR_IDENTIFIER = 4
+LOG_RATIO = 100.0
+"""Positive numbers that span this much are laid on a logarithmic axis."""
+
+DAY_MS = 86_400_000
+STALE_DAYS = 2
+STALE_FACTOR = 3
+_TEXT = 60
+
+Value = float | str | None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows of the table count, and why the others do not."""
+
+    used: tuple[int, ...]
+    failed: tuple[int, ...]
+    running: tuple[int, ...]
+    stale: tuple[int, ...]
+    parents: tuple[int, ...]
+    without_metric: tuple[int, ...]
+    not_finite: tuple[int, ...]
+
+
+def select(table: Table, day_ms: int) -> Selection:
+    """Sort the runs: those that finished with a finite metric count.
+
+    A run that others are nested in is a frame, not an observation, unless its children lack the
+    metric. RUNNING for more than two days, and three times as long as any run took, has died.
+    """
+    wanted = {parent for row, parent in table.parents.items() if table.has(row) != "absent"}
+    ids = table.ids
+    parents = tuple(row for row in range(len(table)) if ids[row] in wanted)
+    frames = set(parents)
+    rest = [row for row in range(len(table)) if row not in frames]
+    finished = [row for row in rest if table.statuses[row] == FINISHED]
+    running = tuple(row for row in rest if table.statuses[row] in RUNNING)
+    return Selection(
+        used=tuple(row for row in finished if table.has(row) == "finite"),
+        failed=tuple(
+            row
+            for row in rest
+            if table.statuses[row] != FINISHED and table.statuses[row] not in RUNNING
+        ),
+        running=running,
+        stale=_stale(table, running, finished, day_ms),
+        parents=parents,
+        without_metric=tuple(row for row in finished if table.has(row) == "absent"),
+        not_finite=tuple(row for row in finished if table.has(row) == "not-finite"),
+    )
+
+
+def _stale(
+    table: Table, running: Sequence[int], finished: Sequence[int], day_ms: int
+) -> tuple[int, ...]:
+    longest = max((table.seconds(row) or 0.0 for row in finished), default=0.0)
+    patience = max(STALE_DAYS * DAY_MS, STALE_FACTOR * longest * 1000)
+    return tuple(
+        row for row in running if table.starts[row] and table.starts[row] < day_ms - patience
+    )
+
+
+@dataclass(frozen=True)
+class Varying:
+    """A parameter that differs between the runs that count."""
+
+    name: str
+    column: Column
+    kind: Kind
+    distinct: int
+    present: int
+
+
+@dataclass(frozen=True)
+class View:
+    """The parameters: those that vary, those that are the same everywhere, those left out."""
+
+    varying: tuple[Varying, ...]
+    constants: dict[str, str]
+    seeds: tuple[str, ...]
+    identifiers: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+def view(table: Table, rows: Sequence[int], settings: Settings) -> View:
+    """Tell what differs between runs from what does not."""
+    varying: list[Varying] = []
+    constants: dict[str, str] = {}
+    left: dict[str, list[str]] = {"seeds": [], "identifiers": [], "ignored": []}
+    for name in sorted(table.columns):
+        column = table.columns[name]
+        counts = Counter(column.at(row) for row in rows)
+        present = len(rows) - counts.pop(None, 0)
+        if not present:
+            continue
+        if len(counts) == 1 and present == len(rows):
+            constants[name] = short(next(iter(counts)))
+        elif is_seed(name, settings.seeds):
+            left["seeds"].append(name)
+        elif any(fnmatchcase(name, pattern) for pattern in settings.ignore):
+            left["ignored"].append(name)
+        else:
+            found = Varying(name, column, _kind(counts), len(counts), present)
+            if _identifies(found):
+                left["identifiers"].append(name)
+            else:
+                varying.append(found)
+    varying.sort(key=lambda item: (-item.present, item.name))
+    return View(tuple(varying), constants, *(tuple(names) for names in left.values()))
+
+
+def is_seed(name: str, given: Sequence[str]) -> bool:
+    """Tell whether a parameter is a seed: named by the user, or by its last part."""
+    return name in given if given else re.split(r"[./]", name.lower())[-1] in SEED_NAMES
+
+
+def _kind(counts: Counter[Value]) -> Kind:
+    kinds = {isinstance(value, float) for value in counts}
+    return "mixed" if len(kinds) > 1 else "number" if kinds == {True} else "category"
+
+
+def _identifies(found: Varying) -> bool:
+    """Tell whether a text names its run: an output folder says nothing about the metric."""
+    texts = len(found.column.levels)
+    if found.kind == "number" or texts > MOST_LEVELS:
+        return found.kind != "number"
+    return (
+        found.kind == "category"
+        and found.present >= FEWEST_FOR_IDENTIFIER
+        and found.distinct > IDENTIFIER_SHARE * found.present
+    )
+
+
+def short(value: Value) -> str:
+    """Return a value on one line that is not long."""
+    if value is None:
+        return "–"
+    text = " ".join((f"{value:.6g}" if isinstance(value, float) else show(value)).split())
+    return text if len(text) <= _TEXT else f"{text[: _TEXT - 1]}…"
+
+
+def brief(value: float) -> str:
+    """Return the end of a range: three digits tell it."""
+    return f"{value:.3g}" if abs(value) < 1000 or not value.is_integer() else f"{value:.6g}"  # noqa: PLR2004  # sizes
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Runs with the same parameters but for their seeds, as one."""
+
+    rows: tuple[int, ...]
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean of their metric."""
+        return math.fsum(self.values) / len(self.values)
+
+    @property
+    def first(self) -> int:
+        """A row whose parameters are those of all."""
+        return self.rows[0]
+
+
+def observations(
+    table: Table, rows: Sequence[int], varying: Sequence[Varying]
+) -> tuple[Observation, ...]:
+    """Put runs together that differ in nothing but seeds: they are one observation, repeated."""
+    columns = [item.column for item in varying]
+    groups: dict[tuple[float | int, ...], list[int]] = {}
+    for row in rows:
+        key: list[float | int] = []
+        for column in columns:
+            code = column.codes[row] if row < len(column.codes) else ABSENT
+            key += (code, column.numbers[row] if code == NUMBER else 0)
+        groups.setdefault(tuple(key), []).append(row)
+    return tuple(
+        Observation(tuple(found), tuple(table.values[row] for row in found))
+        for found in groups.values()
+    )
+
+
+def ranked(found: Sequence[Observation], settings: Settings) -> list[Observation]:
+    """Return observations, the best first; equal ones in the order of reading."""
+    return sorted(found, key=lambda item: (-settings.sign * item.mean, item.first))
+
+
+def configuration(
+    rank: int, found: Observation, table: Table, varying: Sequence[Varying]
+) -> Configuration:
+    """Return an observation as it is shown; bounds are Student's over its seeds."""
+    n = len(found.values)
+    deviation = math.sqrt(variance(found.values)) if n > 1 else None
+    margin = None
+    if deviation is not None:
+        margin = student_quantile(0.975, n - 1) * deviation / math.sqrt(n)
+    seconds = [table.seconds(row) for row in found.rows]
+    known = [value for value in seconds if value is not None]
+    return Configuration(
+        rank=rank,
+        mean=found.mean,
+        low=None if margin is None else found.mean - margin,
+        high=None if margin is None else found.mean + margin,
+        deviation=deviation,
+        runs=tuple(table.ids[row] for row in found.rows),
+        values=found.values,
+        params=params_of(found.first, varying),
+        seconds=math.fsum(known) if known else None,
+    )
+
+
+def params_of(row: int, varying: Sequence[Varying]) -> dict[str, float | str]:
+    """Return the parameters of a run that vary."""
+    pairs = ((item.name, item.column.at(row)) for item in varying)
+    return {
+        name: value if isinstance(value, float) else value[:200]
+        for name, value in pairs
+        if value is not None
+    }
+
+
+def is_logarithmic(values: Sequence[float]) -> bool:
+    """Tell whether numbers span so much that a logarithmic axis shows them better."""
+    return min(values) > 0 and max(values) / min(values) >= LOG_RATIO

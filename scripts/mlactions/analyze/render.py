@@ -1,0 +1,178 @@
+"""The report of an analysis, from its result.json alone: the answer first, then the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mlactions.analyze import tables
+from mlactions.compare.messages import spans_of
+from mlactions.compare.words import plural
+from mlactions.report import (
+    Block,
+    Chart,
+    Code,
+    Coordinate,
+    Coordinates,
+    Details,
+    Heading,
+    Items,
+    Paragraph,
+    Report,
+    Series,
+)
+from mlactions.settings import Status
+
+MAX_ITEMS = 50
+BARS = 15
+CURVES = 6
+
+Document = Mapping[str, Any]
+
+
+def render(result: Document) -> Report:
+    """Return the report. Where nothing changed since the last one, the rest is folded."""
+    blocks = tuple(_blocks(result))
+    if result["changes"] == []:
+        blocks = (Details("The analysis, as it was", blocks),)
+    settings = result["settings"]
+    title = "Sweep analysis" if settings["sweep"] else "Experiment analysis"
+    return Report(title, Status(result["status"]), spans_of(result["verdict"]), blocks)
+
+
+def _blocks(result: Document) -> Iterator[Block]:
+    yield Paragraph(tuple(tables.about(result)))
+    yield from _changes(result)
+    yield from _warnings(result)
+    yield from _best(result)
+    yield from _parameters(result)
+    yield from _coordinates(result)
+    yield from _curves(result)
+    yield from _runs(result)
+    yield from _folds(result)
+
+
+def _changes(result: Document) -> Iterator[Block]:
+    if result["changes"]:
+        yield Heading(2, "Since the last analysis")
+        yield Items(tuple(spans_of(item["message"]) for item in result["changes"][:MAX_ITEMS]))
+
+
+def _warnings(result: Document) -> Iterator[Block]:
+    found = [item for item in result["findings"] if item["level"] == "warn"]
+    # What the verdict says already is not said twice.
+    found = [item for item in found if item["message"] != result["verdict"]]
+    if found:
+        yield Heading(2, "Before you rely on it")
+        yield Items(tuple(spans_of(item["message"]) for item in found[:MAX_ITEMS]))
+
+
+def _best(result: Document) -> Iterator[Block]:
+    if result["configurations"]:
+        top = result["settings"]["top"]
+        many = result["configuration_count"]
+        title = f"The best {min(top, many)} of {plural(many, 'configuration')}"
+        yield Heading(2, title if many > 1 else "The one configuration")
+        yield tables.best(result)
+
+
+def _parameters(result: Document) -> Iterator[Block]:
+    found = result["parameters"]
+    if not found:
+        return
+    yield Heading(2, "What matters")
+    yield tables.parameters(result)
+    tested = [item for item in found if item["share"] is not None][:BARS]
+    if tested:
+        yield Paragraph(tuple(tables.agreement(result)))
+        yield Chart(
+            "Importance of each parameter",
+            tuple(item["name"] for item in tested),
+            (
+                Series("share of the ranks", tuple(_percent(item["share"]) for item in tested)),
+                Series("PED-ANOVA", tuple(_percent(item["pedanova"]) for item in tested)),
+            ),
+            "%",
+        )
+
+
+def _percent(share: float) -> float:
+    return round(100 * share, 1)
+
+
+def _coordinates(result: Document) -> Iterator[Block]:
+    found = result["coordinates"]
+    if len(found["axes"]) < 2:  # noqa: PLR2004  # the metric alone
+        return
+    best = {item["name"]: item["best"] for item in result["parameters"]}
+    axes = tuple(
+        Coordinate(
+            name=axis["name"],
+            low=axis["low"],
+            high=axis["high"],
+            levels=tuple(axis["levels"]),
+            note="log" if axis["log"] else "",
+            best=best.get(axis["name"], ""),
+        )
+        for axis in found["axes"]
+    )
+    lines = tuple(tuple(line["places"]) for line in found["lines"])
+    marked = tuple(line["best"] for line in found["lines"])
+    yield Coordinates("Where the best tenth lies", axes, lines, marked)
+
+
+def _curves(result: Document) -> Iterator[Block]:
+    if not result["curves"]:
+        return
+    yield Heading(2, "Learning curves")
+    yield tables.curves(result)
+    metric = result["settings"]["metric"]
+    mine = [item for item in result["curves"] if item["metric"] == metric]
+    drawn = [item for item in mine if len(item["steps"]) > 1]
+    if drawn:
+        yield _curve_chart(metric, drawn[:CURVES])
+
+
+def _curve_chart(metric: str, drawn: list[Document]) -> Chart:
+    """Draw curves over common steps; each holds its last value until its own end."""
+    steps = sorted({step for item in drawn for step in item["steps"]})
+    size = -(-len(steps) // 100)
+    chosen = sorted({*steps[::size], steps[-1]})
+    series = []
+    for item in drawn:
+        known = list(zip(item["steps"], item["values"], strict=True))
+        values: list[float | None] = []
+        for step in chosen:
+            past = [value for at, value in known if at <= step]
+            values.append(past[-1] if past and step <= known[-1][0] else None)
+        mark = "" if item["why"] == "best" else ", failed"
+        series.append(Series(f"{item['run'][:8]}{mark}", tuple(values)))
+    return Chart(f"{metric} by step", tuple(map(str, chosen)), tuple(series), "", "line")
+
+
+def _runs(result: Document) -> Iterator[Block]:
+    yield Heading(2, "Runs")
+    yield tables.counts(result)
+    yield Paragraph(tuple(tables.cost(result)))
+    if result["failed"]:
+        summary = f"{plural(result['counts']['failed'], 'run')} failed"
+        yield Details(summary, (tables.runs(result, result["failed"]),))
+    if result["running"]:
+        summary = f"{plural(result['counts']['running'], 'run')} still marked as running"
+        yield Details(summary, (tables.runs(result, result["running"]),))
+
+
+def _folds(result: Document) -> Iterator[Block]:
+    notes = [item for item in result["findings"] if item["level"] == "notice"]
+    if notes:
+        items = tuple(spans_of(item["message"]) for item in notes[:MAX_ITEMS])
+        yield Details(plural(len(notes), "note"), (Items(items),))
+    constants = result["constants"]
+    if constants:
+        summary = (
+            f"{plural(result['counts']['constants'], 'parameter')} with the same value in all runs"
+        )
+        lines = tuple((Code(name), ": ", Code(value)) for name, value in constants.items())
+        yield Details(summary, (Items(lines),))
+    if any(item["share"] is not None for item in result["parameters"]):
+        yield Details("How this was measured", (Items(tables.METHODS),))
