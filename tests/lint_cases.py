@@ -473,6 +473,10 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             )
         ),
         Case(job(COMPARE, more="if: github.event_name == 'push'"), job(COMPARE)),
+        Case(
+            job(READS + COMPARE, more="needs: evaluate\nif: always()"),
+            job(READS.replace(".x", ".evaluate") + COMPARE, more="needs: evaluate\nif: always()"),
+        ),
         Case(job(ROOT, more="needs: [x]"), job(READS + ROOT, more=DECIDING)),
         Case(
             job("- uses: $/actions/export/verify", more="needs: [x]"),

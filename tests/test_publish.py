@@ -11,8 +11,10 @@ import pytest
 from mlactions.__main__ import run
 from mlactions.bundle import seal
 from mlactions.errors import Exit, UserError
-from mlactions.publish import empty_folder
+from mlactions.publish import empty_folder, tell
+from mlactions.report import Report
 from mlactions.runner import Runner
+from mlactions.settings import Status
 
 BASELINE = """\
 version: 1
@@ -30,6 +32,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "baseline.yaml").write_text(BASELINE)
     (tmp_path / "cnn.json").write_text(json.dumps({"accuracy": [0.98, 0.97]}))
     return tmp_path
+
+
+def test_the_last_line_is_one_line_whatever_a_verdict_quotes(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    result = {"status": "fail", "verdict": "acc\u202eu\n::error::racy fell"}
+    report = Report("Gate", Status.FAIL, "It fell.", ())
+
+    tell(Runner({"GITHUB_ACTIONS": "true"}, stream), tmp_path, result, report, "text")
+
+    assert stream.getvalue() == "FAIL: accu :\u200b:error:\u200b:racy fell\n"
 
 
 def compare(*words: str, out: str) -> tuple[int, str]:
