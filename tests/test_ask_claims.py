@@ -137,6 +137,21 @@ def test_means_are_compared_and_seeds_one_by_one() -> None:
     assert checker.check(Answer("", (finding,), ())).findings[0].numbers_unverified == ("0.575",)
 
 
+def test_a_number_of_a_fact_s_text_keeps_its_unit() -> None:
+    late = {"id": "evaluate.slow.outcome", "text": "slow timed out after 600 s at 95 % of memory"}
+    bounds = {**FACTS[0], "id": "compare.digits_cnn.bounds", "text": "95 % bounds: 0.02 to 0.04"}
+    evidence = replace(EVIDENCE, facts=(late, bounds))
+
+    def numbers(fact: str, text: str) -> tuple[str, ...]:
+        finding = Finding("", "", (fact,), "", 0, text, "low")
+        checked = Checker(evidence, TwoLines()).check(Answer("", (finding,), ()))
+        return checked.findings[0].numbers_unverified
+
+    text = "After 600 s, or 10 min, at 95 %; not 600 ms or 600 MB."
+    assert numbers("evaluate.slow.outcome", text) == ("600", "600")
+    assert numbers("compare.digits_cnn.bounds", "0.02 to 0.04 at 94.5 %") == ("94.5 %",)
+
+
 def test_a_struck_finding_vouches_for_nothing() -> None:
     summary = "Accuracy fell to 0.95 with a rate of 0.5, see line 2."
     held = Checker(EVIDENCE, TwoLines()).check(Answer(summary, (GOOD,), (summary,)))

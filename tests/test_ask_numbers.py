@@ -122,6 +122,13 @@ def test_places_and_lines_are_told_apart() -> None:
     assert lines_in(text) == [14, 93, 7, 2]
 
 
+def test_numbers_of_logs_and_sources() -> None:
+    text = "shapes (64x48 and 12x10), 1,797 images, n=1_000, lr: 5e-4, conv2d, [300,400], v1.5.2"
+    found = numbers_in([text])
+    assert {64, 48, 12, 10, 1797, 1000, 5e-4, 300, 400} <= found
+    assert 2 not in found, "a digit in a name"
+
+
 def test_a_line_that_no_cited_file_has_is_unverified() -> None:
     assert unverified("line 40, lines 3 to 41") == (2, ("line 41",))
     assert unverified("it says line 1739", quoted=("File x, line 1739",)) == (1, ())

@@ -145,6 +145,16 @@ def group_of(facts: Iterable[Mapping[str, Any]], more: Group | None = None) -> G
     return Group(tuple(levels), tuple(others), unit or (more.unit if more else ""))
 
 
+def stated(fact: Mapping[str, Any]) -> Iterator[Group]:
+    """Yield the numbers in a fact's text that have a unit of their own: "timed out after 600 s".
+
+    Not the shares of a metric's fact: the 95 of "95 % bounds" is none of the metric's values.
+    """
+    for number in printed(str(fact["text"])):
+        if number.unit and not _bare(number, fact) and not (number.share and fact.get("metric")):
+            yield Group((), (number.size,), number.unit)
+
+
 def _bare(number: Printed, fact: Mapping[str, Any]) -> bool:
     """Tell whether a number in a fact's text is in the fact's own unit: "95 % bounds" is not."""
     return number.unit in {"", str(fact.get("unit") or "")}

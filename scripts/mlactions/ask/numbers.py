@@ -58,6 +58,9 @@ _SUFFIX = re.compile(
 )
 _LINE = re.compile(r"\b(?:lines?\s*\#?|L)(\d+)(?:\s*(?:-|–|to|and|,)\s*(\d+))*")
 _PLACE = re.compile(r"(?<![\w./-])((?:[\w.@+-]+/)*[\w.@+-]*\w\.[A-Za-z]\w*):(\d{1,9})")
+_QUOTED = re.compile(r"(?<![\w.])(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_THOUSANDS = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
+_PARTED = re.compile(r"(?<=\d)_(?=\d)")
 _SEED = re.compile(r"\bseeds?\s*[=:#]?\s*(\d+)", re.IGNORECASE)
 
 
@@ -75,6 +78,11 @@ class Printed:
         """True for a count or an ordinal; "5-fold" is one too."""
         whole = self.size.is_integer() and self.half >= 0.5  # noqa: PLR2004  # no decimals
         return whole and self.size <= SMALL and self.unit in {"", FOLD}
+
+    @property
+    def share(self) -> bool:
+        """True for a percentage or a difference of two."""
+        return self.unit in {PERCENT, POINT, "‰"}
 
 
 def shown(text: str) -> str:
@@ -176,6 +184,10 @@ def lines_in(text: str) -> list[int]:
 
 
 def numbers_in(texts: Iterable[str]) -> frozenset[float]:
-    """Return every number that stands in texts such as logs, diffs and source files."""
-    pattern = re.compile(r"(?<![\w.])(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-    return frozenset(float(token) for text in texts for token in pattern.findall(text))
+    """Return every number that stands in texts such as logs, diffs and source files.
+
+    `1,797` is read as one number and as two, `1_797` as one, the shape `64x48` as two.
+    """
+    lines = [_SHAPE.sub(" ", _PARTED.sub("", text)) for text in texts]
+    whole = [token.replace(",", "") for line in lines for token in _THOUSANDS.findall(line)]
+    return frozenset(map(float, [*whole, *(t for line in lines for t in _QUOTED.findall(line))]))

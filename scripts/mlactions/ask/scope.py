@@ -10,7 +10,7 @@ from typing import Any
 
 from mlactions.ask.answer import Finding
 from mlactions.ask.evidence import Evidence
-from mlactions.ask.measured import Group, Measured, group_of, words_of
+from mlactions.ask.measured import Group, Measured, group_of, stated, words_of
 from mlactions.ask.numbers import lines_in, numbers_in, printed, seeds_in
 from mlactions.ask.repository import Source
 
@@ -104,6 +104,7 @@ def _groups(
         about = _about(fact)
         by_metric.setdefault(about if about[1] else ("", str(fact["id"])), []).append(fact)
     yield from (group_of(group) for group in by_metric.values())
+    yield from (group for fact in cited for group in stated(fact))
     if own is not None:
         same = [fact for fact in facts.values() if _about(fact) == own]
         yield group_of(same, _values(*own, evidence))
