@@ -69,6 +69,8 @@ ASK = "- uses: $/actions/ask"
 COMPARE = "- uses: $/actions/compare"
 WRITE = "pull-requests: write # why"
 RUN = "workflow_run"
+SAME = "github.event.pull_request.head.repo.full_name == github.repository"
+OWN = f"environment: gpu\nif: ${{{{{{{{ {{}} || {SAME} }}}}}}}}"
 DECIDING = "needs: [x]\nif: ${{ always() }}"
 READS = "- env: {R: '${{ needs.x.result }}'}\n  run: '[ \"$R\" = success ] || exit 1'\n"
 ASK_ACTION = "actions/ask/action.yml"
@@ -211,6 +213,10 @@ CASES: Mapping[str, tuple[Case, ...]] = {
                 more="if: github.event.pull_request.head.repo.full_name == github.repository",
             ),
             job("- run: x"),
+        ),
+        Case(
+            job("- run: x", runs_on="gpu", more=OWN.format("github.event_name != 'pull_request'")),
+            job("- run: x", runs_on="gpu", more=OWN.format("!github.event.pull_request")),
         ),
     ),
     "artifact-name": (

@@ -35,7 +35,14 @@ GONE: Mapping[str, Any] = {**PULL, HEAD: None, "github.event.pull_request.number
 
 
 def runs(job: Job, values: Mapping[str, Any], *, cancelled: bool = False) -> bool:
-    return Situation(values, cancelled).runs(job.data.get("if", ""))
+    """Tell whether a job runs; it sees the jobs it needs and no others."""
+    needs = job.data.get("needs", ())
+    seen = {
+        name: value
+        for name, value in values.items()
+        if not name.startswith("needs.") or name.split(".")[1] in needs
+    }
+    return Situation(seen, cancelled).runs(job.data.get("if", ""))
 
 
 def plan(result: str = "skipped", runner: str = HOSTED) -> dict[str, str]:
@@ -63,6 +70,33 @@ def plan(result: str = "skipped", runner: str = HOSTED) -> dict[str, str]:
 def test_when_the_reusable_gate_runs_code(values: Mapping[str, Any], expected: bool) -> None:
     assert runs(REUSABLE["evaluate"], values) is expected
     assert not runs(REUSABLE["evaluate"], values, cancelled=True)
+
+
+BY_RUNNER = [
+    job
+    for document in DOCUMENTS.values()
+    for job in document.jobs
+    if "inputs.runner" in str(job.data.get("runs-on"))
+]
+
+
+@pytest.mark.parametrize("job", BY_RUNNER, ids=lambda job: job.name)
+@pytest.mark.parametrize(
+    "event", ["pull_request", "pull_request_review", "pull_request_review_comment", "merge_group"]
+)
+def test_no_event_brings_a_forks_code_to_a_runner_of_ours(job: Job, event: str) -> None:
+    for pull, runner, expected in (
+        (STRANGERS, OWN, False),
+        (GONE, OWN, False),
+        (STRANGERS, HOSTED, True),
+        (PULL, OWN, True),
+    ):
+        values = {**pull, "github.event_name": event, **plan(runner=runner)}
+        assert runs(job, values) is expected
+
+
+def test_the_jobs_that_run_on_a_runner_of_the_callers_are_found() -> None:
+    assert {job.name for job in BY_RUNNER} >= {"evaluate", "measure"}
 
 
 @pytest.mark.parametrize(

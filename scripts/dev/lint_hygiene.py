@@ -14,6 +14,7 @@ HOSTED = re.compile(r"(ubuntu|windows|macos)-[a-z0-9.-]+")
 SAME_REPOSITORY = "head.repo.full_name == github.repository"
 _PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 _VERSION = re.compile(r"# v\d+\.\d+(\.\d+)?( .*)?$")
+_ONE_EVENT = re.compile(r"github\.event_name != 'pull_request'")
 _PULL_REQUEST_KEY = re.compile(r"pull_request\.number|inputs\.|github\.ref")
 _OUTSIDERS = {
     "pull_request_target",
@@ -169,6 +170,8 @@ def _fork_guard(document: Document) -> Findings:
         line = job.data.lines["runs-on"]
         if SAME_REPOSITORY not in job.data.get("if", ""):
             yield line, f"guard the job: `if: … {SAME_REPOSITORY}`"
+        if _ONE_EVENT.search(job.data.get("if", "")):
+            yield line, "a review carries a fork's head too: write `!github.event.pull_request ||`"
         if "environment" not in job.data:
             yield line, "an own runner needs an `environment:` with reviewers"
 
