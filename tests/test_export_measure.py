@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -13,14 +11,11 @@ import numpy as np
 import onnx
 from click.testing import CliRunner
 
-from mlactions.__main__ import run
 from mlactions.bundle import MANIFEST
 from mlactions.errors import Exit
 from mlactions.export.command import command
-from mlactions.export.exported import Axis, TensorSpec, open_export
-from mlactions.runner import Runner
+from mlactions.export.exported import Axis, TensorSpec
 from tests.exported import (
-    MODELS,
     ROWS,
     TORCH_PYTHON,
     Measured,
@@ -286,18 +281,6 @@ def test_what_a_user_keeps_in_the_folder_stays(zoo: Zoo, tmp_path: Path) -> None
     assert "`out` holds" in measured.text
     assert (out / "model" / "model.onnx").read_text() == "mine"
     assert TORCH_PYTHON.exists()
-
-
-def test_all_in_one_go_ends_with_the_verdict(zoo: Zoo, tmp_path: Path) -> None:
-    stream = io.StringIO()
-    runner = Runner({"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, stream=stream)
-    given = ["--working-directory", str(zoo.project), "--python", str(TORCH_PYTHON)]
-    code = run(["export", *given, *MODELS["decision"], "--out", str(tmp_path / "out")], runner)
-    assert code == Exit.FAILED_CHECK
-    assert open_export(tmp_path / "out" / "measured")[1].status == "failed"
-    result = json.loads((tmp_path / "out" / "result" / "result.json").read_text())
-    assert result["status"] == "fail"
-    assert "data-dependent-control-flow" in stream.getvalue()
 
 
 def test_the_help_names_every_part() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ class _Export(click.Group):
 @apply(MEASURE)
 @apply(VERIFY)
 @option("--smoke", is_flag=True, help="Then start the servers that were written, and ask them.")
+@option("--serving-python", default="", help="For --smoke: a Python with torchserve.")
 @OUT
 @click.pass_context
 def command(context: click.Context, /, **given: Any) -> int | None:
@@ -79,18 +81,55 @@ def in_one_go(runner: Runner, measured: Path, result: Path, given: Mapping[str, 
     A failed export is verified too: that is what makes its report.
     """
     from mlactions.export.measure import run_measure
+    from mlactions.export.serving.settings import find_serving_python
     from mlactions.export.verify import run_verify
 
+    find_serving_python(given["serving_python"])  # a wrong one is said now, not after the export
     run_measure(runner, measured, given, Path.cwd())
     if not given["smoke"]:
         return run_verify(runner, measured, result, given)
-    shown = Runner(runner.environ, stream=io.StringIO()) if not runner.on_github else runner
-    code = run_verify(shown, measured, result, given)
-    if code == Exit.PASS:
-        return _smoke(runner, result, given)  # its report says all that this one says
-    if isinstance(shown.stream, io.StringIO):
-        runner.say(shown.stream.getvalue().rstrip("\n"))
+    with _withheld(runner) as held:
+        code = run_verify(held, measured, result, given)
+        if code == Exit.PASS:
+            code = _smoke(runner, result, given)
+            held.drop()
     return code
+
+
+class _Held(Runner):
+    """A runner that keeps report and summary back: the smoke test's report says all of it too."""
+
+    def __init__(self, runner: Runner) -> None:
+        super().__init__(runner.environ, stream=io.StringIO())
+        self._summaries: list[str] = []
+        self._runner = runner
+
+    def summary(self, markdown: str) -> None:
+        """Keep the summary."""
+        self._summaries.append(markdown)
+
+    def drop(self) -> None:
+        """Forget what was kept."""
+        self._summaries.clear()
+        self.stream = io.StringIO()
+
+    def release(self) -> None:
+        """Show what was kept."""
+        assert isinstance(self.stream, io.StringIO)  # noqa: S101  # for the type checker
+        if text := self.stream.getvalue().rstrip("\n"):
+            self._runner.say(text)
+        for markdown in self._summaries:
+            self._runner.summary(markdown)
+
+
+@contextmanager
+def _withheld(runner: Runner) -> Iterator[_Held]:
+    """Give a runner whose report is shown at the end, unless it was dropped for a fuller one."""
+    held = _Held(runner)
+    try:
+        yield held
+    finally:
+        held.release()
 
 
 def _smoke(runner: Runner, result: Path, given: Mapping[str, Any]) -> int:
@@ -98,8 +137,9 @@ def _smoke(runner: Runner, result: Path, given: Mapping[str, Any]) -> int:
     smoke = command.get_command(click.Context(command), "smoke")
     assert smoke is not None  # noqa: S101  # it is listed above
     arguments = [str(result), "--out", str(result), *(["--verbose"] if given["verbose"] else [])]
-    if given["report_file"]:
-        arguments += ["--report-file", str(given["report_file"])]
+    for name in ("report_file", "serving_python"):
+        if given[name]:
+            arguments += [f"--{name.replace('_', '-')}", str(given[name])]
     return int(smoke.main(arguments, standalone_mode=False, obj=runner) or 0)
 
 

@@ -42,7 +42,7 @@ def read_smoke_settings(given: Mapping[str, Any], known: Sequence[str]) -> Smoke
         requests=given["requests"],
         level_seconds=given["level_seconds"],
     )
-    return SmokeSettings(targets, plan, _python(given["serving_python"]), url)
+    return SmokeSettings(targets, plan, find_serving_python(given["serving_python"]), url)
 
 
 def _clients(text: str) -> tuple[int, ...]:
@@ -55,7 +55,8 @@ def _clients(text: str) -> tuple[int, ...]:
     return found
 
 
-def _python(text: str) -> Path | None:
+def find_serving_python(text: str) -> Path | None:
+    """Return where the Python with torchserve is; None where none is named."""
     if not text:
         return None
     found = shutil.which(text)
