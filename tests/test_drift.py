@@ -19,8 +19,10 @@ from mlactions.__main__ import run
 from mlactions.bundle import open_bundle
 from mlactions.runner import Runner
 from mlactions.schema import validate
+from tests.ask_cases import KEY, ask, codex_path
 from tests.evaluate_support import Repository
 from tests.fakes.loopback import Reply
+from tests.fakes.model import FakeModel, runs, says
 from tests.github_html import page
 from tests.mlflow_support import Gatekeeper, Mlflow, free_port
 
@@ -510,6 +512,43 @@ def test_the_same_again_is_the_same_bytes(project: Project) -> None:
     first = {path.name: path.read_bytes() for path in project.run().out.iterdir()}
     second = {path.name: path.read_bytes() for path in project.run().out.iterdir()}
     assert first == second
+
+
+def test_codex_explains_and_what_it_invents_is_struck(project: Project, tmp_path: Path) -> None:
+    """The real Codex CLI with a scripted model: one claim about a fact, one about none."""
+    project.deploy({**LOGGED, "model.width": "64"})
+    ran = project.run()
+    claim = {"model": "", "metric": "", "file": "src/model.py", "line": 1, "confidence": "high"}
+    held = {**claim, "facts": ["drift.parameter.model.width"], "explanation": "The width is 32."}
+    invented = {**claim, "facts": ["drift.parameter.dropout"], "explanation": "Dropout is off."}
+    answer = {"summary": "The width differs.", "findings": [held, invented], "next_steps": []}
+    with FakeModel(runs("cat facts.json"), says(answer), key=KEY) as model:
+        given = ["--bundle", str(ran.out), "--repository", ".", "--out", str(tmp_path / "answer")]
+        asked = ask(
+            tmp_path / "step",
+            "run",
+            *given,
+            f"--responses-api-endpoint={model.endpoint}",
+            PATH=codex_path(),
+            HOME=str(tmp_path),
+            CODEX_API_KEY=KEY,
+            GITHUB_ACTIONS="",
+        )
+    assert asked.code == 0, asked.said
+    checked = json.loads((tmp_path / "answer" / "checked-answer.json").read_text())
+    assert checked["status"] == "answered"
+    assert checked["claims"] == {"checked": 5, "held": 4}
+    report = (tmp_path / "answer" / "report.md").read_text()
+    assert "64 in the deployed run" in report
+    assert "~~Dropout is off.~~" in report
+
+
+def test_asking_without_codex_leaves_the_verdict(project: Project) -> None:
+    project.deploy({**LOGGED, "model.width": "64"})
+    ran = project.run("--ask", PATH="/usr/bin:/bin", GITHUB_ACTIONS="")
+    assert (ran.code, ran.result["status"]) == (1, "fail")
+    assert (ran.out / "answer" / "checked-answer.json").exists()
+    assert project.run().code == 1, "its folder is an earlier run's"
 
 
 def test_the_launcher_reads_a_server_without_mlflow_s_client(

@@ -125,7 +125,7 @@ def run(
     result = document(verdict, settings, context)
     _publish(result, out, runner)
     if ask:
-        _ask(runner, out, settings)
+        _ask(runner, out, settings, caller)
     return code or _exit_code(verdict, settings)
 
 
@@ -163,11 +163,17 @@ def _publish(result: Mapping[str, Any], out: Path, runner: Runner) -> None:
     publish(runner, out, result, render, facts(result))
 
 
-def _ask(runner: Runner, out: Path, settings: Settings) -> None:
-    """Let Codex explain; the verdict stands whatever it says."""
-    from mlactions.compare.explain import explain  # only who asks pays for it
+def _ask(runner: Runner, out: Path, settings: Settings, caller: Mapping[str, str]) -> None:
+    """Let Codex explain; the verdict stands whatever it says, or fails to say."""
+    from mlactions import terminal  # only who asks pays for it
+    from mlactions.ask import ask_locally
+    from mlactions.ask.render import render_report
 
-    explain(runner, out, (), settings.base_ref, out=out / ANSWER)
+    answer = out / ANSWER
+    base = settings.base_ref
+    checked = ask_locally(runner, [out], out=answer, base_ref=base, environ=caller)
+    terminal.show(render_report(checked), runner.stream, runner.environ)
+    runner.say(f"answer: {answer / 'report.md'}")
 
 
 def _exit_code(verdict: Verdict, settings: Settings) -> int:

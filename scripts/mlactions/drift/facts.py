@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mlactions.drift.result import KINDS
+from mlactions.drift.result import called
 from mlactions.publish import Fact
 
 MAX_ROWS = 300
@@ -72,7 +72,7 @@ def _row(row: Mapping[str, Any], taken: set[str]) -> Fact:
 
 
 def _text(row: Mapping[str, Any]) -> str:
-    what = f"{KINDS[row['kind']]} {row['name']}"
+    what = called(row["kind"], row["name"])
     note = f" ({row['note']})" if row["note"] else ""
     if row["state"] == "only-logged":
         return f"{what}: only the deployed run has it, {row['logged']}"

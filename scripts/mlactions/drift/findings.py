@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlactions import sarif
-from mlactions.drift.result import KINDS
+from mlactions.drift.result import called
 from mlactions.runner import Annotation
 from mlactions.runner import Level as Shown
 
@@ -69,7 +69,7 @@ def marks(result: Mapping[str, Any]) -> Iterator[Annotation]:
 
 def message_of(row: Mapping[str, Any]) -> str:
     """Say in one sentence what differs."""
-    what = f"{KINDS[row['kind']]} {row['name']}"
+    what = called(row["kind"], row["name"])
     note = f" ({row['note']})" if row["note"] else ""
     if row["kind"] == "code" and row["state"] == "drift":
         return f"{row['note']} the deployed run's commit {row['logged'][:12]}."

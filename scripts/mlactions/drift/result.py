@@ -135,6 +135,12 @@ def _warned(verdict: Verdict, level: str) -> str:
     return f" And {_plural(count, 'warning')}." if level == "fail" and count else ""
 
 
+def called(kind: str, name: str) -> str:
+    """Return how a sentence calls what was compared: `setting optimizer.lr`, `commit`."""
+    noun = KINDS[kind]  # type: ignore[index]  # a result's kinds are checked by its schema
+    return noun if name.startswith(noun) else f"{noun} {name}"
+
+
 def _counted(rows: Sequence[Row]) -> str:
     """Say how many of what: `2 settings, 1 package`."""
     counts = Counter(row.kind for row in rows)
