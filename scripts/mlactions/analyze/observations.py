@@ -12,7 +12,6 @@ from fnmatch import fnmatchcase
 from mlactions.analyze.model import SEED_NAMES, Configuration, Kind, Settings
 from mlactions.analyze.table import ABSENT, NUMBER, Column, Table
 from mlactions.compare.statistics import student_quantile, variance
-from mlactions.values import show
 
 FINISHED = "FINISHED"
 RUNNING = frozenset({"RUNNING", "SCHEDULED"})
@@ -156,7 +155,7 @@ def short(value: Value) -> str:
     """Return a value on one line that is not long."""
     if value is None:
         return "–"
-    text = " ".join((f"{value:.6g}" if isinstance(value, float) else show(value)).split())
+    text = " ".join((f"{value:.6g}" if isinstance(value, float) else value).split())
     return text if len(text) <= _TEXT else f"{text[: _TEXT - 1]}…"
 
 
