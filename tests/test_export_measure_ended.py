@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mlactions.errors import Exit
+from mlactions.export import outcome
 from mlactions.export.exported import open_export
 from tests.exported import (
     LAUNCHER,
@@ -50,21 +51,39 @@ def running(marker: str) -> bool:
         ("stop", "crashed", "Python ended with exit code 3 while its stage was `model`"),
         ("crash", "crashed", "Python ended with SIGSEGV while its stage was `model`"),
         ("killed", "out-of-memory", "most often for lack of memory"),
-        ("hang", "timed-out", "still running after 4.2 s, while its stage was `model`"),
+        ("hang", "timed-out", "still running after 3.0 s, while its stage was `"),
     ],
 )
 def test_every_way_to_end_has_a_name(
     factory: str, kind: str, words: str, project: Path, tmp_path: Path
 ) -> None:
     arguments = ["--model", f"endings:{factory}", "--example-inputs", ROWS]
-    limit = ["--timeout-minutes", "0.07"] if factory == "hang" else []
+    limit = ["--timeout-minutes", "0.05"] if factory == "hang" else []
     measured = measure(project, tmp_path / "out", [*arguments, *limit])
     failure = measured.exported.failure
     assert measured.code == Exit.FAILED_CHECK
     assert failure is not None
     assert failure.kind == kind
     assert words in failure.message
+    assert not [line for line in failure.log_tail if str(project) in line or str(tmp_path) in line]
     assert not models(tmp_path)
+
+
+def test_the_end_of_the_log_names_no_place_of_the_machine() -> None:
+    lines = [
+        '  File "/home/runner/work/my repo/src/models/vit.py", line 3, in forward',
+        '  File "/home/runner/work/my repo/.venv/lib/python3.11/site-packages/torch/nn.py", line 1',
+        '  File "/opt/python/3.11/lib/python3.11/runpy.py", line 86, in _run_code',
+        "",
+        "FileNotFoundError: '/runner/out/.scratch/raw/model.onnx'; /etc/passwd stays",
+    ]
+    folders = [Path("/home/runner/work/my repo"), Path("/runner/out"), Path("/runner/out/.scratch")]
+    assert outcome.without_places(lines, folders) == (
+        '  File "src/models/vit.py", line 3, in forward',
+        '  File "torch/nn.py", line 1',
+        '  File "runpy.py", line 86, in _run_code',
+        "FileNotFoundError: 'raw/model.onnx'; /etc/passwd stays",
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

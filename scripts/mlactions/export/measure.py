@@ -146,7 +146,8 @@ class Measurer:
     def _tail(self) -> tuple[str, ...]:
         path = self.out / LOG
         lines = tail(path) if path.is_file() else []
-        return tuple(line for line in lines if line)
+        ours = (self.root, self.settings.folder, self.scratch, self.out)
+        return outcome.without_places(lines, [*ours, *(place.resolve() for place in ours)])
 
     def _known(self, answer: Answer) -> Exported:
         """Return what is known so far, whatever became of the model."""

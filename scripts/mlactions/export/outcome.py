@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ RESPONSE_BYTES = 64 * 1024 * 1024
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _FULL_WORDS = ("No space left on device", "File too large", "Disk quota exceeded")
+
+
+_LIBRARY = re.compile(r"(?:[^\s\"']*/)?(?:(?:site|dist)-packages|lib/python3\.\d+)/")
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,20 @@ def classify(
     how = f"exit code {ended.code}" if ended.code >= 0 else _signal(-ended.code)
     said = last_exception(list(log_tail))
     return "crashed", f"{who} ended with {how} {at}{': ' if said else ''}{said}."
+
+
+def without_places(lines: Iterable[str], folders: Iterable[Path]) -> tuple[str, ...]:
+    """Return lines without this machine's places; empty ones are left out.
+
+    Paths begin at one of the folders, those of a library at its package.
+    """
+    places = sorted({f"{folder}/" for folder in folders}, key=len, reverse=True)
+    found = []
+    for line in lines:
+        for place in places:
+            line = line.replace(place, "")  # noqa: PLW2901  # one place after the other
+        found.append(_LIBRARY.sub("", line))
+    return tuple(line for line in found if line)
 
 
 def _signal(number: int) -> str:
