@@ -186,7 +186,8 @@ def _latency(result: Document) -> Iterator[Block]:
     faster = [row for row in rows if row["ratio"] >= 1]
     yield Paragraph(
         f"onnxruntime is faster than torch eager at {len(faster)} of"
-        f" {plural(len(rows), 'batch size')}: medians, the same machine, threads and inputs."
+        f" {plural(len(rows), 'batch size')}. Shown are the fastest passes; machine, threads and"
+        " inputs are the same."
     )
     several = len({row["provider"] for row in rows}) > 1
     names = ("Batch", "torch eager", "onnxruntime", "torch / onnxruntime")

@@ -172,7 +172,7 @@ class Provider:
 
 @dataclass(frozen=True)
 class Latency:
-    """Median milliseconds of one batch, torch eager against the runtime, and their ratio."""
+    """Milliseconds of the fastest pass of a batch, torch eager and the runtime; their ratio."""
 
     provider: str
     batch: int
