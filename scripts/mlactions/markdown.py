@@ -176,7 +176,8 @@ def _cut_block(block: Block, rows: int | None, folded: int) -> Block:
     if rows is None:
         return block
     if isinstance(block, Table) and len(block.rows) > rows:
-        more = (f"… {len(block.rows) - rows:,} more rows",)
+        left = len(block.rows) - rows
+        more = (f"… {left:,} more row{'s' if left > 1 else ''}",)
         filler = ("",) * (len(block.columns) - 1)
         return replace(block, rows=(*block.rows[:rows], (*more, *filler)))
     if isinstance(block, Items) and len(block.items) > rows:

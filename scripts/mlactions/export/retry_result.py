@@ -18,7 +18,6 @@ from mlactions.report import (
     Items,
     Listing,
     Report,
-    Strong,
     Table,
     Untrusted,
 )
@@ -111,9 +110,7 @@ def render(result: Mapping[str, Any]) -> Report:
     diff = Listing(result["patch"], "diff")
     blocks.append(Details(("The patch that was tried, on ", Code(files)), (diff,)))
     status = Status(result["status"])
-    return Report(
-        "Export with the suggested change", status, Strong(result["verdict"]), tuple(blocks)
-    )
+    return Report("Export with the suggested change", status, result["verdict"], tuple(blocks))
 
 
 def _row(name: str, one: Mapping[str, Any]) -> tuple[Inline, ...]:
