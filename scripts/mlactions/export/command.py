@@ -159,6 +159,7 @@ def measure(runner: Runner, /, **given: Any) -> int:
 @command.command("verify", context_settings=_HELP)
 @BUNDLE
 @apply(VERIFY)
+@option("--head-sha", default="", help="Refuse what was measured at another commit.")
 @OUT
 @click.pass_obj
 def verify(runner: Runner, /, **given: Any) -> int:

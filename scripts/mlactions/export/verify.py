@@ -14,6 +14,7 @@ from mlactions.errors import Exit, UserError
 from mlactions.export import package
 from mlactions.export.exported import EXPORTED, open_export
 from mlactions.export.facts import facts
+from mlactions.export.origin import check_head, hold_to_head
 from mlactions.export.render import render
 from mlactions.export.result import Result
 from mlactions.export.verifier import Settings, Verifier
@@ -61,7 +62,9 @@ def _loss(text: str) -> float:
 def run_verify(runner: Runner, bundle: Path, out: Path, given: Mapping[str, Any]) -> int:
     """Decide on a measured bundle and publish; return the exit code."""
     settings = read_settings(given)
+    head = check_head(str(given.get("head_sha") or ""))
     opened, exported = open_export(bundle)
+    exported = hold_to_head(exported, head, runner.environ, file=str(bundle))
     if out.resolve() == bundle.resolve() or bundle.resolve().is_relative_to(out.resolve()):
         raise UserError("bad input", "`out` holds the bundle.", "Name another folder.", str(out))
     empty_folder(out, "export", OURS, scratch=SCRATCH)
