@@ -140,7 +140,7 @@ def test_drift_is_shown_beside_its_line(project: Project) -> None:
     )
     assert (
         "::error file=configs/production.yaml,line=6,title=drift::"
-        "setting optimizer.lr is 0.001, the deployed run has 0.01.\n"
+        "setting optimizer.lr is 0.001, the deployed run has 0.01. It was last changed in "
     ) in ran.said
     log = json.loads((ran.out / "drift.sarif").read_text())
     places = [result["locations"][0]["physicalLocation"] for result in log["runs"][0]["results"]]
@@ -150,6 +150,21 @@ def test_drift_is_shown_beside_its_line(project: Project) -> None:
     lr = facts["drift.parameter.optimizer.lr"]
     assert (lr["file"], lr["line"]) == ("configs/production.yaml", 6)
     assert (lr["data"]["here"], lr["data"]["deployed"]) == ("0.001", "0.01")
+
+
+def test_the_commit_that_wrote_a_line_is_named(project: Project) -> None:
+    project.deploy()
+    project.repository.write({"configs/production.yaml": PRODUCTION.replace("0.001", "0.1")})
+    project.repository.git("add", "-A")
+    project.repository.git("commit", "-q", "-m", "Try a <b>higher</b> rate\n\nIt is faster.")
+    ran = project.run()
+    (row,) = [row for row in ran.result["rows"] if row["state"] == "drift"]
+    assert row["note"].startswith(f"last changed in {project.commit[:8]} on 20")
+    assert row["note"].endswith(": Try a <b>higher</b> rate")
+    assert "b" not in page((ran.out / "report.md").read_text()).tags
+    project.repository.write({"configs/production.yaml": PRODUCTION.replace("0.001", "0.2")})
+    (row,) = [row for row in project.run().result["rows"] if row["state"] == "drift"]
+    assert row["note"] == "not committed yet"
 
 
 @pytest.mark.parametrize("kind", ["http", "sqlite"])

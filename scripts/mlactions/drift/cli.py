@@ -18,6 +18,7 @@ from mlactions.drift.deployed import check_scope, find_deployed, parse_selector
 from mlactions.drift.facts import facts
 from mlactions.drift.findings import FILE, marks, sarif_document
 from mlactions.drift.hashes import data, model_file
+from mlactions.drift.history import with_history
 from mlactions.drift.model import (
     Config,
     Deployed,
@@ -133,7 +134,7 @@ def _rows(
     settings: Settings, config: Config, deployed: Deployed, store: Store, *, rules: Rules, git: Git
 ) -> tuple[Row, ...]:
     return (
-        *compare(config, deployed.params, rules),
+        *with_history(compare(config, deployed.params, rules), settings.folder, git),
         code(deployed, git, rules),
         *packages(settings, deployed, store, rules),
         *data(settings, deployed, values_of(config), rules),

@@ -77,6 +77,9 @@ def message_of(row: Mapping[str, Any]) -> str:
         return f"{what} could not be compared{note}."
     if row["state"] == "only-logged":
         return f"{what} is {row['logged']} in the deployed run and not set here."
+    if row["state"] == "drift":
+        note = f" It was {row['note']}." if row["note"] else ""
+        return f"{what} is {row['current']}, the deployed run has {row['logged']}.{note}"
     return f"{what} is {row['current']}, the deployed run has {row['logged']}{note}."
 
 
