@@ -128,6 +128,17 @@ def test_rules_say_what_a_difference_means() -> None:
     assert rows(document, params, rules)["optimizer.lr"].logged_as == "learning_rate"
 
 
+def test_the_rules_of_the_readme_can_be_read() -> None:
+    page = (Path(__file__).parents[1] / "actions/drift/README.md").read_text()
+    blocks = [block.partition("```")[0] for block in page.split("```yaml\n")[1:]]
+    (text,) = [block for block in blocks if block.startswith("version: 1")]
+    rules = parse_rules(text, name="configs/drift.yaml")
+    assert rules.level("trainer.epochs") == "warn"
+    assert rules.level("optimizer.lr") == "notice"
+    assert rules.level("model.width") == "fail"
+    assert rules.data[0].dataset == "digits"
+
+
 @pytest.mark.parametrize(
     "text",
     [

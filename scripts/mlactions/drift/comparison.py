@@ -111,9 +111,8 @@ def _level(state: RowState, key: str, rules: Rules) -> Level:
 def _only_logged(logged: Mapping[str, Any], used: set[str], rules: Rules) -> Iterator[Row]:
     """Yield the parameters that only the run has; items of lists are shown with their list."""
     inside = {item for name in logged for item in _items_of(name, logged)}
-    above = tuple(f"{name}." for name in used)
     for name in sorted(logged):
-        if name in used or name in inside or any(name.startswith(start) for start in above):
+        if name in used or name in inside:
             continue
         ignored = rules.ignores(name) or bool(_SECRET.search(name))
         yield Row(
