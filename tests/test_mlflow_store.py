@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import sqlite3
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from mlactions.errors import UserError
 from mlactions.mlflow_store import Dataset, Point, Run, Store, StoreError, open_store
 from mlactions.mlflow_store import connection as connection_module
 from mlactions.mlflow_store.rest import RestStore
@@ -434,6 +436,29 @@ def test_a_path_before_the_interface_is_kept(mlflow_server: Mlflow, impatient: I
         gate.replies = ['{"experiment": {"experiment_id": "1", "name": "digits"}}']
         assert impatient(f"{gate.url}/ml flow/").experiment("digits").id == "1"
         assert gate.requests[0].path == "/ml%20flow/api/2.0/mlflow/experiments/get-by-name"
+
+
+def test_certificates_are_checked(tmp_path: Path, impatient: Impatient) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    request = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"]
+    files = ["-keyout", str(key), "-out", str(certificate), "-newkey", "rsa:2048", "-nodes"]
+    command = ["openssl", "req", "-x509", *request, *files]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with Gatekeeper(None) as gate:
+        gate._server.socket = context.wrap_socket(gate._server.socket, server_side=True)
+        gate.replies = ['{"experiment": {"experiment_id": "1", "name": "digits"}}'] * 2
+        uri = gate.url.replace("http:", "https:")
+        with pytest.raises(StoreError, match="MLFLOW_TRACKING_SERVER_CERT_PATH") as raised:
+            impatient(uri).experiment("digits")
+        assert raised.value.state == "unreachable"
+        trusting = impatient(uri, MLFLOW_TRACKING_SERVER_CERT_PATH=str(certificate))
+        assert trusting.experiment("digits").id == "1"
+        assert impatient(uri, MLFLOW_TRACKING_INSECURE_TLS="true").experiment("digits").id == "1"
+        gate.defects.clear()  # the refused handshake
+    with pytest.raises(UserError, match="no certificate"):
+        impatient(uri, MLFLOW_TRACKING_SERVER_CERT_PATH=str(tmp_path / "absent.pem"))
 
 
 def test_a_proxy_is_used_where_one_is_named_and_never_for_this_machine(
