@@ -33,7 +33,10 @@ def search(mlflow_server: Mlflow) -> str:
     experiment = mlflow_server.experiment(name)
     write(mlflow_server.database, experiment, known_truth(3, 300))
     server = mlflow_server
-    broken = {"val_accuracy": [0.3, 0.5], "train_loss": [2.3, 4.0, "NaN"]}
+    broken: dict[str, list[float | str]] = {
+        "val_accuracy": [0.3, 0.5],
+        "train_loss": [2.3, 4.0, "NaN"],
+    }
     server.run(experiment, {"optim.lr": "9.0"}, metrics=broken, status="FAILED", name=HOSTILE)
     server.run(experiment, status="RUNNING", name="alive", start=START)
     tags = {"mlactions.sweep": "it's a sweep"}
@@ -218,6 +221,8 @@ def test_a_run_deleted_while_it_is_read_loses_its_curve_only(
         server.gone = best
         result = analyse(store, settings, None)
     assert best not in {item["run"] for item in result["curves"]}
+    told = [item["message"] for item in result["findings"] if item["reason"] == "gone"]
+    assert told == [f"Deleted before the learning curves were read: `{best[:8]}`."]
     assert result["configurations"][0]["runs"][0] == best
     assert all(math.isfinite(item["mean"]) for item in result["configurations"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
+from typing import Literal
 
 import optuna
 import pytest
@@ -39,7 +40,9 @@ def trials(seed: int, count: int) -> list[tuple[dict[str, float | str], float]]:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("count", [12, 60, 300])
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
-def test_pedanova_is_that_of_optuna(seed: int, count: int, direction: str) -> None:
+def test_pedanova_is_that_of_optuna(
+    seed: int, count: int, direction: Literal["maximize", "minimize"]
+) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction=direction)
     found = trials(seed, count)

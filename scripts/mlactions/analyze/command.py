@@ -101,9 +101,9 @@ def analyse(store: Store, settings: Settings, previous: Mapping[str, Any] | None
     experiment = store.experiment(settings.experiment)
     runs = store.runs([experiment.id], filter=condition(settings))
     found = study(read(runs, settings.metric, settings.renames), settings)
-    curves = read_curves(store, found)
+    read_from = read_curves(store, found)
     source = {"tracking": store.uri, "experiment_id": experiment.id, "name": experiment.name}
-    return document(conclude(found, curves, previous, source))
+    return document(conclude(found, read_from.curves, previous, source, gone=read_from.gone))
 
 
 def condition(settings: Settings) -> str:

@@ -121,6 +121,7 @@ def _parameter(item: Mapping[str, Any]) -> Iterator[Fact]:
         if item["beside"] is not None:
             text = f"{name} beside the strongest parameters: corrected p = {item['beside']:.2g}"
             yield Fact(f"{about}.beside", text, item["beside"])
+    if item["pedanova"] is not None:
         text = f"{name} has {item['pedanova']:.1%} of the importance by PED-ANOVA"
         yield Fact(f"{about}.pedanova", text, item["pedanova"])
     if item["rho"] is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from mlactions.analyze.model import RunCurve, Settings
@@ -12,26 +13,40 @@ from mlactions.mlflow_store import Store, StoreError
 
 MAX_FAILED = 10
 POINTS = 100
+Why = Literal["best", "failed"]
+
 _GONE = {"deleted", "no-run"}
 _LOWER = ("loss", "error", "perplexity", "rmse", "mse", "mae", "nll")
 _LOSSES = ("val_loss", "valid_loss", "train_loss", "loss", "val/loss", "train/loss")
 
 
-def read_curves(store: Store, found: Study) -> tuple[RunCurve, ...]:
+@dataclass(frozen=True)
+class Curves:
+    """The curves that could be read, and the runs that were gone by then."""
+
+    curves: tuple[RunCurve, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+def read_curves(store: Store, found: Study) -> Curves:
     """Return the curves of the best runs, then of the newest that failed."""
     table = found.table
     failed = sorted(found.selection.failed, key=lambda row: (-table.starts[row], row))
     curves: list[RunCurve] = []
-    for row in best_rows(found):
-        curves += _of_run(store, found, row, "best")
-    for row in failed[:MAX_FAILED]:
-        curves += _of_run(store, found, row, "failed")
-    return tuple(curves)
+    gone: list[str] = []
+    wanted: list[tuple[int, Why]] = [(row, "best") for row in best_rows(found)]
+    wanted += [(row, "failed") for row in failed[:MAX_FAILED]]
+    for row, why in wanted:
+        try:
+            curves += list(_of_run(store, found, row, why))
+        except StoreError as error:
+            if error.state not in _GONE:
+                raise
+            gone.append(table.ids[row])
+    return Curves(tuple(curves), tuple(gone))
 
 
-def _of_run(
-    store: Store, found: Study, row: int, why: Literal["best", "failed"]
-) -> Iterator[RunCurve]:
+def _of_run(store: Store, found: Study, row: int, why: Why) -> Iterator[RunCurve]:
     settings, table = found.settings, found.table
     run, known = table.ids[row], table.metric_names
     metrics = dict.fromkeys([settings.metric, *settings.curves])
@@ -61,14 +76,7 @@ def direction_of(metric: str, settings: Settings) -> Direction:
 
 
 def _history(store: Store, run: str, metric: str) -> list[Value]:
-    """Return a metric by step; empty for a run that was deleted since it was listed."""
-    try:
-        points = store.history(run, metric)
-    except StoreError as error:
-        if error.state in _GONE:
-            return []
-        raise
-    return [(point.step, point.value) for point in points]
+    return [(point.step, point.value) for point in store.history(run, metric)]
 
 
 def thinned(values: Sequence[Value]) -> tuple[tuple[int, ...], tuple[float | None, ...]]:

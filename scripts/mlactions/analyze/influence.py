@@ -30,6 +30,9 @@ ALWAYS, NEARLY, LINKED = 0.999, 0.9, 0.3
 MOST_BINS, FEWEST_BINS, PER_BIN = 8, 3, 10
 MOST_IN_PAIRS = 40
 MOST_ROWS = 2_000
+FEWEST_BEST = 5
+"""PED-ANOVA describes the best tenth: fewer of them have no distribution (so Optuna's pages)."""
+
 MOST_TESTED = 8
 MOST_BESIDE = 4
 FEWEST_FOR_LINK = 8
@@ -99,6 +102,8 @@ def _range(values: Sequence[Value]) -> str:
 
 
 def _measured(described: Sequence[Parameter], data: _Data, best: set[int]) -> list[Parameter]:
+    if len(best) < FEWEST_BEST:
+        return [_ranked(item, data) for item in described]
     grids = [_grid(item, data.values[item.name]) for item in described]
     shares = pedanova.shares([pedanova.importance(grid, best) for grid in grids])
     return [

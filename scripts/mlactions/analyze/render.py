@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlactions.analyze import tables
@@ -85,19 +85,16 @@ def _parameters(result: Document) -> Iterator[Block]:
     tested = [item for item in found if item["share"] is not None][:BARS]
     if tested:
         yield Paragraph(tuple(tables.agreement(result)))
-        yield Chart(
-            "Importance of each parameter",
-            tuple(item["name"] for item in tested),
-            (
-                Series("share of the ranks", tuple(_percent(item["share"]) for item in tested)),
-                Series("PED-ANOVA", tuple(_percent(item["pedanova"]) for item in tested)),
-            ),
-            "%",
-        )
+        yield _importance("Variance of the ranks that each explains", "share", tested)
+        if tested[0]["pedanova"] is not None:
+            yield _importance("Importance by PED-ANOVA", "pedanova", tested)
 
 
-def _percent(share: float) -> float:
-    return round(100 * share, 1)
+def _importance(title: str, measure: str, items: Sequence[Document]) -> Chart:
+    """Return one measure as bars: Mermaid would draw those of two over each other."""
+    names = tuple(item["name"] for item in items)
+    values = tuple(round(100 * item[measure], 1) for item in items)
+    return Chart(title, names, (Series(title, values),), "%")
 
 
 def _coordinates(result: Document) -> Iterator[Block]:

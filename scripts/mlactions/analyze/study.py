@@ -43,7 +43,6 @@ from mlactions.settings import Status
 
 MAX_CONSTANTS = 200
 MAX_FINDINGS = 100
-_SHORT_ID = 8
 _COVERED = 0.95
 _RENAMED_AMONG = 30
 
@@ -90,8 +89,13 @@ def conclude(
     curves: Sequence[RunCurve],
     previous: Mapping[str, Any] | None,
     source: Mapping[str, Any],
+    *,
+    gone: Sequence[str] = (),
 ) -> Analysis:
-    """Return the whole analysis. `previous` is the document of the one before, if there was one."""
+    """Return the whole analysis. `previous` is the document of the one before, if there was one.
+
+    `gone` are runs that were deleted before their curves were read.
+    """
     settings, table = found.settings, found.table
     shown = max(settings.top, min(len(found.ranked), MAX_SHOWN_RUNS))
     best = [
@@ -101,7 +105,7 @@ def conclude(
     counts = _counts(found)
     unmet = [_unmet(item, found, counts) for item in settings.requirements]
     broken = [text for text in unmet if text]
-    findings = tuple(_findings(found, best, counts, broken))[:MAX_FINDINGS]
+    findings = (*_gone(gone), *_findings(found, best, counts, broken))[:MAX_FINDINGS]
     digest = _digest(table)
     parameters = found.influence.parameters
     sentence = words.verdict(settings, counts, best[0] if best else None, parameters, broken)
@@ -133,6 +137,13 @@ def conclude(
         digest=digest,
         source=source,
     )
+
+
+def _gone(runs: Sequence[str]) -> Iterator[Finding]:
+    if runs:
+        names = words.joined([run[: words.SHORT_ID] for run in runs])
+        message = f"Deleted before the learning curves were read: {names}."
+        yield Finding("gone", "warn", message)
 
 
 def _status(broken: Sequence[str], findings: Sequence[Finding]) -> Status:

@@ -169,7 +169,7 @@ def agreement(result: Document) -> Iterator[Span]:
     configurations = plural(result["configuration_count"], "configuration")
     found = result["agreement"]
     if found is None:
-        yield f"From {configurations}."
+        yield f"From {configurations}. PED-ANOVA needs more: five in the best tenth."
         return
     first = "name the same parameter first" if found["same_first"] else "differ in the first place"
     tau = "" if found["tau"] is None else f" (Kendall's tau {found['tau']:.2f})"
@@ -267,7 +267,7 @@ def cost(result: Document) -> Iterator[Span]:
         yield f"; {hours(found['failed_hours'])} went into failed runs"
     yield "."
     if found["total"] is not None:
-        yield f" At {found['price_per_hour']:g} an hour: {number(found['total'])}."
+        yield f" At {found['price_per_hour']:g} an hour: {found['total']:,.2f}."
     if found["untimed"] > 0:
         yield f" {plural(found['untimed'], 'run')} without a usable start and end."
 
