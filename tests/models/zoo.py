@@ -71,12 +71,12 @@ class Transformer(nn.Module):
 
 
 class Wide(nn.Module):
-    """More than 2 GB of weights, in three matrices; cheap to fill, cheap to run."""
+    """More than 2 GB of weights, in two matrices; cheap to fill, cheap to run."""
 
-    def __init__(self, width: int = 16384) -> None:
+    def __init__(self, width: int = 16640) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.Linear(width, width, bias=False, device="meta") for _ in range(3)
+            nn.Linear(width, width, bias=False, device="meta") for _ in range(2)
         ).to_empty(device="cpu")
         for number, layer in enumerate(self.layers):
             with torch.no_grad():
