@@ -534,7 +534,7 @@ def test_a_long_answer_leaves_the_verdict_its_place(
     assert len(body) <= LIMIT
     assert "| `test_accuracy`" in body
     assert "It is the optimiser." in body
-    assert "The explanation is shortened; the answer's artifact has all of it." in body
+    assert "left out here: the answer is too long. The artifact has it." in body
 
 
 def test_why_there_is_no_answer_is_said_where_the_caller_knows(

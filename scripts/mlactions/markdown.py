@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import quote
 
+from mlactions.cutting import cut, longest
 from mlactions.escaping import (
     JOINER,
     block_start,
@@ -96,13 +96,13 @@ def render(report: Report, *, limit: int = LIMIT, artifact: str = "") -> str:
     note = _shortened_note(artifact)
 
     def folded(rows: int) -> str:
-        return _render(report, (*_cut(report.blocks, None, rows), note))
+        return _render(report, (*cut(report.blocks, None, rows), note))
 
     def all_of_them(rows: int) -> str:
-        return _render(report, (*_cut(report.blocks, rows, 0), note))
+        return _render(report, (*cut(report.blocks, rows, 0), note))
 
     for build in (folded, all_of_them):
-        text = _longest(build, limit)
+        text = longest(build, limit)
         if text is not None:
             return text
     return _render(report, (note,))[:limit]
@@ -137,22 +137,6 @@ def link(text: str, url: str) -> str:
 _URL_CHARACTERS = "!#%&'*+,/:;=?@[]~"
 
 
-def _longest(build: Callable[[int], str], limit: int) -> str | None:
-    """Return `build(rows)` for the largest number of rows that fits, None where not even 0 does."""
-    best, rows = None, 0
-    while len(text := build(rows)) <= limit:
-        best, rows = text, max(1, rows * 2)
-    low, high = rows // 2, rows
-    while high - low > 1:
-        middle = (low + high) // 2
-        text = build(middle)
-        if len(text) <= limit:
-            best, low = text, middle
-        else:
-            high = middle
-    return best
-
-
 def _render(report: Report, blocks: Iterable[Block]) -> str:
     head = f"## {ICONS[report.status]} {escape(report.title)}"
     parts = [head, block_start(inline(report.verdict).strip()), *map(_block, blocks)]
@@ -162,38 +146,6 @@ def _render(report: Report, blocks: Iterable[Block]) -> str:
 def _shortened_note(artifact: str) -> Paragraph:
     where: Inline = Link("The artifact", artifact) if artifact else "The artifact"
     return Paragraph((*spans("Shortened to fit. "), *spans(where), " has the whole report."))
-
-
-def _cut(blocks: Iterable[Block], rows: int | None, folded: int) -> tuple[Block, ...]:
-    """Keep so many rows of each block: `rows` in the open (None: all), `folded` in a fold."""
-    return tuple(_cut_block(block, rows, folded) for block in blocks)
-
-
-def _cut_block(block: Block, rows: int | None, folded: int) -> Block:
-    if isinstance(block, Details):
-        inner = rows if block.open else folded
-        return replace(block, blocks=_cut(block.blocks, inner, folded))
-    if rows is None:
-        return block
-    if isinstance(block, Table) and len(block.rows) > rows:
-        left = len(block.rows) - rows
-        more = (f"… {left:,} more row{'s' if left > 1 else ''}",)
-        filler = ("",) * (len(block.columns) - 1)
-        return replace(block, rows=(*block.rows[:rows], (*more, *filler)))
-    if isinstance(block, Items) and len(block.items) > rows:
-        return Items((*block.items[:rows], f"… {len(block.items) - rows:,} more"))
-    if isinstance(block, Listing):
-        return _cut_listing(block, rows)
-    return block
-
-
-def _cut_listing(block: Listing, rows: int) -> Listing:
-    """Keep a log's last lines: that is where it says why."""
-    lines = printable(block.text).rstrip().split("\n")
-    if len(lines) <= rows:
-        return block
-    kept = lines[len(lines) - rows :]
-    return replace(block, text="\n".join([f"… {len(lines) - rows:,} lines before", *kept]))
 
 
 def _grow_together(before: Span | None, span: Span, seam: str) -> bool:

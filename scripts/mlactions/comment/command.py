@@ -191,4 +191,4 @@ def _publish(
         runner.summary(posted.body)
     if posted.warning is not None:
         runner.annotate(posted.warning)
-    runner.say(f"{status.upper()}: {posted.verdict} ({hub.requests} requests)")
+    runner.conclude(status, f"{posted.verdict} ({hub.requests} requests)")

@@ -13,7 +13,6 @@ from typing import Any
 
 from mlactions.bundle import open_bundle, unfold
 from mlactions.errors import UserError
-from mlactions.markdown import length
 from mlactions.publish import check_result
 from mlactions.report import Block, Chip, Code, Details, Inline, Paragraph, Report, spans
 from mlactions.schema import load_json, validate
@@ -31,9 +30,6 @@ RENDERERS: Mapping[str, str] = {
 
 MEASURING = frozenset({"evaluate"})
 """Words whose results may come in several parts; of one that decides there is one."""
-
-ANSWER_CHARACTERS = 24_000
-"""What an explanation may take of a comment: the verdict's own tables must fit beside it."""
 
 MAX_RESULT_BYTES = 16 * 1024 * 1024
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -182,17 +178,6 @@ def answer_blocks(
         blocks: tuple[Block, ...] = render(document, facts)
     except _CONTRADICTIONS:
         return (_no_answer("it contradicts itself"),)
-    return _shortened(blocks)
-
-
-def _shortened(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
-    """Keep the beginning of a long answer: it explains the verdict and must not displace it."""
-    total = 0
-    for number, block in enumerate(blocks):
-        total += length(block)
-        if total > ANSWER_CHARACTERS:
-            rest = Paragraph("The explanation is shortened; the answer's artifact has all of it.")
-            return (*blocks[:number], rest)
     return blocks
 
 
