@@ -21,6 +21,7 @@ SCALE: dict[str, Any] = {"model": "zoo:Scale", "example_inputs": ("x: float32[ba
 
 _CHECKPOINTS = """
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from zoo import Scale
 good = Scale().state_dict()
@@ -33,6 +34,15 @@ torch.save({**good, "layer.weight": torch.zeros(3, 5)}, "shape.pt")
 torch.save({"epoch": 3}, "empty.pt")
 torch.save(Scale(), "whole.pt")
 torch.jit.save(torch.jit.script(nn.Linear(4, 3)), "script.pt")
+save_file(good, "good.safetensors")
+"""
+
+_BARE = """
+import sys, zoo
+def build():
+    # What `import` finds where the package is not installed.
+    sys.modules["safetensors.torch"] = None
+    return zoo.Scale()
 """
 
 
@@ -87,6 +97,10 @@ ASKED: dict[str, dict[str, Any]] = {
     "deep": _checkpoint("deep.pt", checkpoint_key="deep.weights"),
     "parallel": _checkpoint("parallel.pt"),
     "allowed": _checkpoint("whole.pt", allow_pickle=True),
+    "safetensors": _checkpoint("good.safetensors"),
+    "safetensors-cut-off": _checkpoint("cut.safetensors"),
+    # The last one: from here on that process has no such package.
+    "no-safetensors": _checkpoint("good.safetensors", model="bare:build"),
 }
 
 SAID: dict[str, tuple[str, str, str]] = {
@@ -125,6 +139,16 @@ SAID: dict[str, tuple[str, str, str]] = {
     "not-a-checkpoint": ("not a checkpoint", "`text.pt`, which cannot be read", "torch.save"),
     "lfs-pointer": ("not a checkpoint", "a pointer of Git LFS", "git lfs pull"),
     "cut-off": ("not a checkpoint", "`cut.pt`, which cannot be read", "torch.save"),
+    "safetensors-cut-off": (
+        "not a checkpoint",
+        "`cut.safetensors`, which cannot be read: SafetensorError",
+        "safetensors",
+    ),
+    "no-safetensors": (
+        "missing package",
+        "`good.safetensors`, and the package safetensors is not installed",
+        "Install it for the Python that `python` names",
+    ),
     "attack": ("a pickle that may run code", "holds more than tensors", "`allow-pickle: true`"),
     "whole-model": ("a pickle that may run code", "zoo.Scale", "can run any program"),
     "torchscript": ("a pickle that may run code", "TorchScript", "`allow-pickle: true`"),
@@ -151,6 +175,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "text.npz").write_text("epoch 3, accuracy 0.9\n")
     (root / "pointer.pt").write_text("version https://git-lfs.github.com/spec/v1\nsize 3\n")
     (root / "cut.pt").write_bytes((root / "good.pt").read_bytes()[:-200])
+    (root / "cut.safetensors").write_bytes((root / "good.safetensors").read_bytes()[:-9])
+    (root / "bare.py").write_text(_BARE)
     (root / "attack.pt").write_bytes(pickle.dumps({"layer.weight": Attack()}))
     np.savez(root / "x.npz", x=np.zeros((3, 4), np.float32))
     np.savez(root / "uneven.npz", x=np.zeros((3, 4), np.float32), label=np.zeros(2, np.int64))
@@ -193,6 +219,7 @@ def test_nothing_in_a_pickle_was_run(answered: Answered, project: Path) -> None:
         ("deep", "deep.weights", "torch"),
         ("parallel", "", "torch"),
         ("allowed", "", "pickle"),
+        ("safetensors", "", "safetensors"),
     ],
 )
 def test_weights_are_found(name: str, key: str, kind: str, answered: Answered) -> None:
@@ -211,12 +238,12 @@ def test_a_wrappers_prefix_is_dropped_and_said(answered: Answered) -> None:
 
 
 def test_weights_change_what_is_computed(answered: Answered, project: Path) -> None:
-    """Four files hold the same weights, so their references are the same; two hold others."""
+    """Five files hold the same weights, so their references are the same; two hold others."""
     reference = answered["good"]().given["cases"][0]["reference"]
     folder = project.parent / "answers"
-    names = ("good", "nested", "deep", "parallel", "allowed", "no-checkpoint")
+    names = ("good", "nested", "deep", "parallel", "safetensors", "allowed", "no-checkpoint")
     found = {name: np.load(folder / name / reference)["output"] for name in names}
-    for name in names[:4]:
+    for name in names[:5]:
         np.testing.assert_array_equal(found[name], found["good"])
-    for name in names[4:]:
+    for name in names[5:]:
         assert np.abs(found[name] - found["good"]).max() > 0.01

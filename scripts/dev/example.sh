@@ -6,7 +6,8 @@
 set -euo pipefail
 target=$1
 example=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../examples/digits" && pwd)
-requirements=(-r "$example/requirements-dev.txt" -r "$example/requirements-export.txt")
+# safetensors: our own tests also export from a checkpoint in that format.
+requirements=(-r "$example/requirements-dev.txt" -r "$example/requirements-export.txt" safetensors==0.8.0)
 python=$target/bin/python
 
 # 3.11 is what the requirements were tried with; any later Python that is there is better than fetching one.
