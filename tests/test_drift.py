@@ -458,6 +458,19 @@ def test_a_hydra_config_is_composed_and_its_lines_are_found(project: Project) ->
     assert rows["optimizer.weight_decay"]["file"] == "configs/optimizer/adamw.yaml"
 
 
+def test_a_project_below_the_repository_has_a_python_of_its_own(project: Project) -> None:
+    project.repository.write({f"ml/{name}": text for name, text in HYDRA.items()})
+    python = project.repository.root / "ml/.venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{WITH_HYDRA}" "$@"\n')
+    python.chmod(0o755)
+    project.deploy({"model.width": "64"})
+    ran = project.run("--working-directory=ml", "--python=.venv/bin/python")
+    assert ran.code == 1, ran.said
+    (row,) = [row for row in ran.result["rows"] if row["state"] == "drift"]
+    assert (row["name"], row["file"]) == ("model.width", "ml/configs/model/cnn.yaml")
+
+
 def test_hydra_gets_no_credentials(project: Project) -> None:
     project.repository.write(HYDRA)
     project.repository.write(

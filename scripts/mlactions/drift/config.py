@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 import shutil
 import subprocess
@@ -123,7 +124,10 @@ def _below(path: Path, root: Path) -> str:
 
 def _run(python: str, arguments: Sequence[str], folder: Path, environ: Mapping[str, str]) -> str:
     """Run the user's Python to its end; return the end of what it said."""
-    program = shutil.which(python, path=environ.get("PATH")) or str(folder / python)
+    # Absolute, because it starts in `folder`; a link stays one, because environments hang on it.
+    here = folder / python
+    found = str(here) if "/" in python and here.exists() else None
+    program = os.path.abspath(found or shutil.which(python, path=environ.get("PATH")) or python)  # noqa: PTH100  # the same
     try:
         done = subprocess.run(
             [program, *arguments],
