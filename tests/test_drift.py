@@ -27,6 +27,7 @@ from tests.github_html import page
 from tests.mlflow_support import Gatekeeper, Mlflow, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
+EXAMPLE = ROOT / "examples" / "digits"
 WITH_HYDRA = ROOT / ".tools" / "example" / "bin" / "python"
 
 PRODUCTION = """\
@@ -188,7 +189,7 @@ def test_a_run_by_its_id_and_a_model_s_tag(project: Project) -> None:
     version = project.server.version(model, run_id)
     ran = project.run("--deployed=tag:deployed=true", "--model", model)
     assert (ran.code, ran.result["deployed"]["version"]) == (0, version), "the run has the tag"
-    tag = {"name": model, "version": "1", "key": "deployed", "value": "true"}
+    tag = {"name": model, "version": "1", "key": "deployed", "value": "True"}
     project.server.call("model-versions/set-tag", tag)
     ran = project.run("--deployed=tag:deployed=true", "--model", model)
     assert ran.result["deployed"]["version"] == "1", "a version's own tag comes first"
@@ -196,11 +197,17 @@ def test_a_run_by_its_id_and_a_model_s_tag(project: Project) -> None:
 
 
 def test_no_deployed_run_fails_by_its_name(project: Project) -> None:
-    project.server.run(project.experiment, LOGGED, tags={"deployed": "TRUE"})
+    project.server.run(project.experiment, LOGGED, tags={"deployed": "truely"})
+    project.server.run(project.experiment, LOGGED, tags={"other": "true"})
     ran = project.run()
     assert (ran.code, ran.result["status"], ran.result["state"]) == (1, "fail", "no-deployed-run")
     assert ran.result["verdict"].startswith("Drift is unknown: no run in the experiment")
     assert "title=no-deployed-run::" in ran.said
+
+
+def test_a_tag_that_python_wrote_counts(project: Project) -> None:
+    project.deploy(tags={"deployed": "True"})
+    assert project.run().code == 0
 
 
 def test_several_deployed_runs_fail_and_are_listed(project: Project) -> None:
@@ -469,6 +476,40 @@ def test_a_project_below_the_repository_has_a_python_of_its_own(project: Project
     assert ran.code == 1, ran.said
     (row,) = [row for row in ran.result["rows"] if row["state"] == "drift"]
     assert (row["name"], row["file"]) == ("model.width", "ml/configs/model/cnn.yaml")
+
+
+def test_a_real_training_run_of_the_example(
+    mlflow_server: Mlflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trained by torch, logged by MLflow's client, composed by Hydra: nothing here is ours."""
+    command = ["git", "-C", str(EXAMPLE), "ls-files", "-z"]
+    names = subprocess.check_output(command, text=True).split("\0")
+    files = {name: (EXAMPLE / name).read_text() for name in names if name}
+    repository = Repository.make(tmp_path / "digits", files)
+    monkeypatch.chdir(repository.root)
+    tracking = [f"tracking.uri={mlflow_server.uri}", "+tracking.tags.deployed=true"]
+    arguments = ["--config-name", "smoke_test", *tracking, "training.epochs=2"]
+    environ = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    train = [str(WITH_HYDRA), "scripts/train.py", *arguments]
+    subprocess.run(train, check=True, capture_output=True, env=environ)
+    project = Project(repository, mlflow_server, "digits", tmp_path / "out")
+    production = ("--config=configs/smoke_test.yaml", "--python", str(WITH_HYDRA))
+
+    rules = "version: 1\nignore: [tracking, data_sha256]\n"
+    repository.write({"configs/drift.yaml": rules})
+    assert project.run(*production).states == {
+        "training.epochs": "drift/fail",
+        "packages": "unknown/notice",
+        **dict.fromkeys(
+            ("tracking.enabled", "tracking.uri", "tracking.experiment", "tracking.run_name"),
+            "ignored/none",
+        ),
+        "tracking.tags": "ignored/none",
+        "tracking.tags.deployed": "ignored/none",
+        "data_sha256": "ignored/none",
+    }
+    ran = project.run(*production, "--overrides=training.epochs=2")
+    assert (ran.code, ran.result["status"]) == (0, "pass"), ran.result["verdict"]
 
 
 def test_hydra_gets_no_credentials(project: Project) -> None:

@@ -9,6 +9,8 @@ from typing import TypeVar
 from mlactions.drift.model import Candidate, Deployed, Selector, Settings, UndeterminedError
 from mlactions.errors import UserError
 from mlactions.mlflow_store import ModelVersion, Run, Store, StoreError
+from mlactions.mlflow_store.problems import quoted
+from mlactions.values import equal, parse
 
 Item = TypeVar("Item")
 
@@ -63,9 +65,9 @@ def find_deployed(settings: Settings, store: Store) -> Deployed:
 
 
 def _condition(field: str, selector: Selector) -> str:
-    from mlactions.mlflow_store.problems import quoted
-
-    return f"{field}.`{selector.name}` = {quoted(selector.value)}"
+    # Python logs `True` where a person writes `true`.
+    compared = "ILIKE" if isinstance(parse(selector.value), bool) else "="
+    return f"{field}.`{selector.name}` {compared} {quoted(selector.value)}"
 
 
 def _by_model_tag(settings: Settings, store: Store) -> Deployed:
@@ -94,7 +96,7 @@ def _tagged_runs(
                 if error.state not in {"no-run", "deleted"}:
                     raise
                 continue
-            if tags.get(selector.name) == selector.value:
+            if selector.name in tags and equal(parse(tags[selector.name]), parse(selector.value)):
                 yield version
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from mlactions.settings import Status
 
 MAX_ROWS = 300
 MAX_VALUE = 80
+MAX_PASTED = 50
 
 Row = Mapping[str, Any]
 
@@ -92,6 +94,7 @@ def _blocks(result: Mapping[str, Any]) -> Iterator[Block]:
         rest = [row for row in rows if row["state"] == state and id(row) not in shown]
         if rest:
             yield Details(f"{_counted(rest)} {title}", (_table(rest), *_more(rest)))
+    yield from _first_rules(result["rules"], open_rows)
     yield from _edited(result["rules"])
     yield from _meanings(rows)
     yield _origin(result)
@@ -188,6 +191,17 @@ def _counted(rows: Sequence[Row]) -> str:
     kinds = {row["kind"] for row in rows}
     noun = KINDS[next(iter(kinds))] if len(kinds) == 1 else "item"
     return f"{len(rows):,} {noun}{'' if len(rows) == 1 else 's'}"
+
+
+def _first_rules(rules: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[Block]:
+    """Offer a rules file where there is none: most first drifts mean nothing."""
+    names = [row["name"] for row in rows if row["kind"] == "parameter"][:MAX_PASTED]
+    if rules["from"] == "none" and names:
+        told = Paragraph(
+            ("Where a difference means nothing, say so in ", Code("configs/drift.yaml"), ":")
+        )
+        lines = ["version: 1", "ignore:", *(f"  - {json.dumps(name)}" for name in names)]
+        yield Details("Rules to begin with", (told, Listing("\n".join(lines), "yaml")))
 
 
 def _edited(rules: Mapping[str, Any]) -> Iterator[Block]:
