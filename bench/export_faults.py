@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import ROOT, environment, folded, table
-from mlactions.export.exported import MODEL, Case, open_export
+from mlactions.export.exported import MODEL, Case
+from mlactions.export.reading import open_export
 from tests.export_faults.bundles import Written, write
 from tests.export_faults.faults import FAULTS, sound
 

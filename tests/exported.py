@@ -19,8 +19,9 @@ from mlactions.__main__ import run
 from mlactions.bundle import Bundle, write_json
 from mlactions.evaluate.process import Ended
 from mlactions.export import outcome
-from mlactions.export.exported import Exported, open_export
+from mlactions.export.exported import Exported
 from mlactions.export.outcome import Answer
+from mlactions.export.reading import open_export
 from mlactions.export.request import request_of
 from mlactions.export.settings import read_settings
 from mlactions.runner import Runner

@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from mlactions.bundle import Bundle, seal, write_json
 from mlactions.export import exported as parts
 from mlactions.export.gates import Gate
+from mlactions.export.reading import open_export
 from mlactions.export.serving.client import FAILURES, Address, Client
 from mlactions.export.serving.description import Description, describe
 from mlactions.export.serving.golden import Golden, write_golden
@@ -164,7 +165,7 @@ def write_all(
     images: Mapping[str, str] | None = None,
 ) -> Served:
     """Write a bundle, and from it what verify writes of golden requests and servers."""
-    bundle, exported = parts.open_export(write_bundle(folder / "bundle").folder)
+    bundle, exported = open_export(write_bundle(folder / "bundle").folder)
     checksums = {entry.path: entry.sha256 for entry in bundle.entries}
     model = describe(exported, checksums)
     out = folder / "out"

@@ -32,10 +32,9 @@ from mlactions.export.exported import (
     TaskData,
     TensorSpec,
     Timing,
-    from_document,
-    open_export,
 )
 from mlactions.export.outcome import classify, count
+from mlactions.export.reading import from_document, open_export
 from mlactions.schema import schema, validate
 
 EXPORTED = Exported(

@@ -15,7 +15,7 @@ import pytest
 
 from mlactions.errors import Exit
 from mlactions.export import outcome
-from mlactions.export.exported import open_export
+from mlactions.export.reading import open_export
 from tests.exported import (
     LAUNCHER,
     ROWS,

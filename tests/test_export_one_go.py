@@ -12,7 +12,7 @@ from typing import Any
 
 from mlactions.__main__ import run
 from mlactions.errors import Exit
-from mlactions.export.exported import open_export
+from mlactions.export.reading import open_export
 from mlactions.runner import Runner
 from tests.exported import MODELS, ROWS, TORCH_PYTHON, Zoo
 

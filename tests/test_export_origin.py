@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from mlactions.errors import Exit, UserError
-from mlactions.export.exported import Exported, open_export
+from mlactions.export.exported import Exported
 from mlactions.export.origin import check_head, hold_to_head
+from mlactions.export.reading import open_export
 from mlactions.export.verify import run_verify
 from mlactions.runner import Runner
 from tests.export_faults.bundles import COMMIT, write

@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from bench import serving
 from mlactions.bundle import open_bundle
 from mlactions.errors import UserError
-from mlactions.export.exported import Axis, Case, Exported, read_exported
+from mlactions.export.exported import Axis, Case, Exported
 from mlactions.export.gates import Gate
+from mlactions.export.reading import read_exported
 from mlactions.export.serving import placed
 from mlactions.export.serving.agree import check_file
 from mlactions.export.serving.description import Description, ModelFile, Tensor, model_name

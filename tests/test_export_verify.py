@@ -22,9 +22,10 @@ from mlactions.__main__ import run
 from mlactions.bundle import open_bundle, seal, write_json
 from mlactions.errors import UserError
 from mlactions.export import verify as edge
-from mlactions.export.exported import Failure, Noise, Provenance, SourceLine, Timing, open_export
+from mlactions.export.exported import Failure, Noise, Provenance, SourceLine, Timing
 from mlactions.export.latency import processor
 from mlactions.export.matrix import compare
+from mlactions.export.reading import open_export
 from mlactions.export.session import Workers
 from mlactions.runner import Runner
 from tests.export_faults import networks

@@ -26,11 +26,8 @@ from mlactions.export.exported import (
     Provenance,
     TaskData,
     Timing,
-    failure_of,
-    model_of,
-    tensor_of,
-    timing_of,
 )
+from mlactions.export.reading import failure_of, model_of, tensor_of, timing_of
 from mlactions.export.settings import Settings
 from mlactions.schema import load_json
 

@@ -70,13 +70,7 @@ def read_settings(given: Mapping[str, Any], *, folder: Path) -> Settings:
     work = _folder(folder, str(given.get("working_directory") or "."))
     examples, axes = parse_examples(given["example_inputs"]), parse_axes(given.get("axes") or ())
     check_declared(examples, axes)
-    dynamic = parse_dynamic(given.get("dynamic") or ())
-    if dynamic and examples.tensors:
-        raise UserError(
-            "bad input",
-            "`dynamic` is given, and `example-inputs` declares shapes, which name their axes.",
-            "Leave out `dynamic`.",
-        )
+    dynamic = _dynamic(given, examples)
     if examples.path:
         _file(work, examples.path, "example-inputs")
     checkpoint = _checkpoint(given, work)
@@ -110,6 +104,18 @@ def read_settings(given: Mapping[str, Any], *, folder: Path) -> Settings:
         ),
         notes=(checkpoint.note,) if checkpoint and checkpoint.note else (),
     )
+
+
+def _dynamic(given: Mapping[str, Any], examples: Examples) -> dict[str, tuple[str | None, ...]]:
+    """Return the axes named for arrays; declared shapes name their own."""
+    dynamic = parse_dynamic(given.get("dynamic") or ())
+    if dynamic and examples.tensors:
+        raise UserError(
+            "bad input",
+            "`dynamic` is given, and `example-inputs` declares shapes, which name their axes.",
+            "Leave out `dynamic`.",
+        )
+    return dynamic
 
 
 def _folder(folder: Path, text: str) -> Path:

@@ -12,9 +12,10 @@ from mlactions import markdown
 from mlactions.bundle import write_atomic
 from mlactions.errors import Exit, UserError
 from mlactions.export import package
-from mlactions.export.exported import EXPORTED, open_export
+from mlactions.export.exported import EXPORTED
 from mlactions.export.facts import facts
 from mlactions.export.origin import check_head, hold_to_head
+from mlactions.export.reading import open_export
 from mlactions.export.render import render
 from mlactions.export.result import Result
 from mlactions.export.verifier import Settings, Verifier

@@ -93,18 +93,7 @@ def export(
     Raises Failed, with the class and the place of what stood in the way.
     """
     args, kwargs = call.arguments(inputs)
-    dims = {
-        name: torch.export.Dim(name, min=low, max=high)
-        for name, (low, high) in request["axes"].items()
-    }
-    shapes = {
-        tensor["name"]: {
-            position: dims[axis]
-            for position, axis in enumerate(tensor["shape"])
-            if isinstance(axis, str)
-        }
-        for tensor in tensors
-    }
+    shapes = _shapes(tensors, request["axes"])
     with watching(sources) as watch:
         try:
             program = torch.onnx.export(
@@ -126,6 +115,21 @@ def export(
             raise classify(error, sources, watch) from error
     frozen(program, tensors, request["axes"], watch, sources)
     return program
+
+
+def _shapes(
+    tensors: Sequence[Mapping[str, Any]], axes: Mapping[str, Sequence[int]]
+) -> dict[str, dict[int, Any]]:
+    """Return the dynamic axes of every input, by position; one name is one dimension."""
+    dims = {name: torch.export.Dim(name, min=low, max=high) for name, (low, high) in axes.items()}
+    return {
+        tensor["name"]: {
+            position: dims[axis]
+            for position, axis in enumerate(tensor["shape"])
+            if isinstance(axis, str)
+        }
+        for tensor in tensors
+    }
 
 
 def _missing(error: ModuleNotFoundError) -> BadInput:
@@ -217,9 +221,7 @@ def frozen(
             where = f"axis {position} of `{tensor['name']}`"
             if isinstance(length, int):
                 why = f"`{axis}` ({where}) is fixed at {length} in the exported graph"
-                fixed = [
-                    s for s, at, axis_at in watch.symbols if (at, axis_at) == (length, position)
-                ]
+                fixed = [s for s, n, at in watch.symbols if (n, at) == (length, position)]
                 raise _static(why, watch, axis, fixed, sources)
             symbol = str(length.node.expr)
             low, high = axes[axis]
