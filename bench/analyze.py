@@ -14,7 +14,7 @@ from tests.mlflow_support import Gatekeeper, Mlflow, running
 
 LAUNCHER = str(ROOT / "scripts" / "run")
 RUNS, PARAMETERS, METRICS = 20_000, 20, 10
-ROUNDS = 2
+ROUNDS = 1
 NAME = "search"
 SEARCH = f"""\
 import mlflow

@@ -129,7 +129,7 @@ def test_the_share_is_that_of_an_analysis_of_variance_on_ranks(seed: int) -> Non
     rng = random.Random(seed)  # noqa: S311  # simulated noise, not cryptography
     groups = [rng.choice("abc") for _ in range(50)]
     values = [rng.gauss(0, 1) + (group == "a") for group in groups]
-    found = explained(groups, values)
+    found = explained(groups, ranks(values))
     assert found is not None
     ranked = ranks(values)
     parts = [[r for r, g in zip(ranked, groups, strict=True) if g == name] for name in "abc"]

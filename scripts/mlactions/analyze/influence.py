@@ -20,7 +20,7 @@ from mlactions.analyze.model import (
 )
 from mlactions.analyze.observations import Observation, Value, Varying, brief, is_logarithmic, short
 from mlactions.analyze.ranks import bins, explained, kendall, pearson, ranks, spearman
-from mlactions.analyze.regression import beyond, terms
+from mlactions.analyze.regression import beyond, fit, terms
 from mlactions.compare.statistics import benjamini_hochberg
 
 SIGNIFICANT = 0.01
@@ -53,16 +53,16 @@ class _Data:
 
     values: Mapping[str, list[Value]]
     target: list[float]
+    ranked: list[float]
 
 
 def influence(
     found: Sequence[Observation], varying: Sequence[Varying], settings: Settings
 ) -> Influence:
     """Return what is known of each parameter; nothing is tested on too few observations."""
-    data = _Data(
-        {item.name: [item.column.at(one.first) for one in found] for item in varying},
-        [one.mean for one in found],
-    )
+    target = [one.mean for one in found]
+    values = {item.name: [item.column.at(one.first) for one in found] for item in varying}
+    data = _Data(values, target, ranks(target))
     best = pedanova.top(data.target, higher=settings.direction == "higher") if found else set()
     described = [_described(item, data.values[item.name], best) for item in varying]
     if len(found) < FEWEST_CONFIGURATIONS or settings.selects_by_metric:
@@ -114,7 +114,7 @@ def _measured(described: Sequence[Parameter], data: _Data, best: set[int]) -> li
 
 def _ranked(item: Parameter, data: _Data) -> Parameter:
     values = data.values[item.name]
-    found = explained(_groups(values), data.target)
+    found = explained(_groups(values), data.ranked)
     numeric = [
         (value, target)
         for value, target in zip(values, data.target, strict=True)
@@ -173,26 +173,44 @@ def _matters(item: Parameter) -> bool:
     return item.adjusted is not None and item.adjusted <= SIGNIFICANT
 
 
+@dataclass(frozen=True)
+class _Profile:
+    """What each pair of a parameter asks of it; `ranks` are None unless all are numbers."""
+
+    values: Sequence[Value]
+    distinct: int
+    groups: list[Hashable]
+    ranks: list[float] | None
+
+
+def _profile(values: Sequence[Value]) -> _Profile:
+    numbers = [value for value in values if isinstance(value, float)]
+    found = ranks(numbers) if len(numbers) == len(values) else None
+    return _Profile(values, len(set(values)), _groups(values), found)
+
+
 def _together(data: _Data) -> tuple[Pair, ...]:
     """Return the pairs that always change together, where nothing else can be told."""
-    names = list(data.values)[:MOST_IN_PAIRS]
-    found = ((a, b, _strength(data.values[a], data.values[b])) for a, b in combinations(names, 2))
+    profiles = {name: _profile(data.values[name]) for name in list(data.values)[:MOST_IN_PAIRS]}
+    found = ((a, b, _strength(profiles[a], profiles[b])) for a, b in combinations(profiles, 2))
     return tuple(Pair(a, b, "always", 1.0) for a, b, strength in found if strength >= ALWAYS)
 
 
 def _pairs(order: Sequence[Parameter], data: _Data) -> list[Pair]:
     """Return the pairs that are linked, among the parameters that matter most."""
     step = -(-len(data.target) // MOST_ROWS)
-    values = {item.name: data.values[item.name][::step] for item in order[:MOST_IN_PAIRS]}
+    profiles = {
+        item.name: _profile(data.values[item.name][::step]) for item in order[:MOST_IN_PAIRS]
+    }
     target = data.target[::step]
     tested = {item.name for item in order[:MOST_TESTED] if _matters(item)}
     found: list[Pair] = []
-    for a, b in combinations(values, 2):
-        strength = _strength(values[a], values[b])
+    for a, b in combinations(profiles, 2):
+        strength = _strength(profiles[a], profiles[b])
         if strength >= ALWAYS:
             found.append(Pair(a, b, "always", 1.0))
         elif strength >= LINKED and {a, b} <= tested:
-            first, second = terms(values[a]), terms(values[b])
+            first, second = terms(profiles[a].values), terms(profiles[b].values)
             kind: Literal["nearly", "linked"] = "nearly" if strength >= NEARLY else "linked"
             tests = (beyond(first, second, target), beyond(second, first, target))
             found.append(Pair(a, b, kind, strength, *tests, tested=True))
@@ -201,24 +219,18 @@ def _pairs(order: Sequence[Parameter], data: _Data) -> list[Pair]:
     return found
 
 
-def _strength(first: Sequence[Value], second: Sequence[Value]) -> float:
+def _strength(first: _Profile, second: _Profile) -> float:
     """Return how tightly two parameters are bound, 0 to 1; 1 where one tells the other exactly."""
-    n = len(first)
-    a, b = len(set(first)), len(set(second))
+    n, a, b = len(first.values), first.distinct, second.distinct
     repeats = max(a, b) <= n / 2 and min(a, b) > 1
-    if repeats and len(set(zip(first, second, strict=True))) == a == b:
+    if repeats and a == b == len(set(zip(first.values, second.values, strict=True))):
         return 1.0
     if n < FEWEST_FOR_LINK:
         return 0.0
-    both = [
-        (x, y)
-        for x, y in zip(first, second, strict=True)
-        if isinstance(x, float) and isinstance(y, float)
-    ]
     rho = 0.0
-    if len(both) == n:
-        rho = abs(pearson(ranks([x for x, _ in both]), ranks([y for _, y in both])) or 0.0)
-    return max(rho, min(_cramer(_groups(first), _groups(second)), ALWAYS - 1e-6))
+    if first.ranks is not None and second.ranks is not None:
+        rho = abs(pearson(first.ranks, second.ranks) or 0.0)
+    return max(rho, min(_cramer(first.groups, second.groups), ALWAYS - 1e-6))
 
 
 def _cramer(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
@@ -280,11 +292,12 @@ def _beside(judged: tuple[Parameter, ...], data: _Data) -> tuple[Parameter, ...]
         return judged
     step = -(-len(data.target) // MOST_ROWS)
     target = data.target[::step]
-    known = [column for item in strong for column in terms(data.values[item.name][::step])]
+    columns = [column for item in strong for column in terms(data.values[item.name][::step])]
+    known = fit(columns, target)
     found = {
         item.name: p_value
         for item in quiet
-        if (p_value := beyond(known, terms(data.values[item.name][::step]), target)) is not None
+        if (p_value := known.beyond(terms(data.values[item.name][::step]))) is not None
     }
     adjusted = dict(zip(found, benjamini_hochberg(list(found.values())), strict=True))
     return tuple(

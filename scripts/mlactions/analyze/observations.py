@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from mlactions.analyze.model import SEED_NAMES, Configuration, Kind, Settings
-from mlactions.analyze.table import ABSENT, NUMBER, Column, Table
+from mlactions.analyze.table import Column, Table
 from mlactions.compare.statistics import student_quantile, variance
 
 FINISHED = "FINISHED"
@@ -164,7 +164,7 @@ def brief(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 or not value.is_integer() else f"{value:.6g}"  # noqa: PLR2004  # sizes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Observation:
     """Runs with the same parameters but for their seeds, as one."""
 
@@ -186,14 +186,17 @@ def observations(
     table: Table, rows: Sequence[int], varying: Sequence[Varying]
 ) -> tuple[Observation, ...]:
     """Put runs together that differ in nothing but seeds: they are one observation, repeated."""
-    columns = [item.column for item in varying]
-    groups: dict[tuple[float | int, ...], list[int]] = {}
-    for row in rows:
-        key: list[float | int] = []
-        for column in columns:
-            code = column.codes[row] if row < len(column.codes) else ABSENT
-            key += (code, column.numbers[row] if code == NUMBER else 0)
-        groups.setdefault(tuple(key), []).append(row)
+    # Column by column: a key of all values at once would take more memory than the table.
+    labels = [0] * len(rows)
+    for item in varying:
+        seen: dict[tuple[int, Value], int] = {}
+        labels = [
+            seen.setdefault((label, item.column.at(row)), len(seen))
+            for label, row in zip(labels, rows, strict=True)
+        ]
+    groups: dict[int, list[int]] = {}
+    for label, row in zip(labels, rows, strict=True):
+        groups.setdefault(label, []).append(row)
     return tuple(
         Observation(tuple(found), tuple(table.values[row] for row in found))
         for found in groups.values()

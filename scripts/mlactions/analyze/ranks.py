@@ -37,8 +37,8 @@ def pearson(first: Sequence[float], second: Sequence[float]) -> float | None:
     if n < 2:  # noqa: PLR2004  # one point has no direction
         return None
     a, b = math.fsum(first) / n, math.fsum(second) / n
-    across = math.fsum((x - a) * (y - b) for x, y in zip(first, second, strict=True))
-    size = math.fsum((x - a) ** 2 for x in first) * math.fsum((y - b) ** 2 for y in second)
+    across = math.fsum([(x - a) * (y - b) for x, y in zip(first, second, strict=True)])
+    size = math.fsum([(x - a) ** 2 for x in first]) * math.fsum([(y - b) ** 2 for y in second])
     return max(min(across / math.sqrt(size), 1.0), -1.0) if size > 0 else None
 
 
@@ -95,22 +95,22 @@ class Share:
     n: int
 
 
-def explained(groups: Sequence[Hashable], values: Sequence[float]) -> Share | None:
-    """Return the share of the variance of ranks that groups explain, and its p-value.
+def explained(groups: Sequence[Hashable], ranked: Sequence[float]) -> Share | None:
+    """Return the share of the variance of `ranked` that groups explain, and its p-value.
 
     Epsilon squared (Kelley 1935; Tomczak and Tomczak 2014): eta squared without what as many
     random groups would explain. The p-value is that of an analysis of variance on ranks (Conover
     and Iman, The American Statistician 35, 1981). None where there is nothing to split.
     """
     sums: dict[Hashable, list[float]] = defaultdict(list)
-    for group, value in zip(groups, ranks(values), strict=True):
+    for group, value in zip(groups, ranked, strict=True):
         sums[group].append(value)
-    n, k = len(values), len(sums)
+    n, k = len(ranked), len(sums)
     middle = (n + 1) / 2
     between = math.fsum(
         len(part) * (math.fsum(part) / len(part) - middle) ** 2 for part in sums.values()
     )
-    total = math.fsum((value - middle) ** 2 for part in sums.values() for value in part)
+    total = math.fsum([(value - middle) ** 2 for value in ranked])
     if k < 2 or n <= k or total <= 0:  # noqa: PLR2004  # one group explains nothing
         return None
     within = max(total - between, 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mlactions.analyze.ranks import f_upper_tail, ranks
 
@@ -43,42 +44,60 @@ def _count(values: Sequence[object], text: str) -> int:
     return sum(str(value) == text for value in values)
 
 
-def beyond(first: Terms, second: Terms, target: Sequence[float]) -> float | None:
-    """Return the p-value of the second explaining ranks of the target beyond the first.
+@dataclass(frozen=True)
+class Fit:
+    """What some parameters explain: an orthonormal basis, and what they leave of the target."""
 
-    None where the first leaves nothing of the second: they cannot be told apart.
-    """
+    basis: Terms
+    residual: list[float]
+
+    def beyond(self, second: Terms) -> float | None:
+        """Return the p-value of the second explaining anything of what is left.
+
+        None where nothing of it is new: it cannot be told from what is known.
+        """
+        basis = list(self.basis)
+        _extend(basis, second)
+        added, rest = basis[len(self.basis) :], len(self.residual) - len(basis)
+        if not added or rest < 1:
+            return None
+        before = math.fsum([value * value for value in self.residual])
+        residual = self.residual
+        for vector in added:
+            residual = _without(residual, vector)
+        after = math.fsum([value * value for value in residual])
+        return f_upper_tail(before - after, after, len(added), rest)
+
+
+def fit(first: Terms, target: Sequence[float]) -> Fit:
+    """Fit ranks of the target by the terms of some parameters."""
     n = len(target)
     basis: Terms = []
-    residual = [value - (n + 1) / 2 for value in ranks(target)]
     _extend(basis, [[1.0] * n, *first])
-    known = len(basis)
-    _extend(basis, second)
-    added, rest = len(basis) - known, n - len(basis)
-    if not added or rest < 1:
-        return None
-    for vector in basis[:known]:
+    residual = [value - (n + 1) / 2 for value in ranks(target)]
+    for vector in basis:
         residual = _without(residual, vector)
-    before = math.fsum(value * value for value in residual)
-    for vector in basis[known:]:
-        residual = _without(residual, vector)
-    after = math.fsum(value * value for value in residual)
-    return f_upper_tail(before - after, after, added, rest)
+    return Fit(basis, residual)
+
+
+def beyond(first: Terms, second: Terms, target: Sequence[float]) -> float | None:
+    """Return the p-value of the second explaining ranks of the target beyond the first."""
+    return fit(first, target).beyond(second)
 
 
 def _extend(basis: Terms, columns: Terms) -> None:
     """Add what is new in each column, orthonormal to what is there (Gram-Schmidt, twice)."""
     for column in columns:
-        size = math.sqrt(math.fsum(value * value for value in column))
+        size = math.sqrt(math.fsum([value * value for value in column]))
         rest = column
         for _ in range(2):
             for vector in basis:
                 rest = _without(rest, vector)
-        length = math.sqrt(math.fsum(value * value for value in rest))
+        length = math.sqrt(math.fsum([value * value for value in rest]))
         if size > 0 and length > _DEPENDENT * size:
             basis.append([value / length for value in rest])
 
 
 def _without(values: list[float], vector: Sequence[float]) -> list[float]:
-    part = math.fsum(a * b for a, b in zip(values, vector, strict=True))
+    part = math.fsum([a * b for a, b in zip(values, vector, strict=True)])
     return [a - part * b for a, b in zip(values, vector, strict=True)]

@@ -102,13 +102,16 @@ class RestStore:
                 answer = self._connection.post(f"{API}/runs/search", body)
             except Refused as refused:
                 raise refusal(refused, self.uri) from None
-            for run in self._read(_runs, answer):
+            page = self._read(_runs, answer)
+            body["page_token"] = answer.get("next_page_token")
+            del answer  # thousands of runs: the next page comes when this one is gone
+            for run in page:
                 if run.id not in seen and (limit is None or len(seen) < limit):
                     seen.add(run.id)
                     yield run
-            if not answer.get("next_page_token"):
+            del page
+            if not body["page_token"]:
                 return
-            body["page_token"] = answer["next_page_token"]
 
     def run(self, run_id: str) -> Run:
         """Return a run; one that was deleted is an error of its own."""
