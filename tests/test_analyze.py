@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from mlactions import html, markdown, terminal
+from mlactions.analyze.conclusion import conclude
 from mlactions.analyze.facts import facts
 from mlactions.analyze.model import Analysis, Requirement, Settings
 from mlactions.analyze.render import render
 from mlactions.analyze.result import document
-from mlactions.analyze.study import conclude, study
+from mlactions.analyze.study import study
 from mlactions.analyze.table import read
 from mlactions.analyze.words import code
 from tests import github_html

@@ -12,12 +12,13 @@ from typing import Any
 import click
 
 from mlactions import markdown
+from mlactions.analyze.conclusion import conclude
 from mlactions.analyze.facts import facts
 from mlactions.analyze.histories import read_curves
 from mlactions.analyze.model import Requirement, Settings
 from mlactions.analyze.render import render
 from mlactions.analyze.result import document
-from mlactions.analyze.study import conclude, study
+from mlactions.analyze.study import study
 from mlactions.analyze.table import read
 from mlactions.bundle import MAX_FILE_BYTES, open_bundle, seal, write_atomic
 from mlactions.curves import Direction

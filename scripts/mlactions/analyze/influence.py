@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
-from typing import Literal
 
 from mlactions.analyze import pedanova
 from mlactions.analyze.model import (
@@ -19,23 +16,27 @@ from mlactions.analyze.model import (
     Verdict,
 )
 from mlactions.analyze.observations import Observation, Value, Varying, brief, is_logarithmic, short
-from mlactions.analyze.ranks import bins, explained, kendall, pearson, ranks, spearman
-from mlactions.analyze.regression import beyond, fit, terms
+from mlactions.analyze.ranks import explained, kendall, ranks, spearman
+from mlactions.analyze.regression import fit, terms
+from mlactions.analyze.together import (
+    MOST_IN_PAIRS,
+    MOST_ROWS,
+    NEARLY,
+    Data,
+    always,
+    groups,
+    pairs,
+)
 from mlactions.compare.statistics import benjamini_hochberg
 
 SIGNIFICANT = 0.01
 """After correction for how many parameters were tried; one false alarm in a hundred reports."""
 
-ALWAYS, NEARLY, LINKED = 0.999, 0.9, 0.3
-MOST_BINS, FEWEST_BINS, PER_BIN = 8, 3, 10
-MOST_IN_PAIRS = 40
-MOST_ROWS = 2_000
 FEWEST_BEST = 5
 """PED-ANOVA describes the best tenth: fewer of them have no distribution (so Optuna's pages)."""
 
 MOST_TESTED = 8
 MOST_BESIDE = 4
-FEWEST_FOR_LINK = 8
 
 
 @dataclass(frozen=True)
@@ -47,31 +48,25 @@ class Influence:
     agreement: Agreement | None
 
 
-@dataclass(frozen=True)
-class _Data:
-    """Values by parameter and the metric, one per observation, all in the same order."""
-
-    values: Mapping[str, list[Value]]
-    target: list[float]
-    ranked: list[float]
-
-
 def influence(
     found: Sequence[Observation], varying: Sequence[Varying], settings: Settings
 ) -> Influence:
     """Return what is known of each parameter; nothing is tested on too few observations."""
     target = [one.mean for one in found]
     values = {item.name: [item.column.at(one.first) for one in found] for item in varying}
-    data = _Data(values, target, ranks(target))
+    data = Data(values, target, ranks(target))
     best = pedanova.top(data.target, higher=settings.direction == "higher") if found else set()
     described = [_described(item, data.values[item.name], best) for item in varying]
     if len(found) < FEWEST_CONFIGURATIONS or settings.selects_by_metric:
-        return Influence(tuple(described), _together(data), None)
+        return Influence(tuple(described), always(data), None)
     measured = _adjusted(_measured(described, data, best))
     order = sorted(measured, key=lambda item: (-(item.share or 0.0), item.name))
-    pairs = _pairs(order, data)
-    judged = _beside(tuple(_judged(item, pairs) for item in order), data)
-    shown = tuple(pair for pair in pairs if pair.strength >= NEARLY or _explains(pair, judged))
+    tested = {item.name for item in order[:MOST_TESTED] if _matters(item)}
+    found_pairs = pairs([item.name for item in order], tested, data)
+    judged = _beside(tuple(_judged(item, found_pairs) for item in order), data)
+    shown = tuple(
+        pair for pair in found_pairs if pair.strength >= NEARLY or _explains(pair, judged)
+    )
     return Influence(judged, shown, _agreement(judged))
 
 
@@ -101,7 +96,7 @@ def _range(values: Sequence[Value]) -> str:
     return ", ".join(parts)
 
 
-def _measured(described: Sequence[Parameter], data: _Data, best: set[int]) -> list[Parameter]:
+def _measured(described: Sequence[Parameter], data: Data, best: set[int]) -> list[Parameter]:
     if len(best) < FEWEST_BEST:
         return [_ranked(item, data) for item in described]
     grids = [_grid(item, data.values[item.name]) for item in described]
@@ -112,9 +107,9 @@ def _measured(described: Sequence[Parameter], data: _Data, best: set[int]) -> li
     ]
 
 
-def _ranked(item: Parameter, data: _Data) -> Parameter:
+def _ranked(item: Parameter, data: Data) -> Parameter:
     values = data.values[item.name]
-    found = explained(_groups(values), data.ranked)
+    found = explained(groups(values), data.ranked)
     numeric = [
         (value, target)
         for value, target in zip(values, data.target, strict=True)
@@ -132,27 +127,14 @@ def _ranked(item: Parameter, data: _Data) -> Parameter:
     )
 
 
-def _groups(values: Sequence[Value]) -> list[Hashable]:
-    """Return a group per value: numbers in bins of equal size, texts by themselves."""
-    numbers = [value for value in values if isinstance(value, float)]
-    most = min(max(len(numbers) // PER_BIN, FEWEST_BINS), MOST_BINS)
-    places = iter(bins(numbers, most))
-    counts = Counter(value for value in values if not isinstance(value, float))
-    found: list[Hashable] = []
-    for value in values:
-        if isinstance(value, float):
-            found.append(next(places))
-        else:
-            found.append(("text", value) if counts[value] > 1 else ("rare",))
-    return found
-
-
 def _grid(item: Parameter, values: Sequence[Value]) -> pedanova.Grid:
     if item.kind == "number":
         numbers = [value if isinstance(value, float) else None for value in values]
         return pedanova.numeric_grid(numbers, log=item.log)
-    groups = _groups(values)
-    known = [None if value is None else group for value, group in zip(values, groups, strict=True)]
+    known = [
+        None if value is None else group
+        for value, group in zip(values, groups(values), strict=True)
+    ]
     order = sorted({repr(group) for group in known if group is not None})
     places = {text: place for place, text in enumerate(order)}
     found = tuple(None if group is None else places[repr(group)] for group in known)
@@ -171,80 +153,6 @@ def _adjusted(measured: Sequence[Parameter]) -> list[Parameter]:
 
 def _matters(item: Parameter) -> bool:
     return item.adjusted is not None and item.adjusted <= SIGNIFICANT
-
-
-@dataclass(frozen=True)
-class _Profile:
-    """What each pair of a parameter asks of it; `ranks` are None unless all are numbers."""
-
-    values: Sequence[Value]
-    distinct: int
-    groups: list[Hashable]
-    ranks: list[float] | None
-
-
-def _profile(values: Sequence[Value]) -> _Profile:
-    numbers = [value for value in values if isinstance(value, float)]
-    found = ranks(numbers) if len(numbers) == len(values) else None
-    return _Profile(values, len(set(values)), _groups(values), found)
-
-
-def _together(data: _Data) -> tuple[Pair, ...]:
-    """Return the pairs that always change together, where nothing else can be told."""
-    profiles = {name: _profile(data.values[name]) for name in list(data.values)[:MOST_IN_PAIRS]}
-    found = ((a, b, _strength(profiles[a], profiles[b])) for a, b in combinations(profiles, 2))
-    return tuple(Pair(a, b, "always", 1.0) for a, b, strength in found if strength >= ALWAYS)
-
-
-def _pairs(order: Sequence[Parameter], data: _Data) -> list[Pair]:
-    """Return the pairs that are linked, among the parameters that matter most."""
-    step = -(-len(data.target) // MOST_ROWS)
-    profiles = {
-        item.name: _profile(data.values[item.name][::step]) for item in order[:MOST_IN_PAIRS]
-    }
-    target = data.target[::step]
-    tested = {item.name for item in order[:MOST_TESTED] if _matters(item)}
-    found: list[Pair] = []
-    for a, b in combinations(profiles, 2):
-        strength = _strength(profiles[a], profiles[b])
-        if strength >= ALWAYS:
-            found.append(Pair(a, b, "always", 1.0))
-        elif strength >= LINKED and {a, b} <= tested:
-            first, second = terms(profiles[a].values), terms(profiles[b].values)
-            kind: Literal["nearly", "linked"] = "nearly" if strength >= NEARLY else "linked"
-            tests = (beyond(first, second, target), beyond(second, first, target))
-            found.append(Pair(a, b, kind, strength, *tests, tested=True))
-        elif strength >= NEARLY:
-            found.append(Pair(a, b, "nearly", strength))
-    return found
-
-
-def _strength(first: _Profile, second: _Profile) -> float:
-    """Return how tightly two parameters are bound, 0 to 1; 1 where one tells the other exactly."""
-    n, a, b = len(first.values), first.distinct, second.distinct
-    repeats = max(a, b) <= n / 2 and min(a, b) > 1
-    if repeats and a == b == len(set(zip(first.values, second.values, strict=True))):
-        return 1.0
-    if n < FEWEST_FOR_LINK:
-        return 0.0
-    rho = 0.0
-    if first.ranks is not None and second.ranks is not None:
-        rho = abs(pearson(first.ranks, second.ranks) or 0.0)
-    return max(rho, min(_cramer(first.groups, second.groups), ALWAYS - 1e-6))
-
-
-def _cramer(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
-    """Return Cramér's V corrected for chance (Bergsma, J. Korean Statist. Soc. 42, 2013)."""
-    n = len(first)
-    rows, columns = Counter(first), Counter(second)
-    cells = Counter(zip(first, second, strict=True))
-    phi = math.fsum(c * c / (rows[a] * columns[b]) for (a, b), c in cells.items()) - 1
-    r, k = len(rows), len(columns)
-    if min(r, k) < 2 or n < 2:  # noqa: PLR2004  # one group is bound to nothing
-        return 0.0
-    corrected = max(phi - (r - 1) * (k - 1) / (n - 1), 0.0)
-    size = min(r - (r - 1) ** 2 / (n - 1), k - (k - 1) ** 2 / (n - 1)) - 1
-    return min(math.sqrt(corrected / size), 1.0) if size > 0 else 0.0
 
 
 def _judged(item: Parameter, pairs: Sequence[Pair]) -> Parameter:
@@ -281,7 +189,7 @@ def _owes(name: str, pair: Pair) -> Verdict | None:
     return "follows" if _tells(theirs) else "confounded"
 
 
-def _beside(judged: tuple[Parameter, ...], data: _Data) -> tuple[Parameter, ...]:
+def _beside(judged: tuple[Parameter, ...], data: Data) -> tuple[Parameter, ...]:
     """Look again for what a strong parameter hides: effects beside those that are known.
 
     What a large effect leaves of the metric's ranks shows small ones that drown in the whole.

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlactions.analyze import tables
+from mlactions.analyze.curve_table import curves
 from mlactions.compare.messages import spans_of
 from mlactions.compare.words import plural
 from mlactions.report import (
@@ -122,7 +123,7 @@ def _curves(result: Document) -> Iterator[Block]:
     if not result["curves"]:
         return
     yield Heading(2, "Learning curves")
-    yield tables.curves(result)
+    yield curves(result)
     metric = result["settings"]["metric"]
     mine = [item for item in result["curves"] if item["metric"] == metric]
     drawn = [item for item in mine if len(item["steps"]) > 1]

@@ -1,0 +1,178 @@
+"""From a study and its curves to everything the report says. No clock, no network."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from mlactions.analyze import findings as notes
+from mlactions.analyze import words
+from mlactions.analyze.changes import changes
+from mlactions.analyze.coordinates import coordinates
+from mlactions.analyze.model import (
+    MAX_FAILED,
+    MAX_PARAMETERS,
+    MAX_SHOWN_RUNS,
+    Analysis,
+    Cost,
+    Finding,
+    Requirement,
+    RunCurve,
+    RunRow,
+)
+from mlactions.analyze.observations import (
+    Selection,
+    configuration,
+    params_of,
+)
+from mlactions.analyze.study import Study
+from mlactions.analyze.table import Table
+from mlactions.settings import Status
+
+MAX_CONSTANTS = 200
+MAX_FINDINGS = 100
+
+
+def conclude(
+    found: Study,
+    curves: Sequence[RunCurve],
+    previous: Mapping[str, Any] | None,
+    source: Mapping[str, Any],
+    *,
+    gone: Sequence[str] = (),
+) -> Analysis:
+    """Return the whole analysis. `previous` is the document of the one before, if there was one.
+
+    `gone` are runs that were deleted before their curves were read.
+    """
+    settings, table = found.settings, found.table
+    shown = max(settings.top, min(len(found.ranked), MAX_SHOWN_RUNS))
+    best = [
+        configuration(rank, one, table, found.view.varying[:MAX_PARAMETERS])
+        for rank, one in enumerate(found.ranked[:shown], start=1)
+    ]
+    counts = _counts(found)
+    unmet = [_unmet(item, found, counts) for item in settings.requirements]
+    broken = [text for text in unmet if text]
+    findings = (*notes.gone(gone), *notes.findings(found, best, counts, broken))[:MAX_FINDINGS]
+    digest = _digest(table)
+    parameters = found.influence.parameters
+    sentence = words.verdict(settings, counts, best[0] if best else None, parameters, broken)
+    moved = None
+    if previous is not None:
+        moved = changes(
+            previous, settings, counts, best, parameters, digest=digest, ids=set(table.ids)
+        )
+    if moved == ():
+        sentence = f"No change since the last analysis: {sentence}"
+    return Analysis(
+        settings=settings,
+        status=_status(broken, findings),
+        verdict=sentence,
+        counts=counts,
+        configurations=tuple(best),
+        configuration_count=len(found.ranked),
+        parameters=parameters,
+        constants=dict(list(found.view.constants.items())[:MAX_CONSTANTS]),
+        pairs=found.influence.pairs,
+        agreement=found.influence.agreement,
+        failed=_rows(found, _newest(table, found.selection.failed)),
+        running=_rows(found, _newest(table, found.selection.running)),
+        curves=tuple(curves),
+        cost=cost(table, found.selection, settings.price_per_hour),
+        findings=findings,
+        changes=moved,
+        coordinates=coordinates(found.ranked, found.view.varying, parameters, settings),
+        digest=digest,
+        source=source,
+    )
+
+
+def _status(broken: Sequence[str], findings: Sequence[Finding]) -> Status:
+    if broken:
+        return Status.FAIL
+    return Status.WARN if any(item.level == "warn" for item in findings) else Status.PASS
+
+
+def _counts(found: Study) -> dict[str, int]:
+    selection = found.selection
+    return {
+        "all": len(found.table),
+        "used": len(selection.used),
+        "failed": len(selection.failed),
+        "running": len(selection.running),
+        "stale": len(selection.stale),
+        "parents": len(selection.parents),
+        "without_metric": len(selection.without_metric),
+        "not_finite": len(selection.not_finite),
+        "constants": len(found.view.constants),
+        "varying": len(found.view.varying),
+    }
+
+
+def _newest(table: Table, rows: Sequence[int]) -> list[int]:
+    return sorted(rows, key=lambda row: (-table.starts[row], row))[:MAX_FAILED]
+
+
+def _rows(found: Study, rows: Sequence[int]) -> tuple[RunRow, ...]:
+    table, stale = found.table, set(found.selection.stale)
+    return tuple(
+        RunRow(
+            id=table.ids[row],
+            name=table.names[row][:200],
+            status=table.statuses[row],
+            value=table.values[row] if table.has(row) == "finite" else None,
+            seconds=table.seconds(row),
+            params=params_of(row, found.view.varying[:20]),
+            note="died" if row in stale else "",
+        )
+        for row in rows
+    )
+
+
+def cost(table: Table, selection: Selection, price: float | None) -> Cost:
+    """Add up the hours. A run of negative length, by a clock that was wrong, has none."""
+    frames = set(selection.parents)
+    rows = [row for row in range(len(table)) if row not in frames]
+    known = {row: seconds for row in rows if (seconds := table.seconds(row)) is not None}
+    finished = [known[row] for row in selection.used if row in known]
+    failed = [known[row] for row in selection.failed if row in known]
+    return Cost(
+        hours=math.fsum(known.values()) / 3600,
+        finished_hours=math.fsum(finished) / 3600,
+        failed_hours=math.fsum(failed) / 3600,
+        median_seconds=median(finished) if finished else None,
+        timed=len(known),
+        untimed=len(rows) - len(known) - len(selection.running),
+        price_per_hour=price,
+    )
+
+
+def _digest(table: Table) -> str:
+    """Return a hash over what was read: the same runs in the same state give the same."""
+    lines = sorted(
+        f"{run} {status} {value!r} {end}"
+        for run, status, value, end in zip(
+            table.ids, table.statuses, table.values, table.ends, strict=True
+        )
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _unmet(item: Requirement, found: Study, counts: Mapping[str, int]) -> str:
+    """Return what is wrong with a requirement, or nothing; what is not known does not hold."""
+    ended = counts["used"] + counts["failed"]
+    known: dict[str, float | None] = {
+        "best": found.ranked[0].mean if found.ranked else None,
+        "finished": float(counts["used"]),
+        "failed": float(counts["failed"]),
+        "failed-share": counts["failed"] / ended if ended else None,
+    }
+    value = known[item.name]
+    if value is None:
+        return f"{words.code(item.text)}: there is no value"
+    holds = value >= item.limit if item.operator == ">=" else value <= item.limit
+    return "" if holds else f"{words.code(item.text)}: it is {words.number(value)}"
