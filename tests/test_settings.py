@@ -126,7 +126,7 @@ def test_the_launcher_shields_us_from_the_job(tmp_path: Path) -> None:
 
 def test_without_uv_the_launcher_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
-    for tool in ("bash", "env", "cat", "cksum", "tr", "dirname"):
+    for tool in ("bash", "env", "cat", "cksum", "tr", "dirname", "mkdir"):
         found = shutil.which(tool)
         assert found
         (tmp_path / "bin" / tool).symlink_to(found)

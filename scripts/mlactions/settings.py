@@ -32,7 +32,7 @@ class Status(StrEnum):
 class Lines(click.ParamType[tuple[str, ...]]):
     """A list, one item a line; on the command line the option may also be repeated."""
 
-    name = "lines"
+    name = "text..."
 
     def convert(self, value: Any, _param: Any, _context: Any) -> tuple[str, ...]:
         """Split at line ends, drop blanks and surrounding space."""
