@@ -51,7 +51,7 @@ def running(marker: str) -> bool:
         ("stop", "crashed", "Python ended with exit code 3 while its stage was `model`"),
         ("crash", "crashed", "Python ended with SIGSEGV while its stage was `model`"),
         ("killed", "out-of-memory", "most often for lack of memory"),
-        ("hang", "timed-out", "still running after 3.0 s, while its stage was `"),
+        ("hang", "timed-out", "still running after 3 s, while its stage was `"),
     ],
 )
 def test_every_way_to_end_has_a_name(
