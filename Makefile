@@ -48,7 +48,7 @@ docs: .venv/ready ## Write the generated parts of the documentation anew
 	.venv/bin/python scripts/dev/docs.py
 
 .PHONY: bench
-bench: .venv/ready $(EXAMPLE)/ready $(SERVING)/ready ## Measure against peers in the same run; writes docs/benchmarks.md
+bench: .venv/ready $(EXAMPLE)/ready $(MLFLOW)/ready $(SERVING)/ready ## Measure against peers in the same run; writes docs/benchmarks.md
 	@$(WITH_TOOLS) bench/run.sh
 
 .PHONY: clean
