@@ -8,8 +8,9 @@
    same stem (`{"val_accuracy": 0.98}`, or under `metrics`), or from its own name
    (`epoch=7-val_accuracy=0.98.ckpt`).
 
-A metric named after a loss or an error is best when it is smallest, any other when it is largest;
-`best:METRIC:min` and `best:METRIC:max` say it outright.
+Whether the largest or the smallest value is best is known for the names in LARGER and SMALLER, with
+or without `val_`, `test_`, `train_` and the like before them. Every other metric needs
+`best:METRIC:min` or `best:METRIC:max`: a wrong guess would take the worst checkpoint.
 """
 
 from __future__ import annotations
@@ -28,7 +29,23 @@ from mlactions.settings import path_below
 SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 BEST_FILE = "best.json"
 
-_SMALLER = re.compile(r"loss|err|perplexity|ppl|mae|mse|nll|wer\b|cer\b|fid|latency", re.IGNORECASE)
+LARGER = frozenset({
+    "acc", "accuracy", "balanced_accuracy", "top1", "top5", "top1_accuracy", "top5_accuracy",
+    "f1", "f1_score", "macro_f1", "micro_f1", "precision", "recall", "sensitivity", "specificity",
+    "auc", "auroc", "roc_auc", "pr_auc", "auprc", "ap", "map", "miou", "iou", "dice", "bleu",
+    "rouge", "rouge1", "rouge2", "rougel", "meteor", "chrf", "r2", "mcc", "kappa", "ndcg", "mrr",
+    "psnr", "ssim",
+})  # fmt: skip
+"""Metrics whose largest value is best."""
+
+SMALLER = frozenset({
+    "loss", "error", "err", "error_rate", "mse", "rmse", "mae", "mape", "smape", "msle", "rmsle",
+    "nll", "bce", "cross_entropy", "ce", "perplexity", "ppl", "brier", "brier_score", "ece",
+    "hamming_loss", "log_loss", "logloss", "wer", "cer", "ter", "fid", "lpips", "latency",
+})  # fmt: skip
+"""Metrics whose smallest value is best."""
+
+_PART = re.compile(r"^(?:train|training|val|valid|validation|dev|eval|test)[_/.-]")
 _BEST = re.compile(r"best:(?P<metric>[^:]+)(?::(?P<way>min|max))?")
 _MLFLOW = re.compile(r"mlflow:(?:runs:/[^/]+/.+|models:/[^/@]+[@/].+)")
 
@@ -78,6 +95,7 @@ def _called(folder: Path, path: Path) -> str:
 def _best(root: Path, metric: str, way: str | None) -> tuple[Path, str]:
     if (root / BEST_FILE).is_file():
         return _listed(root, metric)
+    way = way or _direction(metric)
     candidates = sorted(p for p in root.rglob("*") if p.suffix in SUFFIXES and p.is_file())
     values = [(path, value) for path in candidates for value in _values(path, metric)]
     finite = [(path, value) for path, value in values if math.isfinite(value)]
@@ -91,11 +109,25 @@ def _best(root: Path, metric: str, way: str | None) -> tuple[Path, str]:
             f" epoch=7-{metric}=0.98.ckpt.",
             file=str(root),
         )
-    smaller = way == "min" if way else bool(_SMALLER.search(metric))
-    path, value = min(finite, key=lambda item: item[1] if smaller else -item[1])
-    word = "smallest" if smaller else "largest"
+    path, value = min(finite, key=lambda item: item[1] if way == "min" else -item[1])
+    word = "smallest" if way == "min" else "largest"
     note = f"`{path.name}` has the {word} `{metric}` of {len(finite)}: {value:g}."
     return path, note
+
+
+def _direction(metric: str) -> str:
+    """Return `min` or `max` for a metric whose direction is known for certain."""
+    name = _PART.sub("", metric.lower(), count=1)
+    if name in LARGER:
+        return "max"
+    if name in SMALLER:
+        return "min"
+    raise UserError(
+        "bad input",
+        f"`checkpoint` is 'best:{metric}', and whether a large or a small `{metric}` is best is not"
+        " known.",
+        f"Write best:{metric}:max or best:{metric}:min.",
+    )
 
 
 def _listed(root: Path, metric: str) -> tuple[Path, str]:
