@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +11,17 @@ import pytest
 
 from mlactions.compare.baseline import parse_baseline
 from mlactions.compare.candidate import merge
+from mlactions.compare.cli import weigh
 from mlactions.compare.gate import assess
-from mlactions.compare.model import Candidate, Failure, Finding, Measured, Settings, Verdict
+from mlactions.compare.model import (
+    Candidate,
+    Failure,
+    Finding,
+    Measured,
+    Removed,
+    Settings,
+    Verdict,
+)
 from mlactions.compare.suggest import direction, notices, paste, without_rule
 from mlactions.metrics import parse_metrics
 from mlactions.schema import parse_yaml
@@ -537,3 +546,75 @@ def test_every_failing_finding_about_a_rule_has_its_place() -> None:
 )
 def test_directions_are_guessed_from_names(name: str, guess: str) -> None:
     assert direction(name) == guess
+
+
+def changed(kind: str, new: str | None, accuracy: Sequence[float] = GOOD["accuracy"]) -> Candidate:
+    """Return a change that took `configs/cnn.yaml` away and measured the models it left."""
+    heads = {new or "vit": side({"accuracy": accuracy})}
+    gone = Removed("cnn", "configs/cnn.yaml", kind, new)  # type: ignore[arg-type]
+    return Candidate(heads, expected=frozenset(heads), removed=(gone,))
+
+
+@pytest.mark.parametrize(
+    ("candidate", "still_ruled", "level", "said"),
+    [
+        (changed("renamed", "cnn2"), None, "fail", "move them from `cnn` to `cnn2` in the same"),
+        (changed("renamed", "cnn2"), {"cnn", "cnn2"}, "fail", "move them from `cnn` to `cnn2`"),
+        (changed("renamed", "cnn2"), {"cnn2"}, "warn", "its rules in `b.yaml` moved with it"),
+        (changed("renamed", "cnn2"), set(), "warn", "after this, nothing holds it"),
+        (changed("deleted", None), None, "fail", "still has rules for `cnn`: remove them in the"),
+        (changed("changed", None), None, "fail", "is no model config any more"),
+        (changed("deleted", None), {"vit"}, "warn", "after this, nothing holds it"),
+    ],
+)
+def test_a_config_takes_its_rules_along_or_fails(
+    candidate: Candidate, still_ruled: set[str] | None, level: str, said: str
+) -> None:
+    settings = replace(
+        SETTINGS, still_ruled=None if still_ruled is None else frozenset(still_ruled)
+    )
+
+    found = weigh(parse_baseline(rules(ONE_RULE), name="b.yaml"), candidate, settings)
+
+    [removed] = [one for one in found.findings if one.reason == "removed-model"]
+    assert (removed.level, str(found.status)) == (level, level)
+    assert said in removed.message
+
+
+def test_a_renamed_model_is_held_against_the_rules_of_its_old_name() -> None:
+    """Also where the rules left with the config, and its waiver goes with it."""
+    dropped = changed("renamed", "cnn2", [0.78, 0.79, 0.78])
+    waived = rules(ONE_RULE, extra=waiver(model="cnn"))
+    settings = replace(SETTINGS, still_ruled=frozenset())
+
+    plain = weigh(parse_baseline(rules(ONE_RULE), name="b.yaml"), dropped, settings)
+    excused = weigh(parse_baseline(waived, name="b.yaml"), dropped, settings)
+
+    assert [(row.rule.model, row.status) for row in plain.rows] == [("cnn2", Status.FAIL)]
+    assert [row.waived for row in excused.rows] == [True]
+    assert excused.status is Status.WARN
+
+
+def test_a_model_with_rules_of_its_own_keeps_them() -> None:
+    own = "  cnn2: {metrics: {accuracy: {value: 0.5, direction: higher}}}"
+
+    found = weigh(
+        parse_baseline(rules(ONE_RULE, extra=own), name="b.yaml"),
+        changed("renamed", "cnn2", [0.6]),
+        SETTINGS,
+    )
+
+    assert [(row.rule.model, row.status) for row in found.rows] == [("cnn2", Status.PASS)]
+    assert found.status is Status.FAIL
+
+
+def test_rules_that_lead_nowhere_compare_nothing() -> None:
+    """A mistyped name fails; a change that mends it is warned; a new model alone is no error."""
+    typo = rules(ONE_RULE, model="smal")
+    measured = Candidate({"small": side(GOOD)}, expected=frozenset({"small"}))
+    mended = replace(SETTINGS, still_ruled=frozenset({"small"}))
+    added = replace(measured, skipped={"smal": "unchanged"})
+
+    assert ("fail", "nothing-compared") in reasons(verdict(typo, measured))
+    assert verdict(typo, measured, mended).status is Status.WARN
+    assert reasons(verdict(typo, added)) == [("warn", "nothing-compared")]

@@ -292,8 +292,10 @@ def judged(text: str, candidate: Candidate) -> Verdict:
 
 
 def test_a_rename_is_one_warning_and_leads_the_verdict() -> None:
-    text = rules(ONE_RULE, model="digits_cnn")
-    candidate = Candidate({"digits_cnn2": side(GOOD)}, expected=frozenset({"digits_cnn2"}))
+    vit = "\n  vit: {metrics: {accuracy: {min: 0.5, direction: higher}}}"
+    text = rules(ONE_RULE, model="digits_cnn") + vit
+    heads = {"digits_cnn2": side(GOOD), "vit": side(GOOD)}
+    candidate = Candidate(heads, expected=frozenset(heads))
 
     found = judged(text, candidate)
 
@@ -319,7 +321,7 @@ def test_of_several_models_those_with_close_names_are_a_rename() -> None:
         ("nothing-compared", ""),
         ("no-rules", "transformer"),
     ]
-    assert sentence(found).startswith("digits_cnn has rules and was not measured;")
+    assert sentence(found).startswith("No rule was compared: no measured model has rules, and 2")
 
 
 def test_where_every_model_must_be_measured_a_rename_still_fails() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlactions.bundle import MANIFEST, MAX_FILE_BYTES, Bundle, open_bundle, unfold
 from mlactions.compare import fields
-from mlactions.compare.model import Candidate, Failure, Measured, PredictionFile, Side
+from mlactions.compare.model import Candidate, Failure, Measured, PredictionFile, Removed, Side
 from mlactions.errors import UserError
 from mlactions.metrics import SHAPES, Metrics, Problem, kind, parse_metrics
 from mlactions.schema import load_json, read_text
@@ -126,6 +126,7 @@ def _from_bundle(bundle: Bundle) -> Candidate:
         commit=document["commit"],
         predictions=_predictions(bundle, document["evaluations"]),
         elsewhere=frozenset(document.get("elsewhere", ())),
+        removed=tuple(Removed(**item) for item in document.get("removed", ())),
     )
 
 
@@ -196,6 +197,7 @@ def merge(parts: Sequence[Candidate], *, runs: bool = False) -> Candidate:
         elsewhere=frozenset[str]()
         .union(*(part.elsewhere for part in parts))
         .difference(*(part.skipped for part in parts)),
+        removed=tuple(dict.fromkeys(gone for part in parts for gone in part.removed)),
     )
 
 

@@ -27,6 +27,7 @@ from mlactions.compare.paired import gather
 from mlactions.compare.places import places_of
 from mlactions.compare.predictions import below
 from mlactions.compare.presence import expected_models
+from mlactions.compare.removed import followed, removed_models
 from mlactions.compare.renames import renames
 from mlactions.compare.reporting import render
 from mlactions.compare.result import Context, HeadRules, Place, document
@@ -199,7 +200,9 @@ def run(options: Options, runner: Runner) -> int:
     else:
         if options.settings.expected is None:
             check_shape(options.metrics, candidate, rules.baseline.models)
-        verdict = weigh(rules.baseline, candidate, options.settings)
+        settings = replace(options.settings, still_ruled=_still_ruled(rules))
+        verdict = weigh(rules.baseline, candidate, settings)
+        rules = replace(rules, baseline=followed(rules.baseline, candidate, settings))
     context = _context(rules, candidate, verdict, options)
     result = document(verdict, rules.baseline, candidate, context)
     annotate(verdict.findings, context.places, runner)
@@ -232,12 +235,19 @@ def forget(out: Path, metrics: Sequence[Path]) -> None:
 
 def weigh(baseline: Baseline, candidate: Candidate, settings: Settings) -> Verdict:
     """Judge what was measured by one set of rules, and add the notices."""
+    known = tuple(removed_models(baseline, candidate, settings))
+    baseline = followed(baseline, candidate, settings)
     paired = gather(baseline, candidate, lambda rule: policy(rule, baseline, settings))
-    verdict = assess(baseline, candidate, settings, paired)
+    verdict = assess(baseline, candidate, settings, paired, known)
     expected = expected_models(candidate, settings.expected)
     renamed = renames(baseline, candidate, expected).values()
     found = notices(without_rule(baseline, candidate), baseline, renamed)
     return replace(verdict, findings=(*verdict.findings, *found))
+
+
+def _still_ruled(rules: Rules) -> frozenset[str] | None:
+    """Return the models that the head's baseline has rules for; unread, it lets go of none."""
+    return None if rules.head is None else frozenset(rules.head.models)
 
 
 def _context(rules: Rules, candidate: Candidate, verdict: Verdict, options: Options) -> Context:

@@ -66,8 +66,17 @@ def _noted(finding: Finding, note: str) -> Finding:
     return replace(finding, message=finding.message + note, shared=shared)
 
 
-def assess(baseline: Baseline, candidate: Candidate, settings: Settings, paired: Paired) -> Verdict:
-    """Judge every rule of the baseline and everything that should have been measured."""
+def assess(
+    baseline: Baseline,
+    candidate: Candidate,
+    settings: Settings,
+    paired: Paired,
+    known: Iterable[Finding] = (),
+) -> Verdict:
+    """Judge every rule of the baseline and everything that should have been measured.
+
+    `known` is what was found before: it counts as well, behind what is said of the numbers.
+    """
     waivers = _Waivers(_by_metric(baseline.waivers), settings.today)
     rows: list[Row] = []
     findings: list[Finding] = []
@@ -89,6 +98,7 @@ def assess(baseline: Baseline, candidate: Candidate, settings: Settings, paired:
             own = [waivers.apply(finding) for finding in judged.findings]
             rows.append(_row(rule, judged, own, judging.head.values.get(rule.metric, ())))
             findings += own
+    findings += known
     findings += map(waivers.apply, models_present(baseline, candidate, settings))
     findings += _broken_without_rule(baseline, candidate)
     findings += _unused_waivers(baseline, settings.today)

@@ -143,6 +143,16 @@ class PredictionFile:
     path: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A model config that the base has and the head lacks; `renamed_to` is the model it is now."""
+
+    model: str
+    config: str
+    kind: Literal["deleted", "renamed", "changed"]
+    renamed_to: str | None
+
+
 @dataclass(frozen=True)
 class Candidate:
     """Everything that was measured: the head, and the base if it was evaluated too.
@@ -159,6 +169,7 @@ class Candidate:
     commit: str = ""
     predictions: Mapping[tuple[Side, str], tuple[PredictionFile, ...]] = field(default_factory=dict)
     elsewhere: frozenset[str] = frozenset()
+    removed: tuple[Removed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,13 +238,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the caller decides; the baseline decides the rest. `today` is an ISO date."""
+    """What the caller decides; the baseline decides the rest. `today` is an ISO date.
+
+    `still_ruled` are the models that the head's own baseline has rules for, None where the rules
+    that count are the head's.
+    """
 
     today: str
     on_inconclusive: Severity | None = None
     non_inferior: bool = False
     max_age_days: int | None = None
     expected: frozenset[str] | None = None
+    still_ruled: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

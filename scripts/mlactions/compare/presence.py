@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
+from mlactions.compare.findings import listed
 from mlactions.compare.model import (
     Baseline,
     Candidate,
@@ -15,6 +16,7 @@ from mlactions.compare.model import (
     Settings,
 )
 from mlactions.compare.renames import did_you_mean, renamed, renames, vanished
+from mlactions.compare.words import plural
 
 _ENDED = {
     "crashed": "crashed",
@@ -50,7 +52,28 @@ def models_present(
             yield from _dirty(model, candidate)
     if not (candidate.head or candidate.failures or candidate.skipped):
         yield Finding("nothing-measured", "fail", "Nothing was measured.")
-    elif candidate.head.keys() - pairs.values() and not candidate.head.keys() & baseline.models:
+    elif candidate.head and not candidate.head.keys() & baseline.models:
+        yield from _nothing_compared(candidate, expected, baseline, settings)
+
+
+def _nothing_compared(
+    candidate: Candidate, expected: frozenset[str] | None, baseline: Baseline, settings: Settings
+) -> Iterator[Finding]:
+    """Fail where rules lead nowhere: one mistyped name must not switch the whole check off.
+
+    A change that mends the name in its own baseline is judged by the old one, and only warned.
+    """
+    gone = vanished(baseline, candidate, expected)
+    kept = settings.still_ruled
+    lost = [model for model in gone if kept is None or model in kept]
+    if lost and candidate.expected is not None:
+        have, close = plural(len(lost), "model"), did_you_mean(lost[0], sorted(candidate.head))
+        message = (
+            f"No rule was compared: no measured model has rules, and {have} with rules"
+            f" {'exists' if len(lost) == 1 else 'exist'} nowhere ({listed(lost)}).{close}"
+        )
+        yield Finding("nothing-compared", "fail", message, keys=("models", lost[0]))
+    elif candidate.head.keys() - renames(baseline, candidate, expected).values():
         yield Finding("nothing-compared", "warn", "No measured model has rules in the baseline.")
 
 

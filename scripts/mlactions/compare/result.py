@@ -15,6 +15,8 @@ from mlactions.settings import Status
 MAX_SENTENCE = 600
 MAX_MESSAGE = 1500
 
+_LEADING = {"removed-model", "renamed-model"}
+
 SHOWN_LABELS: Mapping[str, str] = {
     "proven": "proven",
     "observed": "observed",
@@ -94,7 +96,7 @@ def sentence(verdict: Verdict) -> str:
     if verdict.status is Status.SKIPPED:
         return "Nothing to compare: no model was affected."
     if warned:
-        renamed = [finding for finding in warned if finding.reason == "renamed-model"]
+        renamed = [finding for finding in warned if finding.reason in _LEADING]
         first = _worded((renamed or warned)[0].message)
         held = "No rule fails. " if verdict.rows and not renamed else ""
         return f"{held}{first}{_more(len(warned) - 1, 'warning')}{_without_rules(verdict)}"
