@@ -77,6 +77,7 @@ def test_two_matter_one_is_confounded_and_one_is_noise(seed: int) -> None:
         "`model.dropout` matters; `optim.lr` and `optim.weight_decay` cannot be told apart;"
         " no effect is shown of `data.workers`."
     )
+    assert analysis.parameters[-1].name == "data.workers", "what is not shown comes last"
     [pair] = [item for item in analysis.pairs if item.kind == "always"]
     assert {pair.first, pair.second} == {"optim.lr", "optim.weight_decay"}
 

@@ -64,6 +64,7 @@ def influence(
     tested = {item.name for item in order[:MOST_TESTED] if _matters(item)}
     found_pairs = pairs([item.name for item in order], tested, data)
     judged = _beside(tuple(_judged(item, found_pairs) for item in order), data)
+    judged = tuple(sorted(judged, key=lambda item: item.verdict == "not-shown"))
     shown = tuple(
         pair for pair in found_pairs if pair.strength >= NEARLY or _explains(pair, judged)
     )

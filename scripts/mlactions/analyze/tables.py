@@ -134,6 +134,8 @@ def _parameter(item: Document) -> tuple[Inline, ...]:
     if item["partners"]:
         word = " beyond " if item["verdict"] == "follows" else " from "
         partners = (word, Code(item["partners"][0]))
+    elif item["verdict"] == "matters" and item["beside"] is not None:
+        partners = (" beside the others",)
     rho = "–"
     if item["rho"] is not None:
         rho = f"{item['rho']:+.2f}"
