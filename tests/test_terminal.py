@@ -242,6 +242,16 @@ def test_only_folded_lines_stay_together() -> None:
     assert text(*folds, Details("d", ())).endswith("\n▸ a\n▸ b\n\n▾ c\n  text\n\n▸ d\n")
 
 
+def test_the_first_folded_line_says_how_to_unfold() -> None:
+    folds = (Details("a", ()), Details("b", ()))
+    shown = terminal.render(report(*folds), width=60, color=False, unfold="--verbose unfolds")
+    assert shown.endswith("\n▸ a  (--verbose unfolds)\n▸ b\n")
+    shown = terminal.render(
+        report(*folds), width=60, color=False, verbose=True, unfold="--verbose unfolds"
+    )
+    assert "unfolds" not in shown
+
+
 class Screen(io.StringIO):
     """A stream that says it is a terminal."""
 
@@ -315,5 +325,6 @@ def test_optional_columns_go_before_the_table_is_given_up() -> None:
     assert re.search("Verdict.*Metric.*Change.*Interval", text(block, cells=80))
     narrow = text(block, cells=45)
     assert re.search("Verdict.*Metric.*Change", narrow)
-    assert "Interval" not in narrow
+    assert "Interval" not in narrow.partition("…")[0]
+    assert "… no room for Interval\n" in narrow
     assert "Interval" in text(block, cells=20)  # records have room for all

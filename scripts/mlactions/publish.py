@@ -108,11 +108,11 @@ def publish(
     render: Render,
     facts: Sequence[Fact] = (),
     *,
-    verbose: bool = False,
+    verbose: bool | None = None,
 ) -> Report:
     """Write result, facts and the three reports, seal the folder, tell the runner.
 
-    `verbose` unfolds what a terminal cannot open.
+    `verbose` unfolds what a terminal cannot open; None where the command has no such option.
 
     The report is built from the result's JSON alone, so whoever reads that file later, in another
     job, shows exactly the same.
@@ -136,7 +136,7 @@ def tell(
     report: Report,
     text: str,
     *,
-    verbose: bool = False,
+    verbose: bool | None = None,
 ) -> None:
     """Set the outputs every action has, add the summary, and show the report in a terminal."""
     for name, value in (
@@ -148,7 +148,8 @@ def tell(
         runner.output(name, value)
     runner.summary(text)
     if not runner.on_github:
-        terminal.show(report, runner.stream, runner.environ, verbose=verbose)
+        unfold = "--verbose unfolds" if verbose is False else ""
+        terminal.show(report, runner.stream, runner.environ, verbose=bool(verbose), unfold=unfold)
         runner.say(f"\nreport: {out / 'report.md'}\n        {out / 'report.html'}")
     runner.conclude(Status(result["status"]), result["verdict"])
 

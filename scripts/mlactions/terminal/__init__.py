@@ -42,11 +42,12 @@ def render(
     color: bool,
     unicode: bool = True,
     verbose: bool = False,
+    unfold: str = "",
 ) -> str:
     """Return the report as text whose lines take at most `width` cells (30 or more).
 
     `color` allows SGR codes, `unicode` symbols outside ASCII. Folded parts are one line and long
-    tables are cut unless `verbose`.
+    tables are cut unless `verbose`. `unfold` says how to open them, on the first that is folded.
     """
     theme = Theme(color, unicode, verbose, None if verbose else _ROWS)
     cells = max(width, _NARROWEST)
@@ -54,12 +55,17 @@ def render(
     heading = paragraph(report.title, theme, cells - len(report.status.value) - 4, BOLD)
     verdict = paragraph(report.verdict, theme, min(cells, _READABLE))
     lines = [title + heading[0], *heading[1:], "", *verdict]
-    lines += _blocks(report.blocks, theme, cells)
+    lines += _blocks(report.blocks, theme, cells, unfold)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def show(
-    report: Report, stream: TextIO, environ: Mapping[str, str], *, verbose: bool = False
+    report: Report,
+    stream: TextIO,
+    environ: Mapping[str, str],
+    *,
+    verbose: bool = False,
+    unfold: str = "",
 ) -> None:
     """Print a report the way the stream can show it.
 
@@ -70,8 +76,10 @@ def show(
     color = bool(environ.get("FORCE_COLOR")) or (terminal and not environ.get("NO_COLOR"))
     columns = environ.get("COLUMNS", "")
     cells = int(columns) if columns.isdecimal() else shutil.get_terminal_size((100, 24)).columns
-    text = render(report, width=cells, color=color, unicode=_has_symbols(stream), verbose=verbose)
-    stream.write(text)
+    symbols = _has_symbols(stream)
+    stream.write(
+        render(report, width=cells, color=color, unicode=symbols, verbose=verbose, unfold=unfold)
+    )
     stream.flush()
 
 
@@ -79,14 +87,22 @@ def _has_symbols(stream: TextIO) -> bool:
     return (stream.encoding or "ascii").lower().replace("-", "").startswith("utf")
 
 
-def _blocks(blocks: Iterable[Block], theme: Theme, cells: int) -> Iterator[str]:
+def _blocks(blocks: Iterable[Block], theme: Theme, cells: int, unfold: str = "") -> Iterator[str]:
     """Yield the lines of blocks with a blank line between; folds in a row stay together."""
+    hint = f"  ({unfold})" if unfold else ""
     after_fold = False
     for block in blocks:
         lines = _block(block, theme, cells)
         folded = isinstance(block, Details) and len(lines) == 1
         if lines and not (folded and after_fold):
             yield ""
+        if (
+            folded
+            and hint
+            and not theme.verbose
+            and width(theme.line(plain(block.summary)) + hint) <= cells - 2
+        ):
+            lines, hint = [lines[0] + theme.paint(hint, DIM)], ""
         yield from lines
         after_fold = folded
 

@@ -18,6 +18,7 @@ from mlactions.terminal.wrapping import (
     words,
     wrap,
 )
+from mlactions.text import chunks
 
 GAP = 2
 _NUMBER = re.compile(r"[(\[]*[+\-−±]?\d[\d.,]*(?:[eE][+-]?\d+)?\S{0,3}")
@@ -28,7 +29,7 @@ _WIDEST_UNBROKEN = 24
 
 def table(block: Table, theme: Theme, cells: int) -> list[str]:
     """Return lines of at most `cells`; rows beyond the theme's cap are counted, not shown."""
-    block = _narrowed(block, theme, cells)
+    given, block = block, _narrowed(block, theme, cells)
     shown = block.rows[: theme.rows]
     rows = [_row(row, len(block.columns), theme) for row in shown]
     header = _row(tuple(column.name for column in block.columns), len(block.columns), theme)
@@ -41,6 +42,7 @@ def table(block: Table, theme: Theme, cells: int) -> list[str]:
     if left_out:
         note = f"{theme.glyphs.ellipsis} {left_out:,} more row{'s' if left_out > 1 else ''}"
         lines.append(theme.paint(note, DIM))
+    lines += _missing(given, block, theme, cells)
     return lines if rows else [*lines, theme.paint("(no rows)", DIM)]
 
 
@@ -56,6 +58,15 @@ def _narrowed(block: Table, theme: Theme, cells: int) -> Table:
             tuple(tuple(row[place] for place in keep if place < len(row)) for row in block.rows),
         )
     return narrowed if _fits(narrowed, theme, cells) else block
+
+
+def _missing(given: Table, shown: Table, theme: Theme, cells: int) -> list[str]:
+    """Return a line that names the columns left out."""
+    names = [column.name for column in given.columns if column not in shown.columns]
+    if not names:
+        return []
+    note = f"{theme.glyphs.ellipsis} no room for {', '.join(names)}"
+    return [theme.paint(part, DIM) for part in chunks(theme.line(note), cells)]
 
 
 def _fits(block: Table, theme: Theme, cells: int) -> bool:
