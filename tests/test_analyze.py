@@ -249,6 +249,15 @@ def test_runs_chosen_by_their_result_say_nothing_of_causes() -> None:
     assert set(verdicts(analyse(known_truth(2), by_param)).values()) != {"untested"}
 
 
+def test_what_is_told_of_parameters_is_about_the_metric_and_cites_runs() -> None:
+    found = document(analyse(known_truth(2)))
+    known = {fact.id: fact for fact in facts(found)}
+    assert known["analyze.parameter.model.dropout.verdict"].value == "matters"
+    told = [fact for name, fact in known.items() if ".parameter." in name or ".pair." in name]
+    assert {fact.metric for fact in told} == {"val_accuracy"}
+    assert found["configurations"][0]["runs"][0] in known["analyze.best.1"].text
+
+
 def test_a_requirement_fails_and_one_without_a_value_too() -> None:
     def status(name: str, operator: str, limit: float, runs: list[Logged]) -> str:
         item = Requirement(f"{name} {operator} {limit}", name, operator, limit)

@@ -17,6 +17,13 @@ MAX_VALUES = 12
 MAX_TEXT = 1900
 
 _NOT_IN_ID = re.compile(r"[^a-z0-9._/=-]+")
+_ABOUT_THE_METRIC = (
+    "analyze.verdict",
+    "analyze.parameter.",
+    "analyze.pair.",
+    "analyze.finding.",
+    "analyze.change.",
+)
 _SHAPES = {
     "over-fitting": "over-fitting: it got worse after its best step while training went on",
     "diverged": "diverged",
@@ -41,7 +48,13 @@ def facts(result: Mapping[str, Any]) -> list[Fact]:
         *_told("finding", result["findings"], "reason"),
         *_told("change", result["changes"] or (), "what"),
     ]
-    return list(_unique(found))
+    return list(_unique([_about(fact, result["settings"]["metric"]) for fact in found]))
+
+
+def _about(fact: Fact, metric: str) -> Fact:
+    """Say of what is told of a parameter, a pair or a change that it is about the metric."""
+    told = fact.id.startswith(_ABOUT_THE_METRIC) and not fact.metric
+    return replace(fact, metric=metric) if told else fact
 
 
 def _slug(*parts: object) -> str:
