@@ -96,15 +96,15 @@ def _blocks(blocks: Iterable[Block], theme: Theme, cells: int, unfold: str = "")
         folded = isinstance(block, Details) and len(lines) == 1
         if lines and not (folded and after_fold):
             yield ""
-        if (
-            folded
-            and hint
-            and not theme.verbose
-            and width(theme.line(plain(block.summary)) + hint) <= cells - 2
-        ):
+        if isinstance(block, Details) and folded and hint and _has_room(block, hint, theme, cells):
             lines, hint = [lines[0] + theme.paint(hint, DIM)], ""
         yield from lines
         after_fold = folded
+
+
+def _has_room(block: Details, hint: str, theme: Theme, cells: int) -> bool:
+    size = width(theme.line(plain(block.summary)) + hint)
+    return not theme.verbose and size <= cells - 2
 
 
 def _block(block: Block, theme: Theme, cells: int) -> list[str]:
