@@ -14,6 +14,7 @@ import pytest
 from mlactions.bundle import Bundle
 from mlactions.errors import Exit
 from mlactions.export.exported import Exported, TensorSpec
+from mlactions.export.rewrite import rewrite
 from tests.exported import make_project, measure
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -85,3 +86,17 @@ def test_more_than_two_gigabytes_lie_beside_the_model(project: Path, tmp_path: P
         assert worst(bundle, exported, 2) < 1e-5
     finally:
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
+
+
+def test_where_there_is_no_matrix_nothing_lies_beside_the_model(tmp_path: Path) -> None:
+    scale = onnx.numpy_helper.from_array(np.full(3, 2.0, np.float32), "scale")
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [3])
+    result = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [3])
+    node = onnx.helper.make_node("Mul", ["x", "scale"], ["y"])
+    graph = onnx.helper.make_graph([node], "scaled", [value], [result], [scale])
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "raw.onnx")
+    target = tmp_path / "model" / "model.onnx"
+    rewrite(tmp_path / "raw.onnx", target, {}, always_external=True)
+    assert [path.name for path in target.parent.iterdir()] == ["model.onnx"]
+    assert onnx.load(target).graph.initializer[0] == scale
+    assert not onnx.load(target).metadata_props

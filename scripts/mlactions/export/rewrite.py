@@ -7,7 +7,7 @@ checkout to checkout. Weights are streamed: a model of many gigabytes takes no m
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -23,7 +23,7 @@ LARGE_BYTES = 2**30
 """Weights from here on lie beside the model; protobuf itself ends at 2 GiB."""
 
 SMALL_BYTES = 1024
-"""A tensor below this stays in the model file in any case."""
+"""A tensor below this stays in the model file, unless all weights are wanted outside of it."""
 
 _ALIGNMENT = 4096
 """Bytes; what starts at a page can be mapped into memory."""
@@ -50,21 +50,26 @@ class UnsupportedTypeError(Exception):
 def rewrite(
     source: Path, target: Path, metadata: Mapping[str, str], *, always_external: bool = False
 ) -> tuple[TensorSpec, ...]:
-    """Write `source` to `target`, its weights inside or in `target`.data; return its outputs."""
+    """Write `source` to `target`, its weights inside or in `target`.data; return its outputs.
+
+    With `always_external` every matrix lies outside, however small. What is smaller and has one
+    axis or none stays inside: shape inference reads such tensors, and only there.
+    """
     import onnx
 
     model = onnx.load_model(source, load_external_data=False)
     strip(model)
     tensors = list(_tensors(model.graph))
-    external = always_external or sum(_size(tensor) for tensor in tensors) >= LARGE_BYTES
+    outside = _outside(tensors, always=always_external)
+    apart = {id(tensor) for tensor in outside}
     target.parent.mkdir(parents=True, exist_ok=True)
     written = dict(metadata)
-    if external:
-        data = target.with_name(f"{target.name}.data")
-        written[DATA_KEY] = _write_data(tensors, source.parent, data)
-    else:
-        for tensor in tensors:
+    for tensor in tensors:
+        if id(tensor) not in apart:
             _embed(tensor, source.parent)
+    if outside:
+        data = target.with_name(f"{target.name}.data")
+        written[DATA_KEY] = _write_data(outside, source.parent, data)
     for key, value in sorted(written.items()):
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
@@ -125,6 +130,17 @@ def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
                 yield from _tensors(inner)
 
 
+def _outside(tensors: Sequence[TensorProto], *, always: bool) -> list[TensorProto]:
+    """Return the weights that go into a file of their own."""
+    if not always and sum(_size(tensor) for tensor in tensors) < LARGE_BYTES:
+        return []
+    return [
+        tensor
+        for tensor in tensors
+        if _size(tensor) >= SMALL_BYTES or (always and _size(tensor) and len(tensor.dims) > 1)
+    ]
+
+
 def _size(tensor: TensorProto) -> int:
     if _is_external(tensor):
         return int(_entries(tensor).get("length", 0))
@@ -164,13 +180,10 @@ def _embed(tensor: TensorProto, folder: Path) -> None:
 
 
 def _write_data(tensors: Iterable[TensorProto], folder: Path, data: Path) -> str:
-    """Write all large tensors into one file, each at a page's start; return its SHA-256."""
+    """Write tensors into one file, each at a page's start; return its SHA-256."""
     digest = hashlib.sha256()
     with data.open("wb") as stream:
         for tensor in tensors:
-            if _size(tensor) < SMALL_BYTES:
-                _embed(tensor, folder)
-                continue
             _pad(stream, digest)
             offset, length = stream.tell(), _size(tensor)
             for block in _blocks(tensor, folder):
