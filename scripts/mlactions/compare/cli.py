@@ -13,6 +13,7 @@ import click
 
 from mlactions.compare import fields
 from mlactions.compare.candidate import read_candidate
+from mlactions.compare.commits import checked, other_commit
 from mlactions.compare.facts import facts
 from mlactions.compare.gate import assess
 from mlactions.compare.judge import policy
@@ -201,7 +202,9 @@ def run(options: Options, runner: Runner) -> int:
         if options.settings.expected is None:
             check_shape(options.metrics, candidate, rules.baseline.models)
         settings = replace(options.settings, still_ruled=_still_ruled(rules))
-        verdict = weigh(rules.baseline, candidate, settings)
+        against = checked(candidate, git_in(options.folder), runner.environ)
+        early = tuple(other_commit(candidate, against))
+        verdict = weigh(rules.baseline, candidate, settings, early)
         rules = replace(rules, baseline=followed(rules.baseline, candidate, settings))
     context = _context(rules, candidate, verdict, options)
     result = document(verdict, rules.baseline, candidate, context)
@@ -233,9 +236,11 @@ def forget(out: Path, metrics: Sequence[Path]) -> None:
     empty_folder(out, "compare", {PROPOSAL, ANSWER})
 
 
-def weigh(baseline: Baseline, candidate: Candidate, settings: Settings) -> Verdict:
-    """Judge what was measured by one set of rules, and add the notices."""
-    known = tuple(removed_models(baseline, candidate, settings))
+def weigh(
+    baseline: Baseline, candidate: Candidate, settings: Settings, early: tuple[Finding, ...] = ()
+) -> Verdict:
+    """Judge what was measured by one set of rules, and add the notices to what is known `early`."""
+    known = (*early, *removed_models(baseline, candidate, settings))
     baseline = followed(baseline, candidate, settings)
     paired = gather(baseline, candidate, lambda rule: policy(rule, baseline, settings))
     verdict = assess(baseline, candidate, settings, paired, known)
