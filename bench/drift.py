@@ -65,9 +65,9 @@ def measure(server: Mlflow, folder: Path) -> tuple[dict[str, Timing], int]:
 
 INTRODUCTION = f"""\
 A config of {SETTINGS} settings against the run tagged as deployed, on a local `mlflow server`;
-whole processes in turns, median of {ROUNDS} after one that warms up. The script by hand compares texts
-for equality; `drift` also compares code and packages, finds lines and writes its reports. The
-difference is the import of MLflow.
+whole processes in turns, median of {ROUNDS} after one that warms up. The script by hand compares
+texts for equality; `drift` also compares code and packages, finds lines and writes its reports.
+The difference is the import of MLflow.
 """
 
 
