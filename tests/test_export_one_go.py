@@ -16,7 +16,7 @@ from mlactions.export.reading import open_export
 from mlactions.runner import Runner
 from tests.exported import MODELS, ROWS, TORCH_PYTHON, Zoo
 
-SCALE = ("--model", "zoo:Scale", "--example-inputs", ROWS, "--batch-sizes", "1,2,3,7")
+SCALE = ("--model", "zoo:Scale", "--example-inputs", ROWS, "--batch-sizes", "1,2,3,7,16")
 TITLE = " ONNX export\n"
 SERVER = ("--smoke", "--target", "onnxruntime", "--seeds", "0")
 

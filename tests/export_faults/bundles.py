@@ -31,7 +31,7 @@ from tests.export_faults.networks import Array, Arrays, Network, Spec
 
 BATCHES = (1, 2, 3, 7)
 SEEDS = (0, 1)
-HIGHEST = 16
+HIGHEST = 7
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 EPSILON = 1.2e-7
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mlactions.compare.words import plural
+from mlactions.export import coverage
 from mlactions.export.exported import Case, Exported
 from mlactions.export.gates import Gate, Own, hold
 from mlactions.export.matrix import Compared, Ran
@@ -50,7 +51,10 @@ def case_results(
     types = {"float32": "float16"} if exported.precision == "fp16" else {}
     noise = _noise_by_output(exported.cases)
     return tuple(
-        _case(ran, provider.provider.name, Held(gates, types, noise))
+        replace(
+            _case(ran, provider.provider.name, Held(gates, types, noise)),
+            batch=coverage.batch_of(exported, ran.case),
+        )
         for provider in compared
         if provider.provider.state == "used"
         for ran in provider.ran
@@ -115,10 +119,12 @@ def judge(evidence: Evidence) -> tuple[Finding, ...]:
         *_checks(evidence),
         *_providers(evidence),
         *_cases(evidence),
+        *coverage.uncompared(evidence.exported, evidence.cases),
         *_noise(evidence.cases),
         *_task(evidence),
     ]
-    found += _nothing(evidence, found)
+    found += coverage.nothing(evidence.cases, found)
+    found += coverage.untried(evidence.exported)
     if any(one.reason == "constant-output" and one.level == "fail" for one in found):
         found = [one for one in found if one.reason != "specialised-constant"]
     return tuple(sorted(found, key=lambda f: (_LEVELS[f.level], REASONS.index(f.reason))))
@@ -283,15 +289,3 @@ def _task(evidence: Evidence) -> Iterator[Finding]:
     elif task is not None and task.status is not Status.PASS:
         level = "fail" if task.status is Status.FAIL else "warn"
         yield Finding("task-metric", level, f"Task metric: {task.message.rstrip('.')}.")  # type: ignore[arg-type]  # a literal
-
-
-def _nothing(evidence: Evidence, found: Sequence[Finding]) -> Iterator[Finding]:
-    """Say so where nothing was compared: such an export is not proven."""
-    compared = [c for c in evidence.cases if c.kind == "gated" and c.outcome == "compared"]
-    if not compared and not any(finding.level == "fail" for finding in found):
-        yield Finding("nothing-compared", "fail", "No gated case was compared.")
-    runs = [c for c in evidence.cases if c.kind == "gated" and c.outcome == "not-run"]
-    if runs and not any(finding.level == "fail" for finding in found):
-        yield Finding("nothing-compared", "fail", f"{plural(len(runs), 'gated case')} did not run.")
-    if compared and not any(case.rows for case in compared):
-        yield Finding("nothing-compared", "fail", "No output was compared.")

@@ -22,6 +22,10 @@ REMEDIES: Mapping[str, str] = {
     "runtime-timed-out": "Raise `timeout-minutes`, or look for a loop without end.",
     "provider-absent": "Install the build of onnxruntime that has the provider, or drop it.",
     "task-metric": "Keep the sensitive layers in fp32, or give `task-tolerance` a reason.",
+    "matrix-incomplete": "Export again with the default `batch-sizes`.",
+    "top1-changed": "Allow less: scores this close change places within the tolerance.",
+    "small-values-off": "Return large and small values as outputs of their own.",
+    "tolerance-large": "Write a `tolerance` below 1, or one for the output that needs it.",
     "tolerance-below-noise": "Allow more than the noise, or compare on one thread.",
     "input-unused": "Remove the input, if it is meant to be without effect.",
 }
