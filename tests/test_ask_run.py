@@ -122,7 +122,11 @@ def test_without_codex(project: Project) -> None:
     endpoint = "http://127.0.0.1:9/v1/responses"
     ran, checked = ask_run(project, endpoint, PATH="/usr/bin:/bin")
     assert (checked["status"], checked["reason"]) == ("not-called", "no-codex")
-    assert "npm install -g @openai/codex@0.169.0, then `codex login`" in " ".join(ran.said.split())
+    copied = "`npm install -g @openai/codex@0.169.0`"
+    assert copied in (project.out / "report.md").read_text()
+    assert "`npm install -g @openai/codex@0.169.0`, then `codex login`" in " ".join(
+        ran.said.split()
+    )
 
 
 BROKEN = r"""#!/bin/sh

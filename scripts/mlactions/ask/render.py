@@ -29,14 +29,14 @@ from mlactions.settings import Status
 _SENTENCES: Mapping[str, str] = {
     "nothing-to-explain": "Nothing failed, so Codex was not asked.",
     "no-key": "No explanation: no API key was given.",
-    "no-codex": "No explanation: there is no `codex` on the PATH. Install it: npm install -g "
-    f"@openai/codex@{TESTED_VERSION}, then `codex login` or set OPENAI_API_KEY.",
+    "no-codex": "No explanation: there is no `codex` on the PATH. Install it: `npm install -g "
+    f"@openai/codex@{TESTED_VERSION}`, then `codex login` or set `OPENAI_API_KEY`.",
     "no-login": "No explanation: Codex has neither a login nor a key. Run `codex login`, or set "
-    "OPENAI_API_KEY.",
+    "`OPENAI_API_KEY`.",
     "codex-failed": "No explanation: Codex ended with an error.",
     "skipped": "No explanation: the step that calls Codex was skipped.",
     "not-prepared": "No explanation: the question could not be prepared; the step's log says why.",
-    "actor": "No explanation: codex-action does not answer this bot. Name it in allow-bot-users.",
+    "actor": "No explanation: codex-action does not answer this bot. Name it in `allow-bot-users`.",
     "not-set-up": "No explanation: codex-action stopped before it set Codex up. Either Codex could "
     "not be installed, or whoever started the run has no write access; the step's log says which.",
     "auth": "No explanation: the API key or the login was not accepted.",
@@ -139,7 +139,7 @@ def render_report(checked: Mapping[str, Any]) -> Report:
         status = Status.PASS if held == all_claims else Status.WARN
         return Report(_TITLE, status, sentence(checked), _whole(checked))
     status = Status.SKIPPED if checked["reason"] in QUIET else Status.WARN
-    return Report(_TITLE, status, sentence(checked), _reason(checked, unfold=True))
+    return Report(_TITLE, status, _said(checked), _reason(checked, unfold=True))
 
 
 def _whole(checked: Mapping[str, Any]) -> tuple[Block, ...]:
@@ -157,10 +157,16 @@ def sentence(checked: Mapping[str, Any]) -> str:
     return _SENTENCES.get(checked["reason"], "No explanation: Codex could not be asked.")
 
 
+def _said(checked: Mapping[str, Any]) -> tuple[Span, ...]:
+    """Return that sentence with its commands as code: as text they could not be copied whole."""
+    parts = sentence(checked).split("`")
+    return tuple(Code(part) if odd % 2 else part for odd, part in enumerate(parts) if part)
+
+
 def _unanswered(checked: Mapping[str, Any]) -> tuple[Block, ...]:
     if checked["reason"] == "nothing-to-explain":
         return ()
-    return (Paragraph(f"{sentence(checked)} {_UNCHANGED}"), *_reason(checked))
+    return (Paragraph((*_said(checked), f" {_UNCHANGED}")), *_reason(checked))
 
 
 def _reason(checked: Mapping[str, Any], *, unfold: bool = False) -> tuple[Block, ...]:
