@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Event
 from typing import Literal
 
+from mlactions.evaluate.guard import guarded
 from mlactions.evaluate.logfile import Log
 from mlactions.evaluate.proctree import MARKER, Family, oom_kills
 
@@ -75,10 +76,11 @@ def run(
     )
     family.leader = process.pid
     watch = _Watch(process, family, log)
-    try:
-        return watch.until_end(limits, stop, kills)
-    finally:
-        watch.close()
+    with guarded(process.pid):
+        try:
+            return watch.until_end(limits, stop, kills)
+        finally:
+            watch.close()
 
 
 class _Watch:
