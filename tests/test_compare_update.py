@@ -127,7 +127,7 @@ def test_items_that_stay_keep_their_comments(
 ) -> None:
     write(here, {"accuracy": 0.98, "loss": loss, "bound": 1})
 
-    update(here)
+    update(here, "--allow", "fewer-seeds")
 
     lines = (here / "baseline.yaml").read_text().splitlines()
     start = lines.index("        values:") + 1
@@ -457,10 +457,40 @@ def test_an_update_that_finds_no_rules_says_so(here: Path) -> None:
     assert (here / "baseline.yaml").read_text(encoding="utf-8") == BASELINE
 
 
+@pytest.mark.parametrize(
+    ("metrics", "dirty", "allow", "said"),
+    [
+        (
+            {"accuracy": 0.98, "loss": 0.1, "bound": 1},
+            False,
+            "fewer-seeds",
+            "loss of cnn was measured with 1 value, and the baseline has 2",
+        ),
+        (
+            {"accuracy": 0.98, "loss": [0.1, 0.3], "bound": 1},
+            True,
+            "dirty",
+            "cnn was measured with uncommitted changes, so nobody can measure it again",
+        ),
+    ],
+)
+def test_good_values_are_replaced_by_poor_ones_only_when_told(
+    here: Path, metrics: dict[str, Any], dirty: bool, allow: str, said: str
+) -> None:
+    write(here, metrics, provenance={"dirty": dirty})
+
+    code, told = update(here)
+
+    assert (code, (here / "baseline.yaml").read_text(encoding="utf-8")) == (1, BASELINE)
+    assert said in " ".join(told.replace("`", "").split())
+    assert f"--allow {allow}" in told
+    assert update(here, "--allow", "dirty", "--allow", "fewer-seeds")[0] == Exit.PASS
+
+
 def test_fewer_values_than_before_are_a_warning(here: Path) -> None:
     write(here, {"accuracy": 0.98, "loss": 0.1, "bound": 1})
 
-    code, said = update(here, "--out", str(here / "out"))
+    code, said = update(here, "--out", str(here / "out"), "--allow", "fewer-seeds")
 
     result = json.loads((here / "out" / "result.json").read_text())
     assert (code, result["status"]) == (Exit.PASS, "warn"), said

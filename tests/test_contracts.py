@@ -30,6 +30,7 @@ LOCAL = {
     "ask": "in a workflow `ask` is a job of its own",
     "verbose": "a job summary unfolds by itself",
     "check": "a pull request shows what would change",
+    "allow": "a person who knows why does it on a laptop; nobody watches a schedule",
     "url": "in a workflow the servers are started",
 }
 COMMANDS = {

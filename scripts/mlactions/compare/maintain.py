@@ -118,6 +118,12 @@ def calibrate(
 @metrics_option
 @expected_option
 @option("--add", is_flag=True, help="Also write rules for what has none yet.")
+@option(
+    "--allow",
+    type=click.Choice(renewal.ALLOWED),
+    multiple=True,
+    help="Replace recorded values also by fewer, or by those of uncommitted changes.",
+)
 @option("--check", is_flag=True, help="Write nothing; exit code 1 if something would change.")
 @out_option
 @key_option
@@ -130,6 +136,7 @@ def update(
     baseline: str,
     metrics: tuple[str, ...],
     expected: tuple[str, ...],
+    allow: tuple[str, ...],
     check: bool,
     add: bool,
     out: Path | None,
@@ -140,8 +147,9 @@ def update(
     """Write what was measured into the baseline; rules, comments and order stay.
 
     A baseline that does not exist yet is begun, with directions guessed from names; later, new
-    models and metrics get rules with --add. Exit code 1:
-    an evaluation failed or a number is missing, and nothing was written.
+    models and metrics get rules with --add. Exit code 1, and nothing was written: an evaluation
+    failed, a number is missing, or recorded values would be replaced by fewer or by those of
+    uncommitted changes.
     """
     path = Path(working_directory) / baseline
     paths = [Path(text) for text in metrics]
@@ -151,7 +159,7 @@ def update(
     known = parse_baseline(read_text(path), name=task.name) if path.exists() else None
     if known and not expected:
         check_shape(paths, candidate, known.models, new=add)
-    refused = tuple(renewal.refusals(candidate, frozenset(expected) or None, known))
+    refused = tuple(renewal.refusals(candidate, frozenset(expected) or None, known, allow))
     if refused:
         return _refuse(refused, known, task, "update")
     day = checked_day(today)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,10 @@ from mlactions.compare.suggest import as_written, key, rule_lines
 from mlactions.compare.words import plural
 
 BEGUN = "# Written by `compare update`: check each direction and tolerance, then commit it."
+
+FEWER, DIRTY = "fewer-seeds", "dirty"
+ALLOWED = (FEWER, DIRTY)
+"""What replaces recorded values only where somebody says so."""
 
 _RECORDED = ("commit", "protocol", "config", "data", "seeds", "hardware", "python", "torch")
 
@@ -40,9 +44,15 @@ class Moved:
 
 
 def refusals(
-    candidate: Candidate, expected: frozenset[str] | None, baseline: Baseline | None
+    candidate: Candidate,
+    expected: frozenset[str] | None,
+    baseline: Baseline | None,
+    allowed: Collection[str] = (),
 ) -> Iterator[Finding]:
-    """Yield every reason why what was measured must not become a baseline."""
+    """Yield every reason why what was measured must not become a baseline.
+
+    Those in ALLOWED, which a person may have wanted, are no reason where they are `allowed`.
+    """
     for failure in candidate.failures:
         if failure.side == "head":
             yield evaluation_failed(failure)
@@ -54,6 +64,10 @@ def refusals(
         yield from _broken(model, side)
         yield from _uneven(model, side)
         yield from _unmeasured(model, side, group)
+        if group and FEWER not in allowed:
+            yield from _fewer(model, side, group)
+        if group and DIRTY not in allowed:
+            yield from _dirty(model, side, group)
 
 
 def _broken(model: str, side: Measured) -> Iterator[Finding]:
@@ -77,6 +91,32 @@ def _unmeasured(model: str, side: Measured, group: ModelRules | None) -> Iterato
             message = f"`{metric}` of `{model}` has a rule and was not reported."
             keys = ("models", model, "metrics", metric)
             yield Finding("missing-metric", "fail", message, model, metric, keys)
+
+
+def _fewer(model: str, side: Measured, group: ModelRules) -> Iterator[Finding]:
+    """Yield the metric that loses most: fewer values say less of the noise."""
+    lost = {
+        name: len(rule.values) - len(side.values[name])
+        for name, rule in group.rules.items()
+        if name in side.values and not rule.bounds_only
+    }
+    metric = max(lost, key=lost.__getitem__, default="")
+    if metric and lost[metric] > 0:
+        now, then = plural(len(side.values[metric]), "value"), len(group.rules[metric].values)
+        message = (
+            f"`{metric}` of `{model}` was measured with {now}, and the baseline has {then}, which"
+            f" say more of the noise. Measure as many seeds as before, or give `--allow {FEWER}`."
+        )
+        yield Finding("fewer-values", "fail", message, model, keys=("models", model))
+
+
+def _dirty(model: str, side: Measured, group: ModelRules) -> Iterator[Finding]:
+    if side.provenance.get("dirty") is True and any(rule.values for rule in group.rules.values()):
+        message = (
+            f"`{model}` was measured with uncommitted changes, so nobody can measure it again."
+            f" Commit them and measure then, or give `--allow {DIRTY}`."
+        )
+        yield Finding("dirty", "fail", message, model, keys=("models", model))
 
 
 def update(baseline: Baseline, candidate: Candidate, today: str) -> Update:
