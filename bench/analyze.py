@@ -77,7 +77,7 @@ def start_up(folder: Path) -> dict[str, Timing]:
 
 INTRODUCTION = f"""\
 {RUNS:,} runs with {PARAMETERS} parameters and {METRICS} metrics in a local `mlflow server` over
-SQLite, asked over HTTP; whole processes in turns, median of {ROUNDS} after one that warms up.
+SQLite, asked over HTTP; whole processes in turns, after a round that warms up.
 `mlflow.search_runs` only fetches the runs into pandas; `analyze` also sorts, tests and ranks them,
 reads histories and writes its reports. Most of both is the server's own time.
 """
