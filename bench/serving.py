@@ -156,8 +156,8 @@ def report(found: Mapping[int, list[Row]]) -> str:
                 f"{one.rate:,.0f}",
                 f"{one.rate / bare:.2f}×",
                 f"{one.rate / peers[one.clients]:.1f}×" if one.name == "ours" else "",
-                f"{statistics.median(one.p50):.2g}" if one.p50 else "",
-                f"{statistics.median(one.p95):.2g}" if one.p95 else "",
+                f"{statistics.median(one.p50):.3g}" if one.p50 else "",
+                f"{statistics.median(one.p95):.3g}" if one.p95 else "",
             ]
             for one in rows
         ]

@@ -187,7 +187,9 @@ def test_the_page_is_what_make_bench_wrote() -> None:
         "## Seeds: false alarms and detection",
         "## The comment, on a pull request with 1,000 others",
         "## The whole gate, beyond the user's command",
+        "## `export measure` against bare `torch.onnx.export`",
         "## Wrong ONNX exports",
         "## Parity of a full-size ViT",
+        "## Serving an exported model",
     ]
     assert "Traceback" not in page
