@@ -118,7 +118,8 @@ def test_equal_checkouts_give_equal_bytes(tmp_path: Path) -> None:
     found = []
     for name in ("one", "another/deeper"):
         project = make_project(tmp_path / name / "project")
-        measured = measure(project, tmp_path / name / "out", SCALE)
+        given = [*SCALE, "--external-data", "always"]
+        measured = measure(project, tmp_path / name / "out", given)
         manifest = json.loads((measured.out / MANIFEST).read_text())
         found.append(
             [
@@ -128,7 +129,9 @@ def test_equal_checkouts_give_equal_bytes(tmp_path: Path) -> None:
             ]
         )
     assert found[0] == found[1]
-    assert len(found[0]) == 1 + 2 * 6
+    assert len(found[0]) == 2 + 2 * 6
+    data = tmp_path / "one" / "out" / "model" / "model.onnx.data"
+    assert data.stat().st_size == 12 * 4
 
 
 def test_several_inputs_and_outputs_keep_their_names_and_order(zoo: Zoo) -> None:
@@ -187,15 +190,11 @@ def test_eight_bits_make_a_smaller_file(zoo: Zoo) -> None:
 def test_weights_beside_the_model_and_a_graph_that_onnxruntime_rewrote(
     zoo: Zoo, tmp_path: Path
 ) -> None:
-    arguments = [*SCALE, "--model-arguments", '{"width": 4}', "--external-data", "always"]
-    project = zoo.project
-    measured = measure(project, tmp_path / "out", [*arguments, "--optimize", "extended"])
-    exported = measured.exported
-    assert exported.optimize == "extended"
-    assert (tmp_path / "out" / "model" / "model.onnx.data").stat().st_size == 12 * 4
     wide = ("--model", "zoo:Transformer", "--example-inputs", "image: float32[batch,3,32,32]")
     small = ("--model-arguments", '{"dim": 32, "heads": 2, "depth": 1}', "--seeds", "0")
-    measured = measure(project, tmp_path / "wide", [*wide, *small, "--external-data", "always"])
+    given = [*wide, *small, "--external-data", "always", "--optimize", "extended"]
+    measured = measure(zoo.project, tmp_path / "wide", given)
+    assert measured.exported.optimize == "extended"
     assert measured.exported.files == ("model/model.onnx", "model/model.onnx.data")
     data = (measured.out / "model" / "model.onnx.data").read_bytes()
     model = onnx.load(measured.out / "model" / "model.onnx", load_external_data=False)
@@ -254,6 +253,7 @@ def test_the_best_checkpoint_and_the_config_go_into_the_file(zoo: Zoo, tmp_path:
     assert exported.metadata.dirty
     missing = measure(project, tmp_path / "other", [*arguments, "gone.yaml"])
     assert missing.code == Exit.BAD_INPUT
+    assert "export: building" not in missing.text  # it is said before the work is done
     assert "`config` has 'gone.yaml': there is no such file" in missing.text
 
 

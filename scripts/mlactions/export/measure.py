@@ -79,6 +79,7 @@ class Measurer:
                 f"`python` is {program!r}, which is no program on PATH.",
                 "Name the Python that trains the model.",
             )
+        config_hash(self.settings)  # a file that is missing is said now, not after the export
         prepare_folder(self.out)
         with held_signals(self.stop):
             try:
