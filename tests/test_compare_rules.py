@@ -153,6 +153,30 @@ def test_a_base_this_clone_lacks_is_bad_input(repository: Path, ref: str) -> Non
     assert not (repository / "x").exists()
 
 
+def test_a_mistyped_base_is_asked_for(repository: Path) -> None:
+    with pytest.raises(UserError, match="no such commit") as caught:
+        read(repository, "mian")
+
+    assert caught.value.hint == "Did you mean `main`?"
+
+
+@pytest.mark.parametrize("ref", [(), ("--base-ref", "main")])
+def test_a_baseline_at_the_root_is_found_from_below(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, ref: tuple[str, ...]
+) -> None:
+    git(repository, "mv", "sub/baseline.yaml", "baseline.yaml")
+    git(repository, "commit", "-qm", "moved")
+    monkeypatch.chdir(repository / "sub")
+    stream = io.StringIO()
+
+    given = ["--baseline", "baseline.yaml", "--metrics", "metrics.json", "--out", "../../out"]
+    code = run(["compare", *given, *ref], Runner({}, stream))
+
+    assert code == (Exit.FAILED_CHECK if ref else Exit.BAD_INPUT)
+    said = " ".join(stream.getvalue().split())
+    assert "at the repository's root: give `--working-directory ..`, or run this there." in said
+
+
 def test_broken_rules_at_the_base_are_bad_input(repository: Path) -> None:
     (repository / "sub" / "baseline.yaml").write_bytes(b"version: 1 # \xff")
     git(repository, "commit", "-qam", "broken")

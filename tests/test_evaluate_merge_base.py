@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mlactions.errors import UserError
 from tests.evaluate_support import PROJECT, Repository, chosen, plan_for
 
 
@@ -22,11 +23,26 @@ def repository(tmp_path: Path) -> Repository:
 def test_without_a_base_everything_is_evaluated(
     repository: Repository, ref: str, note: str
 ) -> None:
-    plan = plan_for(repository, base_ref=ref)
+    plan = plan_for(repository, {"GITHUB_ACTIONS": "true"}, base_ref=ref)
 
     assert set(chosen(plan)) == {"cnn", "vit"}
     assert plan.notes == (f"{note} Every config is evaluated.",)
     assert all(text == f"in doubt: {note}" for text in chosen(plan).values())
+
+
+@pytest.mark.parametrize(
+    ("ref", "hint"),
+    [("bsae", "Did you mean `base`?"), ("nowhere", "`git branch --all` lists what is here.")],
+)
+def test_a_mistyped_base_is_refused_on_a_laptop(
+    repository: Repository, ref: str, hint: str
+) -> None:
+    repository.git("branch", "-f", "base")
+
+    with pytest.raises(UserError, match="no such commit") as caught:
+        plan_for(repository, base_ref=ref)
+
+    assert caught.value.hint == hint
 
 
 def test_unrelated_histories_have_no_merge_base(repository: Repository) -> None:

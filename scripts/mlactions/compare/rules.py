@@ -12,6 +12,7 @@ from typing import Literal
 
 from mlactions.compare.baseline import parse_baseline
 from mlactions.compare.model import Baseline, Finding
+from mlactions.compare.renames import did_you_mean
 from mlactions.errors import UserError
 from mlactions.schema import MAX_BYTES, read_text
 
@@ -72,12 +73,15 @@ def read_rules(
     `bootstrap` does not allow the head's own.
     """
     if not base_ref:
-        return Rules(parse_baseline(existing(path, name), name=name), "file")
+        if not path.exists():
+            found = above(path, folder, git)
+            raise no_baseline(name, found)
+        return Rules(parse_baseline(read_text(path), name=name), "file")
     commit = commit_of(base_ref, git)
-    place = f"{commit}:./{Path(os.path.relpath(path, folder)).as_posix()}"
-    text = text_at(place, name, git)
+    below = Path(os.path.relpath(path, folder)).as_posix()
+    text = text_at(f"{commit}:./{below}", name, git)
     if text is None and not bootstrap:
-        raise AbsentAtBaseError(name, commit)
+        raise AbsentAtBaseError(name, commit, above(path, folder, git, commit))
     if text is None:
         return Rules(parse_baseline(existing(path, name), name=name), "head", commit)
     rules = Rules(parse_baseline(text, name=name), "base", commit)
@@ -91,26 +95,49 @@ def read_rules(
 def existing(path: Path, name: str) -> str:
     """Return the text of a baseline; where there is none, say how to begin one."""
     if not path.exists():
-        hint = f"`compare update --baseline {name} --metrics PATH` begins one."
-        raise UserError("file not found", "there is no baseline.", hint, name)
+        raise no_baseline(name)
     return read_text(path)
+
+
+def no_baseline(name: str, found: str = "") -> UserError:
+    """Return the error for a baseline that is not there, and where it was `found` instead."""
+    hint = found or f"`compare update --baseline {name} --metrics PATH` begins one."
+    return UserError("file not found", "there is no baseline.", hint, name)
+
+
+def above(path: Path, folder: Path, git: Git, commit: str = "") -> str:
+    """Say that the file lies at the repository's root instead, on disk or in a commit; or ""."""
+    try:
+        up = os.fsdecode(git("rev-parse", "--show-cdup").stdout).strip()
+        below = Path(os.path.relpath(path, folder)).as_posix()
+        known = commit and not git("cat-file", "-e", f"{commit}:{below}").returncode
+    except UserError:
+        return ""
+    if not up or not (known or (not commit and (folder / up / below).is_file())):
+        return ""
+    root = Path(os.path.normpath(folder / up)).as_posix()
+    return (
+        f"It lies at the repository's root: give `--working-directory {root}`, or run this there."
+    )
 
 
 class AbsentAtBaseError(Exception):
     """The base commit has no baseline file."""
 
-    def __init__(self, name: str, commit: str) -> None:
+    def __init__(self, name: str, commit: str, found: str = "") -> None:
         super().__init__(name)
-        self.name, self.commit = name, commit
+        self.name, self.commit, self.found = name, commit, found
 
     def finding(self) -> Finding:
         """Return what the verdict says of it."""
+        advice = self.found or (
+            "Merge one first (`compare update` writes it), or set `bootstrap: head` to judge this"
+            " change by its own."
+        )
         return Finding(
             "baseline-absent-at-base",
             "fail",
-            f"`{self.name}` does not exist at the base commit {self.commit[:12]}. Merge one first"
-            " (`compare update` writes it), or set `bootstrap: head` to judge this change by its"
-            " own.",
+            f"`{self.name}` does not exist at the base commit {self.commit[:12]}. {advice}",
         )
 
 
@@ -126,10 +153,16 @@ def commit_of(base_ref: str, git: Git) -> str:
     if found.returncode:
         raise UserError(
             "base commit not found",
-            f"`base-ref` is {base_ref!r}, which this clone does not have.",
-            "Check out with `fetch-depth: 0`, or fetch the base first.",
+            f"`base-ref` is {base_ref!r}, and there is no such commit in this clone.",
+            _close_ref(base_ref, git)
+            or "Check out with `fetch-depth: 0`, or fetch the base first.",
         )
     return found.stdout.decode().strip()
+
+
+def _close_ref(name: str, git: Git) -> str:
+    listed = git("for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes")
+    return did_you_mean(name, listed.stdout.decode(errors="replace").split()).strip()
 
 
 def text_at(place: str, name: str, git: Git, *, what: str = "baseline") -> str | None:

@@ -9,6 +9,8 @@ from mlactions.compare.model import Direction, Evidence
 
 MOST_DECIMALS = 10
 LARGEST = 1e15
+MORE_DECIMALS = 3
+"""How many decimals a small value may add to a rule's numbers."""
 
 _MOVED = {
     ("higher", True): "fell",
@@ -21,10 +23,14 @@ _MOVED = {
 def decimals_for(evidence: Evidence) -> int:
     """Return how many decimals show two digits of what is allowed, or of the change.
 
-    More where the change and the limit would otherwise look alike.
+    More where a small value beside a large one would look like 0, and where the change and the
+    limit would otherwise look alike.
     """
     scale = evidence.allowed or abs(evidence.change) or abs(evidence.candidate) / 1000
     digits = decimals_of(scale)
+    smallest = min(filter(None, (abs(evidence.baseline), abs(evidence.candidate))), default=0.0)
+    if smallest:
+        digits = max(digits, min(decimals_of(smallest), digits + MORE_DECIMALS))
     while digits < MOST_DECIMALS and _alike(evidence.degradation, evidence.allowed, digits):
         digits += 1
     return digits

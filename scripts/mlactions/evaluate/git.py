@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -64,6 +65,13 @@ class Git:
             self.root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
         )
         return done.stdout.decode().strip() or None
+
+    def close_ref(self, name: str) -> str:
+        """Ask whether a branch of a close name was meant; without one, say how to list them."""
+        branches = "--format=%(refname:short)%00", "refs/heads", "refs/remotes"
+        known = [line.strip() for line in self._lines("for-each-ref", *branches)]
+        close = get_close_matches(name, known, n=1)
+        return f"Did you mean `{close[0]}`?" if close else "`git branch --all` lists what is here."
 
     def is_dirty(self) -> bool:
         """Say whether a tracked file differs from the commit, as `git describe --dirty` does."""

@@ -143,7 +143,10 @@ def _workflow(environ: Mapping[str, str]) -> str:
 
 
 def find_base(ref: str, git: Git | None, environ: Mapping[str, str]) -> Base:
-    """Return the merge base of HEAD and `ref`, or else of what GitHub names as the base."""
+    """Return the merge base of HEAD and `ref`, or else of what GitHub names as the base.
+
+    Raises UserError for a `ref` that a whole clone on a laptop does not have.
+    """
     if git is None:
         return Base(None, "This is no git repository, so there is nothing to compare with.")
     name = ref or _event_base(environ)
@@ -152,6 +155,10 @@ def find_base(ref: str, git: Git | None, environ: Mapping[str, str]) -> Base:
     candidates = (name, f"origin/{name}", f"refs/remotes/origin/{name}")
     commit = next(filter(None, map(git.commit, candidates)), None)
     shallow = " The clone is shallow: check out with `fetch-depth: 0`." if git.is_shallow() else ""
+    if commit is None and ref and not shallow and environ.get("GITHUB_ACTIONS") != "true":
+        # Nobody fetches here: it is a slip of the pen, and everything would run because of it.
+        message = f"`base-ref` is {ref!r}, and there is no such commit in this clone."
+        raise UserError("base commit not found", message, git.close_ref(ref))
     if commit is None:
         return Base(None, f"The base `{name}` is not in this clone.{shallow}")
     merge_base = git.merge_base(commit)
