@@ -35,6 +35,27 @@ def run_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> tuple[int
     return code, stream.getvalue()
 
 
+def said(*arguments: str) -> str:
+    stream = io.StringIO()
+    assert cli.run(list(arguments), Runner(environ={}, stream=stream)) == Exit.BAD_INPUT
+    return stream.getvalue()
+
+
+def test_an_option_before_its_command_is_told_where_it_belongs() -> None:
+    assert "`ask run` has: mlactions ask run --bundle …" in said("ask", "--bundle", "build/compare")
+    assert "No such option '--nope'" in said("ask", "--nope")
+
+
+def test_a_comment_on_a_laptop_is_told_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GITHUB_REPOSITORY", "GITHUB_ACTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    told = said("comment", "--result", str(tmp_path), "--out", str(tmp_path / "out"))
+    assert "`comment` runs in a workflow" in told
+    assert "set it to owner/name and INPUT_TOKEN" in told
+
+
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [

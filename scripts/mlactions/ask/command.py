@@ -23,7 +23,22 @@ from mlactions.settings import lines_option, option, parse_duration_minutes
 WHEN = click.Choice(["problems", "always"])
 
 
-@click.group(name="ask")
+class _Steps(click.Group):
+    """A group that knows where an option belongs which was written too early."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the group's own options, which are few; point to `run` for one of its."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            if not any(name in option.opts for option in self.commands["run"].params):
+                raise
+            message = f"`ask` has no option {name}; `ask run` has: mlactions ask run {name} …"
+            raise click.UsageError(message, ctx) from None
+
+
+@click.group(name="ask", cls=_Steps)
 def command() -> None:
     """Let Codex explain a result: why did this evaluation crash, why did this metric move.
 

@@ -117,6 +117,13 @@ def _settings(options: Mapping[str, Any], runner: Runner) -> Settings:
 
 def _connection(token: str, environ: Mapping[str, str]) -> Connection:
     repository = environ.get("GITHUB_REPOSITORY", "")
+    if not repository:
+        raise UserError(
+            "bad input",
+            "GITHUB_REPOSITORY is empty: `comment` runs in a workflow, where GitHub sets it.",
+            "To try it elsewhere, set it to owner/name and INPUT_TOKEN to a GitHub App's token, and"
+            " add --pull-request NUMBER.",
+        )
     if not _REPOSITORY.fullmatch(repository):
         raise UserError("bad input", f"GITHUB_REPOSITORY is {repository!r}.", "Write owner/name.")
     if not token:
