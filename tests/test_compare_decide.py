@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mlactions.compare.decide import Policy, decide, difference
 from mlactions.compare.model import Direction, Evidence, Rule
+from mlactions.compare.words import decimals_for, number
 
 RULE = Rule("cnn", "accuracy", "higher", absolute=0.005)
 FIVE = (0.981, 0.983, 0.979, 0.984, 0.980)
@@ -231,3 +232,10 @@ def test_one_more_seed_settles_what_the_report_promises() -> None:
 
     assert evidence.label == "inconclusive"
     assert evidence.limit_to_settle == evidence.allowed
+
+
+def test_a_small_value_beside_a_large_one_is_not_shown_as_zero() -> None:
+    evidence = Evidence("point", "fail", 15.0, 0.17, -14.83, 14.83, 12.0)
+    assert number(evidence.candidate, decimals_for(evidence)) == "0.17"
+    assert decimals_for(replace(evidence, candidate=1e-9)) == 3  # the large ones stay readable
+    assert decimals_for(replace(evidence, candidate=0.0)) == 0
