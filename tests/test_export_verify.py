@@ -246,6 +246,62 @@ def test_nan_on_both_sides_passes_with_a_warning(tmp_path: Path) -> None:
     assert set(outcome.reasons("warn")) == {"reference-not-finite"}
 
 
+def test_what_no_server_can_answer_is_proven_all_the_same(tmp_path: Path) -> None:
+    weights = networks.mlp().weights
+    bias = weights["b2"].copy()
+    bias[1] = np.nan
+    network = replace(networks.mlp(), weights=weights | {"b2": bias})
+    outcome = verify(tmp_path, Written(network, network.model()), target=("onnxruntime",))
+
+    assert (outcome.code, outcome.result["status"]) == (0, "warn")
+    assert "not-servable" in outcome.reasons("warn")
+    assert outcome.result["serving"] == []
+    assert {path.name for path in outcome.folder.iterdir()} == {
+        *("model", "SHA256SUMS", "result.json", "facts.json", "report.md", "report.html"),
+        "manifest.json",
+    }
+
+
+def test_a_full_disk_leaves_nothing_of_an_earlier_or_this_run(tmp_path: Path) -> None:
+    """The file size is limited for the whole process: writing ends as on a full disk."""
+    before = verify(tmp_path, sound()["mlp"])
+    assert (before.folder / "model" / "model.onnx").exists()
+    code = (
+        "import resource, sys; sys.path.insert(0, 'scripts')\n"
+        "from mlactions.__main__ import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))\n"
+        f"main(['export', 'verify', {str(tmp_path / 'bundle')!r}, '--out', {str(before.folder)!r}])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert "cannot write" in ended.stderr
+    assert list(before.folder.iterdir()) == []
+
+
+def test_a_run_that_fails_early_leaves_no_earlier_verdict(tmp_path: Path) -> None:
+    before = verify(tmp_path, sound()["mlp"])
+    (tmp_path / "bundle" / "export.json").write_text("{}")
+    with pytest.raises(UserError, match="broken bundle"):
+        verify_bundle(tmp_path / "bundle", before.folder)
+    assert list(before.folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    write(tmp_path / "bundle", sound()["mlp"])
+    with pytest.raises(UserError, match="cannot be made"):
+        verify_bundle(tmp_path / "bundle", tmp_path / "file" / "out")
+
+
+def test_what_a_user_may_edit_is_no_link(tmp_path: Path) -> None:
+    outcome = verify(tmp_path, sound()["external data"], target=("onnxruntime",))
+    made = [path for path in outcome.folder.rglob("*") if path.is_file()]
+    assert len(made) > 10
+    assert {path.stat().st_nlink for path in made} == {1}
+
+
 def test_task_data_are_weighed_item_by_item(tmp_path: Path) -> None:
     network = networks.mlp()
     outcome = verify(
@@ -291,6 +347,9 @@ def test_a_provider_that_was_asked_for_and_is_absent_fails(tmp_path: Path) -> No
     [
         ({"tolerance": ("logit=1",)}, "no output 'logit'"),
         ({"tolerance": ("nan",)}, "finite"),
+        ({"tolerance": ("logit=1",), "outputs": ("logits",)}, "no output 'logit'"),
+        ({"timeout_minutes": "0"}, "timeout-minutes"),
+        ({"target": ("onnx",)}, "`target`"),
         ({"task_tolerance": "-1"}, "task-tolerance"),
         ({"key": "No Key"}, "key"),
         ({"base_image": ("python=python:3.12",), "target": ("onnxruntime",)}, "digest"),
@@ -309,7 +368,7 @@ def test_what_is_no_bundle_of_ours_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="changed after it was measured"):
         verify_bundle(tmp_path / "bundle", tmp_path / "out")
     with pytest.raises(UserError, match="no bundle"):
-        verify_bundle(tmp_path, tmp_path / "other")
+        verify_bundle(tmp_path / "out", tmp_path / "other")
 
 
 def test_an_out_folder_with_a_user_s_files_is_refused(tmp_path: Path) -> None:
@@ -319,6 +378,8 @@ def test_an_out_folder_with_a_user_s_files_is_refused(tmp_path: Path) -> None:
         verify(tmp_path, sound()["mlp"])
     with pytest.raises(UserError, match="holds the bundle"):
         verify_bundle(tmp_path / "bundle", tmp_path)
+    with pytest.raises(UserError, match="lies in it"):
+        verify_bundle(tmp_path / "bundle", tmp_path / "bundle" / "out")
     assert (tmp_path / "out" / "thesis.tex").read_text() == "mine"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from mlactions.errors import Exit
+from mlactions.errors import Exit, UserError
 from mlactions.export.options import BUNDLE, MEASURE, OUT, VERIFY, apply
 from mlactions.publish import out_folder
 from mlactions.runner import Runner
@@ -82,9 +82,14 @@ def in_one_go(runner: Runner, measured: Path, result: Path, given: Mapping[str, 
     """
     from mlactions.export.measure import run_measure
     from mlactions.export.serving.settings import find_serving_python
-    from mlactions.export.verify import run_verify
+    from mlactions.export.verify import prepare, read_settings, run_verify
 
-    find_serving_python(given["serving_python"])  # a wrong one is said now, not after the export
+    # What is wrong is said now, not after the export.
+    find_serving_python(given["serving_python"])
+    read_settings(given)
+    if given["smoke"] and not given["target"]:
+        raise UserError("bad input", "`--smoke` has no `--target`.", "Name one: onnxruntime.")
+    prepare(result, measured)
     run_measure(runner, measured, given, Path.cwd())
     if not given["smoke"]:
         return run_verify(runner, measured, result, given)
@@ -160,6 +165,7 @@ def measure(runner: Runner, /, **given: Any) -> int:
 @BUNDLE
 @apply(VERIFY)
 @option("--head-sha", default="", help="Refuse what was measured at another commit.")
+@option("--timeout-minutes", default="30", show_default=True, help="Of each run of the model.")
 @OUT
 @click.pass_obj
 def verify(runner: Runner, /, **given: Any) -> int:

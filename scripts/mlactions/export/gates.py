@@ -43,20 +43,35 @@ def read_gates(
 ) -> dict[str, Gate]:
     """Return the gate of every output from lines like `1e-5` and `output=1e-4`."""
     kind = "int8" if quantize != "none" else precision
-    general, named = DEFAULTS[kind], dict[str, float]()
-    for line in lines:
-        name, _, number = line.rpartition("=")
-        value = _tolerance(number or name, line)
-        if not name:
-            general = value
-        elif name.strip() not in outputs:
-            known = ", ".join(outputs) or "none"
-            raise _bad(line, f"the model has no output {name.strip()!r}; it has: {known}")
-        else:
-            named[name.strip()] = value
+    named = _named(lines)
+    _known(named, outputs)
+    general = named.get("", DEFAULTS[kind])
     return {
         output: Gate(named.get(output, general), mode, named=output in named) for output in outputs
     }
+
+
+def check_lines(lines: Sequence[str], outputs: Sequence[str] = ()) -> None:
+    """Raise UserError for a line that cannot be; names are checked where `outputs` are known."""
+    named = _named(lines)
+    if outputs:
+        _known(named, outputs)
+
+
+def _named(lines: Sequence[str]) -> dict[str, float]:
+    """Return tolerances by output; the one for all others has no name."""
+    found: dict[str, float] = {}
+    for line in lines:
+        name, _, number = line.rpartition("=")
+        found[name.strip()] = _tolerance(number or name, line)
+    return found
+
+
+def _known(named: Mapping[str, float], outputs: Sequence[str]) -> None:
+    for name in named:
+        if name and name not in outputs:
+            known = ", ".join(outputs) or "none"
+            raise _bad(f"{name}=", f"the model has no output {name!r}; it has: {known}")
 
 
 def _tolerance(text: str, line: str) -> float:

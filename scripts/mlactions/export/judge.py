@@ -127,7 +127,12 @@ def judge(evidence: Evidence) -> tuple[Finding, ...]:
     found += coverage.untried(evidence.exported)
     if any(one.reason == "constant-output" and one.level == "fail" for one in found):
         found = [one for one in found if one.reason != "specialised-constant"]
-    return tuple(sorted(found, key=lambda f: (_LEVELS[f.level], REASONS.index(f.reason))))
+    return sort(found)
+
+
+def sort(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings, the most telling first."""
+    return tuple(sorted(findings, key=lambda f: (_LEVELS[f.level], REASONS.index(f.reason))))
 
 
 def status_of(findings: Iterable[Finding]) -> Status:

@@ -44,6 +44,7 @@ REASONS = (
     "task-metric",
     "tolerance-below-noise",
     "reference-not-finite",
+    "not-servable",
     "top1-changed",
     "small-values-off",
     "tolerance-large",

@@ -13,7 +13,7 @@ from mlactions.environment import user_environment
 from mlactions.export import graph, judge, latency, matrix, package, structure, task
 from mlactions.export.exported import Exported
 from mlactions.export.gates import Gate, read_gates
-from mlactions.export.result import Failure, Finding, Mode, Result, Task
+from mlactions.export.result import Failure, Finding, Mode, Result, Serving, Task
 from mlactions.export.session import Workers
 from mlactions.export.words import failure_verdict, verdict
 from mlactions.runner import Runner
@@ -21,6 +21,8 @@ from mlactions.settings import Status
 
 TASK_BATCH = 64
 TIMEOUT_SECONDS = 1800.0
+MADE = "made"
+"""Folder in the scratch folder where what is handed out is made."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,17 @@ class Verifier:
         asked = self.settings.providers
         evidence = judge.Evidence(self.exported, checks, runs, cases, weighed, asked)
         findings = judge.judge(evidence)
-        status = judge.status_of(findings)
-        proven = status is not Status.FAIL
+        proven = judge.status_of(findings) is not Status.FAIL
         times, why = self._latency(runs) if proven else ((), "the model failed")
+        packed, unserved = self._package(gates) if proven else ({}, ())
+        findings = judge.sort([*findings, *unserved])
+        status = judge.status_of(findings)
         return self._result(
             status=status,
             verdict=verdict(status, findings, cases),
             tolerances={name: gate.tolerance for name, gate in gates.items()},
             runtime=next((run.runtime for run in runs), ""),
-            **(self._package(gates) if proven else {}),
+            **packed,
             graph=inspection.graph,
             checks=checks,
             providers=tuple(run.provider for run in runs),
@@ -192,18 +196,28 @@ class Verifier:
         used = [run.provider.name for run in runs if run.provider.state == "used"]
         return latency.measure(self.workers, self.exported, used, latency.processor())
 
-    def _package(self, gates: Mapping[str, Gate]) -> dict[str, Any]:
-        """Hand out the proven model. Scratch is emptied first: it is no part of the checksums."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        files = package.hand_out(self.bundle, self.exported, self.out)
-        serving = package.serve(
-            self.bundle,
-            self.exported,
-            self.out,
-            gates,
-            targets=self.settings.targets,
-            images=self.settings.images,
-            name=self.settings.name,
-        )
-        package.write_sums(self.out)
-        return {"files": files, "serving": serving}
+    def _package(self, gates: Mapping[str, Gate]) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+        """Make what is handed out, in the scratch folder: nothing half made has its final name."""
+        from mlactions.export.serving.description import NotServableError
+
+        made, targets = self.scratch / MADE, self.settings.targets
+        shutil.rmtree(made, ignore_errors=True)
+        files = package.hand_out(self.bundle, self.exported, made)
+        serving: tuple[Serving, ...] = ()
+        unserved: tuple[Finding, ...] = ()
+        try:
+            serving = package.serve(
+                self.bundle,
+                self.exported,
+                made,
+                gates,
+                targets=targets,
+                images=self.settings.images,
+                name=self.settings.name,
+            )
+        except NotServableError as error:
+            shutil.rmtree(made / "golden", ignore_errors=True)
+            message = f"No serving files were written: {error}, and no server could answer it."
+            unserved = (Finding("not-servable", "warn", message),) if targets else ()
+        package.write_sums(made)
+        return {"files": files, "serving": serving}, unserved

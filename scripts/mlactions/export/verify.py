@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,28 @@ from mlactions.errors import Exit, UserError
 from mlactions.export import package
 from mlactions.export.exported import EXPORTED
 from mlactions.export.facts import facts
+from mlactions.export.gates import check_lines
 from mlactions.export.origin import check_head, hold_to_head
 from mlactions.export.reading import open_export
 from mlactions.export.render import render
 from mlactions.export.result import Result
-from mlactions.export.verifier import Settings, Verifier
-from mlactions.publish import empty_folder, publish
+from mlactions.export.verifier import MADE, TIMEOUT_SECONDS, Settings, Verifier
+from mlactions.publish import WRITTEN, empty_folder, publish
 from mlactions.runner import Annotation, Runner
-from mlactions.settings import Status, check_key
+from mlactions.settings import Status, check_key, parse_duration_minutes
 
 SCRATCH = ".scratch"
 OURS = frozenset({"model", "serving", "golden", "logs", EXPORTED, package.SUMS, SCRATCH})
 
 
 def read_settings(given: Mapping[str, Any]) -> Settings:
-    """Return the settings behind click's values."""
+    """Return the settings behind click's values; what is wrong with them is said here.
+
+    Names of outputs are held against `outputs`, if those are given.
+    """
     targets = tuple(given.get("target") or ())
+    check_lines(tuple(given.get("tolerance") or ()), tuple(given.get("outputs") or ()))
+    minutes = given.get("timeout_minutes")
     return Settings(
         tolerances=tuple(given.get("tolerance") or ()),
         mode="absolute" if given.get("tolerance_mode") == "absolute" else "scaled",
@@ -39,6 +46,9 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
         images=_images(given, targets),
         name=str(given.get("name") or ""),
         key=check_key(str(given.get("key") or "export"), field="key"),
+        timeout=parse_duration_minutes(str(minutes), field="timeout-minutes")
+        if minutes
+        else TIMEOUT_SECONDS,
     )
 
 
@@ -61,35 +71,73 @@ def _loss(text: str) -> float:
 
 
 def run_verify(runner: Runner, bundle: Path, out: Path, given: Mapping[str, Any]) -> int:
-    """Decide on a measured bundle and publish; return the exit code."""
+    """Decide on a measured bundle and publish; return the exit code.
+
+    What an earlier run left in `out` is gone before anything else can fail.
+    """
+    prepare(out, bundle)
     settings = read_settings(given)
     head = check_head(str(given.get("head_sha") or ""))
     opened, exported = open_export(bundle)
     exported = hold_to_head(exported, head, runner.environ, file=str(bundle))
-    if out.resolve() == bundle.resolve() or bundle.resolve().is_relative_to(out.resolve()):
-        raise UserError("bad input", "`out` holds the bundle.", "Name another folder.", str(out))
-    empty_folder(out, "export", OURS, scratch=SCRATCH)
-    scratch = out / SCRATCH
-    scratch.mkdir(parents=True)
-    try:
+    with _all_or_nothing(out) as scratch:
         result = Verifier(opened, exported, settings, out, scratch, runner).result()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    _annotate(runner, result)
-    if result.status is Status.FAIL:
-        package.hand_on(opened, exported, out)
-    tree = tuple(_module(m) for m in exported.model.tree) if exported.model else ()
-    report = publish(
-        runner,
-        out,
-        result.document(),
-        render,
-        facts(result.document(), tree if result.status is Status.FAIL else ()),
-        verbose=bool(given.get("verbose")),
-    )
+        _annotate(runner, result)
+        if result.status is Status.FAIL:
+            package.hand_on(opened, exported, out)
+        package.place(scratch / MADE, out)
+        shutil.rmtree(scratch)
+        tree = tuple(_module(m) for m in exported.model.tree) if exported.model else ()
+        report = publish(
+            runner,
+            out,
+            result.document(),
+            render,
+            facts(result.document(), tree if result.status is Status.FAIL else ()),
+            verbose=bool(given.get("verbose")),
+        )
     if given.get("report_file"):
         write_atomic(Path(given["report_file"]), markdown.render(report))
     return Exit.FAILED_CHECK if result.status is Status.FAIL else Exit.PASS
+
+
+def prepare(out: Path, bundle: Path) -> None:
+    """Empty the folder of an earlier verdict: a later run that fails must not leave it there."""
+    here, there = out.resolve(), bundle.resolve()
+    if here.is_relative_to(there) or there.is_relative_to(here):
+        message = "`out` holds the bundle, or lies in it."
+        raise UserError("bad input", message, "Name another folder.", str(out))
+    try:
+        empty_folder(out, "export", OURS, scratch=SCRATCH)
+    except OSError as error:
+        raise _no_folder(out, error) from None
+
+
+@contextmanager
+def _all_or_nothing(out: Path) -> Iterator[Path]:
+    """Give a scratch folder; whatever goes wrong, nothing of ours is left in `out`."""
+    try:
+        (out / SCRATCH).mkdir(parents=True)
+    except OSError as error:
+        raise _no_folder(out, error) from None
+    try:
+        yield out / SCRATCH
+    except BaseException as error:
+        for name in (*OURS, *WRITTEN):
+            path = out / name
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(
+                missing_ok=True
+            )
+        if isinstance(error, OSError):
+            message = f"the result could not be written: {error.strerror or error}."
+            hint = "Make room there, or name another folder."
+            raise UserError("cannot write", message, hint, str(out)) from None
+        raise
+
+
+def _no_folder(out: Path, error: OSError) -> UserError:
+    message = f"`out` cannot be made: {error.strerror}."
+    return UserError("bad input", message, "Name another folder.", str(out))
 
 
 def _module(module: Any) -> dict[str, Any]:

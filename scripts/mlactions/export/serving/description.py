@@ -35,6 +35,10 @@ _MOST_BODY = 64 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
+class NotServableError(Exception):
+    """Why no server can be asked for what the model gives; a sentence without its full stop."""
+
+
 @dataclass(frozen=True)
 class Tensor:
     """An input or output; `datatype` as in the protocol, a string in `shape` is a dynamic axis."""
@@ -128,4 +132,8 @@ def model_name(given: str, exported: Exported) -> str:
 
 
 def _tensor(spec: TensorSpec) -> Tensor:
+    if spec.dtype not in DATATYPES:
+        raise NotServableError(
+            f"`{spec.name}` is {spec.dtype}, which the protocol of servers lacks"
+        )
     return Tensor(spec.name, DATATYPES[spec.dtype], spec.shape)

@@ -12,10 +12,15 @@ import numpy as np
 
 from mlactions.bundle import Bundle, write_atomic, write_json
 from mlactions.errors import UserError
-from mlactions.export.arrays import Array, Arrays
+from mlactions.export.arrays import Array, Arrays, ArraysError
 from mlactions.export.exported import Case, Exported
 from mlactions.export.gates import Gate
-from mlactions.export.serving.description import DATATYPES, NUMBER_BYTES, Description
+from mlactions.export.serving.description import (
+    DATATYPES,
+    NUMBER_BYTES,
+    Description,
+    NotServableError,
+)
 from mlactions.export.serving.model_server.contract import NUMPY
 from mlactions.schema import load_json
 
@@ -75,11 +80,9 @@ def write_golden(
     written = []
     for case in choose(exported.cases, model):
         name = f"{FOLDER}/batch-{case.batch}"
-        inputs = Arrays(bundle.path(case.inputs))
-        reference = Arrays(bundle.path(case.reference))
+        inputs, outputs = _tensors(bundle, case, model)
         # Not write_json: one line per tensor would be one line of a million numbers, sorted.
-        write_atomic(out / f"{name}.json", _text({"inputs": _inputs(model, inputs)}))
-        outputs = [_tensor(output.name, reference[output.name]) for output in model.outputs]
+        write_atomic(out / f"{name}.json", _text({"inputs": inputs}))
         answer = {"model_name": model.name, "outputs": outputs}
         write_atomic(out / f"{name}.expected.json", _text(answer))
         written.append(
@@ -93,7 +96,7 @@ def write_golden(
             )
         )
     if not written:
-        raise UserError("no golden request", "the bundle has no gated case to ask a server for.")
+        raise NotServableError("the bundle has no gated case to ask a server for")
     index = {"version": 1, "model": model.name, "requests": [asdict(item) for item in written]}
     write_json(out / INDEX, index)
     return tuple(written)
@@ -107,6 +110,20 @@ def _answer(case: Case, output: str, gate: Gate) -> Answer:
     return Answer(gate.tolerance, gate.mode, gate.named, own(noise.float64), own(noise.threads))
 
 
+def _tensors(
+    bundle: Bundle, case: Case, model: Description
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return a case's inputs and torch's answer."""
+    try:
+        inputs = _inputs(model, Arrays(bundle.path(case.inputs)))
+        reference = Arrays(bundle.path(case.reference))
+        return inputs, [_tensor(output.name, reference[output.name]) for output in model.outputs]
+    except (ArraysError, KeyError) as error:
+        message = f"case `{case.id}`: {error}."
+        hint = "Run the measuring step again."
+        raise UserError("broken bundle", message, hint, case.reference) from None
+
+
 def _inputs(model: Description, arrays: Mapping[str, Array]) -> list[dict[str, Any]]:
     """Return the inputs as the model takes them: those of an fp16 model in half precision."""
     cast = {tensor.name: np.dtype(NUMPY[tensor.datatype]) for tensor in model.inputs}
@@ -116,11 +133,7 @@ def _inputs(model: Description, arrays: Mapping[str, Array]) -> list[dict[str, A
 def _tensor(name: str, array: Array) -> dict[str, Any]:
     """Return a tensor of the protocol, in the array's own type."""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise UserError(
-            "no golden request",
-            f"`{name}` holds NaN or infinity, which JSON cannot say: no server could answer it.",
-            "Leave out `target`, or export a model whose outputs are finite.",
-        )
+        raise NotServableError(f"`{name}` holds NaN or infinity, which JSON cannot say")
     datatype = DATATYPES[str(array.dtype)]
     values = array.reshape(-1).tolist()
     return {"name": name, "datatype": datatype, "shape": list(array.shape), "data": values}

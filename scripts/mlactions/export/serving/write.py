@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mlactions.bundle import write_atomic
 from mlactions.export.result import Serving
 from mlactions.export.serving.agree import check_file
-from mlactions.export.serving.archive import link_or_copy, pack
+from mlactions.export.serving.archive import pack
 from mlactions.export.serving.description import Description
 from mlactions.export.serving.onnxruntime_target import onnxruntime_target
 from mlactions.export.serving.placed import Target
@@ -50,7 +51,9 @@ def _write(out: Path, model: Description, folder: Path, target: Target) -> Servi
     for path, text in target.texts.items():
         write_atomic(place / path, text)
     for name, path in target.models.items():
-        link_or_copy(folder / name, place / path)
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        # Not linked: a user may edit one of the two.
+        shutil.copyfile(folder / name, place / path)
     if target.name == "torchserve":
         files = tuple(folder / file.name for file in model.files)
         pack(model.name, archive_sources(model), files, place / STORE / f"{model.name}.mar")
