@@ -276,8 +276,27 @@ def test_one_run_shows_no_noise(here: Path) -> None:
 
     code, said = call(here, "calibrate", "--metrics", f"{here}/metrics", "--out", f"{here}/out")
 
-    assert (code, "measure more seeds" in said) == (Exit.PASS, True)
+    assert (code, "no metric has two values or more" in said) == (Exit.BAD_INPUT, True)
     assert not (here / "out" / "calibration.yaml").exists()
+
+
+def test_calibration_takes_the_usual_baseline_and_keeps_what_its_rules_say(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(here)
+    (here / "configs").mkdir()
+    rule = "{value: 0.9, direction: lower, severity: warn, min: 0.1, reason: 'a: b'}"
+    text = f"version: 1\nmodels: {{cnn: {{metrics: {{accuracy: {rule}}}}}}}\n"
+    (here / "configs" / "baseline.yaml").write_text(text)
+    write(here, {"accuracy": [0.98, 0.97, 0.99]})
+
+    code, said = call(here, "calibrate", "--metrics", "metrics", "--out", "out")
+
+    assert (code, f"rules to paste: {here}/out/calibration.yaml" in said) == (Exit.PASS, True)
+    pasted = "version: 1\n" + (here / "out" / "calibration.yaml").read_text()
+    found = parse_baseline(pasted, name="pasted").models["cnn"].rules["accuracy"]
+    assert (found.direction, found.severity, found.minimum) == ("lower", "warn", 0.1)
+    assert (found.reason, found.values) == ("a: b", (0.98, 0.97, 0.99))
 
 
 def test_calibration_refuses_broken_numbers(here: Path) -> None:

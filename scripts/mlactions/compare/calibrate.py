@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from mlactions.compare.decide import difference
-from mlactions.compare.model import Baseline, Candidate, Direction
+from mlactions.compare.edit import spell
+from mlactions.compare.model import Baseline, Candidate, Direction, Rule
 from mlactions.compare.statistics import noise_margin, variance
 from mlactions.compare.suggest import as_written, direction, key, severity_of
 from mlactions.compare.words import plural
+from mlactions.errors import UserError
+
+_PROPOSED = {"value", "values", "direction", "tolerance"}
 
 FORMULA = (
     "Tolerance = t(1 - a, n - 1) * s * sqrt(1/n + 1/m), rounded up to two digits: n runs with"
@@ -31,7 +35,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Proposal:
-    """One metric's noise and the tolerance above it; None where the runs show no noise."""
+    """One metric's noise and the tolerance above it; None where the runs show no noise.
+
+    `kept` are the other fields of the rule in use, as its file has them.
+    """
 
     model: str
     metric: str
@@ -40,6 +47,7 @@ class Proposal:
     guessed: bool
     tolerance: float | None
     current: float | None
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def deviation(self) -> float:
@@ -57,8 +65,18 @@ class Proposal:
 
 
 def propose(candidate: Candidate, baseline: Baseline | None, asked: Asked) -> tuple[Proposal, ...]:
-    """Return a proposal for every metric that has two or more values."""
-    return tuple(_proposals(candidate, baseline, asked))
+    """Return a proposal for every metric that has two or more values.
+
+    Raises UserError where none has: one run says nothing of the noise.
+    """
+    proposals = tuple(_proposals(candidate, baseline, asked))
+    if not proposals:
+        raise UserError(
+            "nothing to calibrate",
+            "no metric has two values or more, so none shows its noise.",
+            "Measure with several `--seeds`, or give one `--metrics` for each run.",
+        )
+    return proposals
 
 
 def _proposals(candidate: Candidate, baseline: Baseline | None, asked: Asked) -> Iterator[Proposal]:
@@ -79,7 +97,16 @@ def _proposals(candidate: Candidate, baseline: Baseline | None, asked: Asked) ->
                 current=None
                 if known is None or bounded
                 else difference(known, known.values or values, values).allowed,
+                kept=_kept(known, baseline) if known and baseline else {},
             )
+
+
+def _kept(rule: Rule, baseline: Baseline) -> dict[str, Any]:
+    """Return what a rule says besides what is proposed anew."""
+    written: Any = baseline.marked.value if baseline.marked else {}
+    for place in ("models", rule.model, "metrics", rule.metric):
+        written = written.get(place, {}) if isinstance(written, dict) else {}
+    return {name: value for name, value in written.items() if name not in _PROPOSED}
 
 
 def any_false_alarm(proposals: Sequence[Proposal], false_alarms: float) -> float:
@@ -104,11 +131,12 @@ def _rule(item: Proposal) -> str:
     values = ", ".join(map(repr, as_written(item.values)))
     allowed = "0" if item.tolerance is None else f"{item.tolerance:g}"
     note = "  # check direction" if item.guessed else ""
-    severity = severity_of(item.metric) if item.guessed else ""
+    kept = "".join(f", {key(name)}: {spell(value)}" for name, value in item.kept.items())
+    rest = severity_of(item.metric) if item.guessed else kept
     still = "  # no noise seen" if item.tolerance is None else ""
     return (
         f"{{values: [{values}], direction: {item.direction},"
-        f" tolerance: {{absolute: {allowed}}}{severity}}}{note}{still}"
+        f" tolerance: {{absolute: {allowed}}}{rest}}}{note}{still}"
     )
 
 
@@ -143,8 +171,6 @@ def document(proposals: Sequence[Proposal], asked: Asked, head: dict[str, Any]) 
 
 def sentence(proposals: Sequence[Proposal]) -> str:
     """Return the outcome in one sentence."""
-    if not proposals:
-        return "No metric has two values or more, so none shows its noise: measure more seeds."
     models = len({item.model for item in proposals})
     tight = sum(1 for item in proposals if item.too_tight)
     known = f"; {plural(tight, 'tolerance')} in use below the noise" if tight else ""

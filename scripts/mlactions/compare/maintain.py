@@ -59,7 +59,11 @@ class Task:
 
 @click.command("calibrate")
 @metrics_option
-@option("--baseline", metavar="FILE", help="Baseline YAML whose tolerances to check.")
+@option(
+    "--baseline",
+    metavar="FILE",
+    help=f"Baseline YAML whose tolerances to check; default: {BASELINE}, if it is there.",
+)
 @option("--seeds", type=click.IntRange(1, 1000), help="Seeds the gate measures; default: as here.")
 @option(
     "--false-alarms",
@@ -88,21 +92,25 @@ def calibrate(
     Give a bundle with several seeds, or one path per run. The proposal is printed as YAML and
     written to calibration.yaml in --out.
     """
-    path = Path(working_directory) / (baseline or "")
+    path = Path(working_directory) / (baseline or BASELINE)
     paths = [Path(text) for text in metrics]
     folder = _out(out, paths, runner)
     candidate = read_candidate(paths, runs=True)
     task = Task(path, path.as_posix(), folder, _key(key), candidate, runner)
-    rules = parse_baseline(existing(path, task.name), name=task.name) if baseline else None
+    rules = (
+        parse_baseline(existing(path, task.name), name=task.name)
+        if baseline or path.exists()
+        else None
+    )
     refused = tuple(renewal.refusals(candidate, None, None))
     if refused:
         return _refuse(refused, rules, task, "calibrate")
     asked = calibration.Asked(seeds, false_alarms)
     proposals = calibration.propose(candidate, rules, asked)
-    status = Status.PASS if proposals else Status.WARN
-    result = calibration.document(proposals, asked, _head(task, status))
-    if task.out is not None and proposals:
+    result = calibration.document(proposals, asked, _head(task, Status.PASS))
+    if task.out is not None:
         write_atomic(task.out / PROPOSAL, result["paste"])
+        runner.say(f"rules to paste: {task.out / PROPOSAL}")
     _publish(task, result)
     return Exit.PASS
 
