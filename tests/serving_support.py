@@ -108,14 +108,14 @@ def draw(batch: int, length: int, seed: int = 0) -> dict[str, Array]:
 def write_bundle(folder: Path, batches: Sequence[int] = (1, 2, 3, 7)) -> Bundle:
     """Write a measured bundle: the model, its cases, export.json."""
     write_model(folder / parts.MODEL)
-    cases = [_case(folder, batch) for batch in batches]
+    cases = [*(_case(folder, batch) for batch in batches), _case(folder, 16, 32)]
     write_json(folder / parts.EXPORTED, _exported(cases).document())
     return seal(folder, parts.WORD)
 
 
-def _case(folder: Path, batch: int) -> parts.Case:
+def _case(folder: Path, batch: int, length: int = 5) -> parts.Case:
     name = f"batch-{batch}-seed-0"
-    inputs = draw(batch, 5)
+    inputs = draw(batch, length)
     (folder / "cases").mkdir(exist_ok=True)
     np.savez(folder / f"cases/{name}.inputs.npz", **inputs)  # type: ignore[arg-type]
     np.savez(folder / f"cases/{name}.reference.npz", **embed(**inputs))  # type: ignore[arg-type]
@@ -123,7 +123,7 @@ def _case(folder: Path, batch: int) -> parts.Case:
         id=name,
         kind="gated",
         batch=batch,
-        axes={"batch": batch, "sequence": 5},
+        axes={"batch": batch, "sequence": length},
         seed=0,
         values="random",
         inputs=f"cases/{name}.inputs.npz",

@@ -452,6 +452,6 @@ def test_the_benchmark_compares_in_one_run() -> None:
         serving.Row("TorchServe", 8, (400.0,), (15.0,), (50.0,)),
     ]
     text = serving.report({1: rows})
-    assert "| ours | 8 | 2,000 | 0.20× | 5.0× | 4 | 8.2 |" in text
+    assert "| ours | 8 | 2,000 | 0.20× | 5.0× | 4 | 8.25 |" in text
     assert "| TorchServe | 8 | 400 | 0.04× |  | 15 | 50 |" in text
     assert text.startswith("Requests of batch 1:")
