@@ -27,7 +27,13 @@ from mlactions.export.gates import Gate
 from mlactions.export.reading import read_exported
 from mlactions.export.serving import placed
 from mlactions.export.serving.agree import check_file
-from mlactions.export.serving.description import Description, ModelFile, Tensor, model_name
+from mlactions.export.serving.description import (
+    Description,
+    ModelFile,
+    NotServableError,
+    Tensor,
+    model_name,
+)
 from mlactions.export.serving.golden import choose, read_golden, write_golden
 from mlactions.export.serving.images import read_images
 from mlactions.export.serving.model_server.contract import NUMPY, read_contract
@@ -337,7 +343,7 @@ def test_a_reference_json_cannot_say_is_refused(tmp_path: Path) -> None:
     path = bundle.folder / case.reference
     np.savez(path, logits=np.full((1, 4), np.nan, np.float32), length=np.array([5]))
     gates = {"logits": Gate(1e-5, "scaled")}
-    with pytest.raises(UserError, match="`logits` holds NaN"):
+    with pytest.raises(NotServableError, match="`logits` holds NaN"):
         write_golden(tmp_path / "again", bundle, served.exported, served.model, gates)
 
 
