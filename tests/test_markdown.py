@@ -395,9 +395,19 @@ def test_intervals_become_bars_with_their_limit() -> None:
     )
 
     assert 'title "Worsening: cnn"' in text
-    assert 'x-axis ["accuracy", "loss"]' in text
-    assert 'y-axis "1 is the limit" 0 --> 3.4' in text
-    assert "bar [3.4, 0.6]\n    line [1, 1]" in text
+    assert 'x-axis ["accuracy", "loss", "f1"]' in text
+    assert 'y-axis "1 is the limit" -0.5 --> 3.4' in text
+    assert "bar [3.4, 0.6, -0.5]\n    line [1, 1, 1]" in text
+
+
+def test_one_long_bar_does_not_flatten_the_others() -> None:
+    text = limits(
+        Interval("cnn loss", 16.17, 14.0, 18.0, 1.0, Status.FAIL),
+        Interval("cnn accuracy", 3.4, 2.0, 4.8, 1.0, Status.FAIL),
+    )
+
+    assert 'y-axis "1 is the limit, bars end at 8" 0 --> 8' in text
+    assert "bar [8, 3.4]" in text
 
 
 def test_where_all_pass_no_chart_is_needed() -> None:

@@ -34,6 +34,7 @@ from mlactions.report import (
     Details,
     Heading,
     Inline,
+    Interval,
     Intervals,
     Items,
     Link,
@@ -80,6 +81,9 @@ ICONS = {
 
 _HEADINGS = 6
 _MERMAID_ROWS = 12
+_LONGEST_BAR = 8.0
+"""In multiples of the limit: a longer one would flatten all others."""
+
 _KEPT = 4096
 """Rendered rows and items that are remembered: to find how many fit, all are asked for often."""
 
@@ -204,14 +208,21 @@ def _chart(block: Chart | Intervals | Coordinates) -> str:
 
 
 def _limits(intervals: Intervals) -> str:
-    """Return the estimates beyond or near their limit as bars: Mermaid draws no intervals."""
-    rows = [row for row in intervals.rows if row.status is not Status.PASS][:_MERMAID_ROWS]
-    models = {row.label.partition(" ")[0] for row in rows}
+    """Return the estimates of models with a problem as bars: Mermaid draws no intervals."""
+    models = {_model(row) for row in intervals.rows if row.status is not Status.PASS}
+    rows = [row for row in intervals.rows if _model(row) in models]
+    rows = sorted(rows, key=lambda row: row.status is Status.PASS)[:_MERMAID_ROWS]
     common = models.pop() if len(models) == 1 else ""
     labels = tuple(row.label.removeprefix(common).strip() for row in rows)
-    values = tuple(round(row.estimate, 2) for row in rows)
+    values = tuple(round(min(max(row.estimate, -_LONGEST_BAR), _LONGEST_BAR), 2) for row in rows)
+    cut = any(abs(row.estimate) > _LONGEST_BAR for row in rows)
+    label = f"1 is the limit{f', bars end at {_LONGEST_BAR:g}' if cut else ''}"
     title = f"{intervals.title}{': ' if common else ''}{common}"
-    return mermaid(Chart(title, labels, (Series("", values),), "1 is the limit"), limit=1)
+    return mermaid(Chart(title, labels, (Series("", values),), label), limit=1)
+
+
+def _model(row: Interval) -> str:
+    return row.label.partition(" ")[0]
 
 
 def _ranges(block: Coordinates) -> str:

@@ -20,19 +20,24 @@ from mlactions.settings import Status
 
 _ROW, _STACKED_ROW = 24.0, 38.0
 _HEAD, _FOOT = 22.0, 22.0
+_NAME = 17.0
 _VALUE = 62.0
 _MARK = 5.0
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Pixels; a row's interval lies `middle` below its top, between `left` and `right`."""
+    """Pixels; a row's interval lies `middle` below its top, between `left` and `right`.
+
+    The axis is drawn in `bands`, from top to bottom, so that it crosses no name.
+    """
 
     left: float
     right: float
     row: float
     middle: float
     bottom: float
+    bands: tuple[tuple[float, float], ...]
 
     def x(self, share: float) -> float:
         return self.left + share * (self.right - self.left)
@@ -54,10 +59,14 @@ def draw(block: Intervals, width: float, key: str, *, stacked: bool) -> str:
 
 def _layout(rows: tuple[Interval, ...], width: float, *, stacked: bool) -> _Layout:
     if stacked:
-        return _Layout(4.0, width - _VALUE, _STACKED_ROW, 26.0, _HEAD + len(rows) * _STACKED_ROW)
+        tops = [_HEAD + place * _STACKED_ROW for place in range(len(rows))]
+        bands = tuple((top + _NAME, top + _STACKED_ROW) for top in tops)
+        bottom = _HEAD + len(rows) * _STACKED_ROW
+        return _Layout(4.0, width - _VALUE, _STACKED_ROW, 26.0, bottom, bands)
     names = max((text_size(row.label) for row in rows), default=0.0)
     left = min(names, width * 0.38) + 16.0
-    return _Layout(left, width - _VALUE, _ROW, 12.0, _HEAD + len(rows) * _ROW)
+    bottom = _HEAD + len(rows) * _ROW
+    return _Layout(left, width - _VALUE, _ROW, 12.0, bottom, ((_HEAD - 6.0, bottom),))
 
 
 def _draw_axis(drawing: Drawing, axis: Range, layout: _Layout) -> None:
@@ -66,11 +75,15 @@ def _draw_axis(drawing: Drawing, axis: Range, layout: _Layout) -> None:
     step = 1 if axis.high - axis.low <= 8 else 2  # noqa: PLR2004  # labels stay apart
     for tick in range(-4, 11, step):
         if axis.holds(tick) and tick not in (NO_CHANGE, LIMIT):
-            x = layout.x(axis.share(tick))
-            drawing.line("grid", (x, _HEAD - 6.0), (x, layout.bottom))
-    drawing.line("zero", (zero, _HEAD - 6.0), (zero, layout.bottom))
-    drawing.line("limit", (limit, _HEAD - 6.0), (limit, layout.bottom))
+            _draw_upright(drawing, "grid", layout.x(axis.share(tick)), layout)
+    _draw_upright(drawing, "zero", zero, layout)
+    _draw_upright(drawing, "limit", limit, layout)
     _draw_axis_words(drawing, axis, layout, zero, limit)
+
+
+def _draw_upright(drawing: Drawing, kind: str, x: float, layout: _Layout) -> None:
+    for top, bottom in layout.bands:
+        drawing.line(kind, (x, top), (x, bottom))
 
 
 def _draw_axis_words(
