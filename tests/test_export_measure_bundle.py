@@ -166,14 +166,22 @@ def ended(
             "disk-full",
             "no room",
         ),
-        (ended(-9, peak=2**30), (), "out-of-memory", "killed at 1 GiB"),
+        (
+            ended(1),
+            ("ValueError: no", "[export] building zoo:Scale", "[export] Error: no stage"),
+            "crashed",
+            "exit code 1 while its stage was `export`: ValueError: no.",
+        ),
+        (ended(1), ("[export] building",), "crashed", "while its stage was `export`."),
+        (ended(-9, peak=2**30), (), "killed", "killed at 1 GiB"),
+        (ended(137, peak=2**33 - 2**28), (), "out-of-memory", "killed at 7.75 GiB"),
         (ended(1, peak=2**31, out_of_memory=True), (), "out-of-memory", "killed at 2 GiB"),
         (ended(-15, by="time-out"), (), "timed-out", "after 1.5 min"),
         (ended(-15, by="interruption"), (), "interrupted", "was stopped"),
     ],
 )
 def test_every_end_has_a_class(end: Ended, tail: tuple[str, ...], kind: str, words: str) -> None:
-    found, message = classify(end, tail, "export", 90.0)
+    found, message = classify(end, tail, "export", 90.0, memory=2**33)
     assert found == kind
     assert words in message
 

@@ -47,9 +47,8 @@ def running(marker: str) -> bool:
     ("factory", "kind", "words"),
     [
         ("leave", "crashed", "Python ended with exit code 0 while its stage was `model`"),
-        ("stop", "crashed", "Python ended with exit code 3 while its stage was `model`"),
         ("crash", "crashed", "Python ended with SIGSEGV while its stage was `model`"),
-        ("killed", "out-of-memory", "most often for lack of memory"),
+        ("killed", "killed", "while its stage was `model`; nothing says that memory was short."),
         ("hang", "timed-out", "still running after 3 s, while its stage was `"),
     ],
 )
@@ -106,6 +105,52 @@ def test_a_signal_ends_the_model_and_leaves_what_is_known(
     assert exported.model is not None
     assert not models(tmp_path)
     assert not running(str(tmp_path))
+
+
+def shim(folder: Path, text: str) -> Path:
+    """Write a program to take for a Python."""
+    path = folder / "python"
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("#!/bin/sh\nexit 0\n", "`python` names ended with exit code 0 before it ran a line"),
+        ("#!/bin/sh\necho 'no such option' >&2; exit 4\n", "exit code 4 before it ran a line of"),
+        ("neither a script nor a program", "`python` names a file that cannot be started"),
+    ],
+)
+def test_what_is_no_python_is_bad_input(
+    text: str, words: str, project: Path, tmp_path: Path
+) -> None:
+    program = shim(tmp_path, text)
+    measured = measure(project, tmp_path / "out", [*SCALE, "--python", str(program)])
+    assert measured.code == Exit.BAD_INPUT
+    assert words in measured.text
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("package", ["numpy", "onnxscript", "onnx"])
+def test_a_python_without_a_package_is_bad_input(
+    package: str, project: Path, tmp_path: Path
+) -> None:
+    hiding = tmp_path / "hiding"
+    hiding.mkdir()
+    (hiding / "sitecustomize.py").write_text(f"import sys\nsys.modules[{package!r}] = None\n")
+    script = f'#!/bin/sh\nPYTHONPATH="{hiding}" exec "{TORCH_PYTHON}" "$@"\n'
+    measured = measure(project, tmp_path / "out", [*SCALE, "--python", str(shim(tmp_path, script))])
+    assert measured.code == Exit.BAD_INPUT, measured.text
+    assert f"missing package: `{package}` is not installed for python" in measured.text
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_bad_input(project: Path) -> None:
+    measured = measure(project, Path("/proc/self/out"), SCALE)
+    assert measured.code == Exit.BAD_INPUT
+    assert "`out` cannot be made" in measured.text
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -12,11 +11,6 @@ from torch import Tensor, nn
 def leave() -> nn.Module:
     """End Python without a word."""
     os._exit(0)
-
-
-def stop() -> nn.Module:
-    """End Python with an exit code."""
-    sys.exit(3)
 
 
 def crash() -> nn.Module:

@@ -30,6 +30,7 @@ FAILURES = (
     "timed-out",
     "crashed",
     "out-of-memory",
+    "killed",
     "disk-full",
     "interrupted",
 )

@@ -27,11 +27,16 @@ from mlactions.export.exported import (
     TaskData,
     Timing,
 )
+from mlactions.export.memory import memory_limit
 from mlactions.export.reading import failure_of, model_of, tensor_of, timing_of
 from mlactions.export.settings import Settings
 from mlactions.schema import load_json
 
 REPORT = "logs/exporter.md"
+STAGE = "[export] "
+"""What our own lines of progress begin with, in the log of the user's process."""
+
+NEAR_LIMIT = 0.9
 RESPONSE_BYTES = 64 * 1024 * 1024
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
@@ -64,14 +69,44 @@ def read(scratch: Path, ended: Ended, log_tail: tuple[str, ...], *, timeout: flo
     if ended.by == "itself" and ended.code == 0 and status == "failed":
         written = {**given["failure"], "log_tail": log_tail, "report": None}
         return Answer(given, failure_of(written))
-    kind, message = classify(ended, log_tail, str(given.get("stage", "start")), timeout)
+    if (
+        ended.by == "itself"
+        and ended.code >= 0
+        and not given
+        and not (scratch / "started").is_file()
+    ):
+        raise _no_python(ended, log_tail)
+    kind, message = classify(
+        ended, log_tail, str(given.get("stage", "start")), timeout, memory=memory_limit()
+    )
     return Answer(given, Failure(kind, message, log_tail=log_tail))
 
 
+def _no_python(ended: Ended, log_tail: tuple[str, ...]) -> UserError:
+    """Return what is wrong with a command that never came to our program's first line."""
+    said = last_exception(list(log_tail)).rstrip(".")
+    return UserError(
+        "bad input",
+        f"what `python` names ended with exit code {ended.code} before it ran a line of Python"
+        f"{': ' if said else ''}{said}.",
+        "Name the Python that trains the model, or a command that starts it: uv run python.",
+    )
+
+
 def classify(
-    ended: Ended, log_tail: tuple[str, ...], stage: str, timeout: float, who: str = "Python"
+    ended: Ended,
+    log_tail: tuple[str, ...],
+    stage: str,
+    timeout: float,
+    *,
+    who: str = "Python",
+    memory: int | None = None,
 ) -> tuple[str, str]:
-    """Return the class and a sentence for a process that ended without an answer."""
+    """Return the class and a sentence for a process that ended without an answer.
+
+    `memory` is what it could have in bytes, None where that is not known. SIGKILL is put down to
+    memory only where the kernel counted it, or the process was near that limit.
+    """
     at = f"while its stage was `{stage}`"
     if ended.by == "interruption":
         return "interrupted", f"the export was stopped {at}."
@@ -79,11 +114,15 @@ def classify(
         return "timed-out", f"still running after {minutes(timeout)}, {at}."
     if any(words in line for line in log_tail for words in _FULL_WORDS):
         return "disk-full", f"there was no room to write {at}."
-    if ended.out_of_memory or ended.code in {-signal.SIGKILL, 128 + signal.SIGKILL}:
-        peak = f" at {mebibytes(ended.peak_memory)}" if ended.peak_memory else ""
-        return "out-of-memory", f"it was killed{peak} {at}, most often for lack of memory."
+    peak = f" at {mebibytes(ended.peak_memory)}" if ended.peak_memory else ""
+    full = memory is not None and (ended.peak_memory or 0) >= NEAR_LIMIT * memory
+    killed = ended.code in {-signal.SIGKILL, 128 + signal.SIGKILL}
+    if ended.out_of_memory or (killed and full):
+        return "out-of-memory", f"it was killed{peak} {at}, for lack of memory."
+    if killed:
+        return "killed", f"it was killed{peak} {at}; nothing says that memory was short."
     how = f"exit code {ended.code}" if ended.code >= 0 else _signal(-ended.code)
-    said = last_exception(list(log_tail))
+    said = last_exception([line for line in log_tail if not line.startswith(STAGE)]).rstrip(".")
     return "crashed", f"{who} ended with {how} {at}{': ' if said else ''}{said}."
 
 
@@ -110,6 +149,12 @@ def _signal(number: int) -> str:
 
 def broken_disk(error: OSError, log_tail: tuple[str, ...]) -> Failure:
     """Return the failure behind an error in writing; any other error is not ours to explain."""
+    if error.errno == errno.ENOEXEC:
+        raise UserError(
+            "bad input",
+            "`python` names a file that cannot be started: it is no program.",
+            "Name the Python that trains the model.",
+        ) from None
     if error.errno not in _FULL:
         raise error
     message = f"there was no room to write: {(error.strerror or 'the disk is full').lower()}."

@@ -12,6 +12,7 @@ from mlactions.errors import UserError
 from mlactions.evaluate.logfile import tail
 from mlactions.evaluate.process import Ended
 from mlactions.export.exported import DATA, MODEL, Exported, Failure
+from mlactions.export.memory import memory_limit
 from mlactions.export.outcome import classify, failed
 from mlactions.export.rewrite import LARGE_BYTES, PREFIX, UnsupportedTypeError, rewrite
 from mlactions.export.settings import Settings
@@ -95,7 +96,9 @@ def _reshape(
             "Run it through scripts/run, or install codex-ml-actions[export].",
         )
     stage = f"quantize: {settings.quantize}, optimize: {settings.optimize}"
-    kind, message = classify(ended, lines, stage, settings.timeout, who="onnxruntime")
+    kind, message = classify(
+        ended, lines, stage, settings.timeout, who="onnxruntime", memory=memory_limit()
+    )
     if settings.optimize != "none" and kind == "crashed":
         message += " Choose a lower level of `optimize`, or none: servers optimize by themselves."
     return Failure(kind, message, log_tail=lines)

@@ -20,6 +20,7 @@ NAME = "mlactions_export_user"
 def main() -> None:
     """Import torch, then our package under its own name, and export."""
     started = time.perf_counter()
+    Path(sys.argv[1]).with_name("started").touch()  # what `python` names is a Python
     sys.path[0] = str(Path.cwd())
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     with contextlib.suppress(ImportError):  # the program says what is missing

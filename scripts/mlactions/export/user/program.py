@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -23,6 +24,8 @@ LARGE_BYTES = 2**30
 """Weights from here on are written beside the model, as torch does by itself from 2 GB on."""
 
 STAGE = "[export]"
+
+PACKAGES = ("torch", "numpy", "onnx", "onnxscript")
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
@@ -113,14 +116,22 @@ def _failed(session: Session, error: Exception) -> Failed | None:
 
 def _need_torch() -> None:
     name = Path(sys.executable).name
-    for package in ("torch", "numpy", "onnx", "onnxscript"):
-        if not version(package):
+    for package in PACKAGES:
+        if not _importable(package):
             raise BadInput(
                 f"`{package}` is not installed for {name}, the Python that `python` names.",
                 "Name the Python that trains the model, or install torch, numpy, onnx and"
                 " onnxscript for it.",
                 title="missing package",
             )
+
+
+def _importable(package: str) -> bool:
+    """Say whether a package is there; importing onnxscript here would be an export's time."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _failure(session: Session, failed: Failed) -> dict[str, Any]:
