@@ -65,6 +65,13 @@ ASKED: dict[str, dict[str, Any]] = {
     "broken-import": {**SCALE, "model": "raising:build"},
     "factory-raises": {**SCALE, "model": "zoo:broken"},
     "wrong-argument": {**SCALE, "model_arguments": '{"depth": 3}'},
+    "factory-leaves": {**SCALE, "model": "odd:leave"},
+    "import-leaves": {**SCALE, "model": "leaving:build"},
+    "examples-leave": {**SCALE, "example_inputs": ("odd:leave",)},
+    "forward-leaves": {**SCALE, "model": "odd:Leaving"},
+    "full-stop": {**SCALE, "model": "odd:sentence"},
+    "returns-nothing": {**SCALE, "model": "odd:Nothing"},
+    "returns-empty": {**SCALE, "model": "odd:Empty"},
     "not-a-model": {**SCALE, "model": "zoo:number"},
     "wrong-shapes": {**SCALE, "example_inputs": ("x: float32[batch,5]",)},
     "untied-axes": {
@@ -91,6 +98,13 @@ ASKED: dict[str, dict[str, Any]] = {
     "torchscript": _checkpoint("script.pt"),
     "task-lacks": {**SCALE, "task_data": "x.npz"},
     "task-uneven": {**SCALE, "task_data": "uneven.npz"},
+    "multiples": {
+        "model": "odd:Quarters",
+        "example_inputs": ("odd:eighths",),
+        "dynamic": ("x[batch,s]",),
+        "axes": ("s=4..64",),
+    },
+    "fixed": {**SCALE, "example_inputs": ("x: float32[5,4]",)},
     "good": _checkpoint("good.pt"),
     "no-checkpoint": SCALE,
     "nested": _checkpoint("nested.pt"),
@@ -110,6 +124,21 @@ SAID: dict[str, tuple[str, str, str]] = {
     "broken-import": ("import failed", "RuntimeError: no data here", ""),
     "factory-raises": ("the factory raised", "FileNotFoundError: data/vocabulary.txt", "mend"),
     "wrong-argument": ("the factory raised", "unexpected keyword argument 'depth'", "arguments"),
+    "factory-leaves": ("the factory ended Python", "`odd:leave` called sys.exit(3).", "return"),
+    "import-leaves": ("import failed", "importing it called sys.exit('no GPU').", ""),
+    "examples-leave": (
+        "the example inputs' function raised",
+        "`odd:leave` called sys.exit(3).",
+        "",
+    ),
+    "forward-leaves": (
+        "the model does not take the example inputs",
+        "the model called sys.exit(4), given x float32[2, 4].",
+        "`example-inputs`",
+    ),
+    "full-stop": ("the factory raised", "ValueError: no data. None at all.", "mend"),
+    "returns-nothing": ("no tensors", "the model returns no tensors.", "`forward`"),
+    "returns-empty": ("no tensors", "the model returns no tensors.", "`forward`"),
     "not-a-model": ("not a model", "returned int, not a torch.nn.Module", "return the model"),
     "wrong-shapes": (
         "the model does not take the example inputs",
@@ -150,7 +179,11 @@ SAID: dict[str, tuple[str, str, str]] = {
         "Install it for the Python that `python` names",
     ),
     "attack": ("a pickle that may run code", "holds more than tensors", "`allow-pickle: true`"),
-    "whole-model": ("a pickle that may run code", "zoo.Scale", "can run any program"),
+    "whole-model": (
+        "a pickle that may run code",
+        "which holds more than tensors: it is made with `zoo.Scale`.",
+        "can run any program",
+    ),
     "torchscript": ("a pickle that may run code", "TorchScript", "`allow-pickle: true`"),
     "task-lacks": ("bad input", "`task-data` lacks `label`", "`x`, `label`"),
     "task-uneven": ("bad input", "arrays of different lengths", ""),
@@ -160,6 +193,11 @@ PLACES = {
     "broken-import": "raising.py",
     "missing-import": "needy.py",
     "factory-raises": "zoo.py",
+    "factory-leaves": "odd.py",
+    "import-leaves": "leaving.py",
+    "examples-leave": "odd.py",
+    "forward-leaves": "odd.py",
+    "full-stop": "odd.py",
     "wrong-shapes": "zoo.py",
     "untied-axes": "zoo.py",
 }
@@ -169,6 +207,7 @@ PLACES = {
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = make_project(tmp_path_factory.mktemp("input") / "project")
     in_torch(_CHECKPOINTS, root)
+    (root / "leaving.py").write_text("import sys\nsys.exit('no GPU')\n")
     (root / "raising.py").write_text("raise RuntimeError('no data here')\n")
     (root / "needy.py").write_text("import os\nimport nowhere_to_be_found\n")
     (root / "text.pt").write_text("epoch 3, accuracy 0.9\n")
@@ -203,6 +242,22 @@ def test_bad_input_is_refused_by_name(name: str, answered: Answered, project: Pa
     assert error.file == PLACES.get(name)
     assert (error.line is not None) == (name in PLACES)
     assert str(project) not in str(error)
+    assert ".." not in error.message
+
+
+def test_multiples_of_a_length_are_said_not_to_be_supported(answered: Answered) -> None:
+    failure = answered["multiples"]().failure
+    assert failure is not None
+    assert (failure.kind, failure.file) == ("static-shape", "odd.py")
+    assert "It takes only multiples of 4: such axes are not supported." in failure.message
+
+
+def test_a_fixed_batch_is_told_by_its_length(answered: Answered) -> None:
+    cases = answered["fixed"]().given["cases"]
+    assert {case["batch"] for case in cases} == {5}
+    assert [case["id"] for case in cases[:2]] == ["batch-5-seed-0", "batch-5-seed-1"]
+    assert cases[0]["inputs"] == "cases/batch-5-seed-0.inputs.npz"
+    assert cases[0]["axes"] == {}
 
 
 def test_nothing_in_a_pickle_was_run(answered: Answered, project: Path) -> None:

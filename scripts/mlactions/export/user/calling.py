@@ -71,6 +71,12 @@ def flatten(result: Any, given: Sequence[str]) -> dict[str, Tensor]:
     leaves = [
         (path, leaf) for path, leaf in pytree.tree_flatten_with_path(result)[0] if leaf is not None
     ]
+    if not leaves:
+        raise BadInput(
+            "the model returns no tensors.",
+            "Let `forward` return what it computed: a tensor, a tuple or a mapping of tensors.",
+            title="no tensors",
+        )
     for path, leaf in leaves:
         if not isinstance(leaf, Tensor):
             raise BadInput(

@@ -198,9 +198,10 @@ def _call_function(target: str, names: Sequence[str], sources: Sources) -> tuple
     def call(batch: int) -> Arrays:
         try:
             found = function(batch_size=batch) if sized else function()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            did = "called" if isinstance(error, SystemExit) else "raised"
             raise BadInput(
-                f"`{target}` raised {first_line(error)}",
+                f"`{target}` {did} {first_line(error)}.",
                 title="the example inputs' function raised",
                 place=sources.place_of_error(error),
             ) from error

@@ -38,9 +38,10 @@ def find(target: str, field: str, sources: Sources) -> Any:
             title="missing package",
             place=sources.place_of_error(error),
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        did = "called" if isinstance(error, SystemExit) else "raised"
         raise BadInput(
-            f"`{field}` is `{target}`, and importing it raised {first_line(error)}",
+            f"`{field}` is `{target}`, and importing it {did} {first_line(error)}.",
             title="import failed",
             place=sources.place_of_error(error),
         ) from error
@@ -72,13 +73,8 @@ def build(target: str, arguments: Mapping[str, Any], sources: Sources) -> nn.Mod
     else:
         try:
             model = factory(**arguments)
-        except Exception as error:
-            raise BadInput(
-                f"`{target}` raised {first_line(error)}",
-                "Call it in that Python with the same `model-arguments`, and mend what it says.",
-                title="the factory raised",
-                place=sources.place_of_error(error),
-            ) from error
+        except (Exception, SystemExit) as error:
+            raise _not_built(target, error, sources) from error
     if not isinstance(model, nn.Module):
         raise BadInput(
             f"`{target}` returned {type(model).__name__}, not a torch.nn.Module.",
@@ -87,6 +83,22 @@ def build(target: str, arguments: Mapping[str, Any], sources: Sources) -> nn.Mod
         )
     sources.name_modules(model)
     return model.cpu()
+
+
+def _not_built(target: str, error: BaseException, sources: Sources) -> BadInput:
+    """Return what is wrong with a factory that raised, or that ended Python as a script does."""
+    left = isinstance(error, SystemExit)
+    hint = (
+        "Let the factory return the model, and keep what a script does out of it."
+        if left
+        else "Call it in that Python with the same `model-arguments`, and mend what it says."
+    )
+    return BadInput(
+        f"`{target}` {'called' if left else 'raised'} {first_line(error)}.",
+        hint,
+        title="the factory ended Python" if left else "the factory raised",
+        place=sources.place_of_error(error),
+    )
 
 
 def force_eval(model: nn.Module) -> list[str]:

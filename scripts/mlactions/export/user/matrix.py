@@ -32,18 +32,28 @@ def _case(
     planned: Mapping[str, Any],
     axes: Mapping[str, int],
 ) -> dict[str, Any]:
+    keep = {key: planned[key] for key in ("id", "kind", "seed", "values")}
+    batch = axes.get("batch") or fixed_batch(source)
+    if "batch" not in axes:  # the plan knows declared axes only
+        keep["id"] = planned["id"].replace("batch-1-", f"batch-{batch}-", 1)
     arrays = source.draw(axes, planned["seed"], planned["values"])
     arrays = references.as_precision(arrays, session.request["precision"])
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
     outputs = reference.checked(arrays, f"{shapes} ({planned['values']})")
-    names = {part: f"cases/{planned['id']}.{part}.npz" for part in ("inputs", "reference")}
+    names = {part: f"cases/{keep['id']}.{part}.npz" for part in ("inputs", "reference")}
     references.save(session.scratch / names["inputs"], arrays)
     references.save(session.scratch / names["reference"], references.to_arrays(outputs))
     noise = {"float64": None, "threads": None, "note": "not measured for this case"}
     if planned["noise"]:
         noise = reference.noise(arrays, outputs)
-    keep = {key: planned[key] for key in ("id", "kind", "seed", "values")}
-    return {**keep, "batch": axes.get("batch", 1), "axes": dict(axes), **names, "noise": noise}
+    return {**keep, "batch": batch, "axes": dict(axes), **names, "noise": noise}
+
+
+def fixed_batch(source: Source) -> int:
+    """Return the first length that all inputs share; 1 where they do not."""
+    first = {tensor["shape"][0] for tensor in source.tensors if tensor["shape"]}
+    length = first.pop() if len(first) == 1 else 1
+    return length if isinstance(length, int) else 1
 
 
 def compute_task(session: Session, reference: Reference) -> None:

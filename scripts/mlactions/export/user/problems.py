@@ -154,7 +154,12 @@ def _clean(module: str | None) -> str | None:
 
 
 def first_line(error: BaseException, limit: int = 600) -> str:
-    """Return `TypeError: what was wrong`, on one line."""
+    """Return `TypeError: what was wrong`, on one line, without a full stop.
+
+    SystemExit is told by its call: its text is a bare number.
+    """
     text = " ".join(str(error).split())
+    if isinstance(error, SystemExit):
+        return f"sys.exit({error.code!r})"[:limit]
     name = type(error).__name__
-    return f"{name}: {text}"[:limit] if text else name
+    return (f"{name}: {text}"[:limit] if text else name).rstrip(".")

@@ -157,10 +157,11 @@ def _try(reference: Reference, first: Arrays) -> dict[str, Tensor]:
         return reference.run(first)
     except (BadInput, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         given = ", ".join(f"{n} {a.dtype}{list(a.shape)}" for n, a in first.items())
+        did = "called" if isinstance(error, SystemExit) else "raised"
         raise BadInput(
-            f"the model raised {first_line(error)}, given {given}.",
+            f"the model {did} {first_line(error)}, given {given}.",
             "Make `example-inputs` what the model's forward takes.",
             title="the model does not take the example inputs",
             place=reference.sources.place_of_error(error),

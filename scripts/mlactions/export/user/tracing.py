@@ -19,6 +19,7 @@ _SHAPES = "torch.fx.experimental.symbolic_shapes"
 _SYMBOL = re.compile(r"create_symbol (\w+) = (\d+) for .+?\.size\(\)\[(\d+)\]")
 _GUARD = re.compile(r"(?:eval|runtime_assert) (.+?) \[guard added\]")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_MULTIPLE = re.compile(r"Mod\(\w+, (\d+)\)|\b\w+ = (\d+)\*_\w+")
 _OPERATOR = re.compile(r"op='([\w.:]+)'|target=torch\.ops\.([\w.]+)")
 
 
@@ -161,9 +162,10 @@ def classify(error: BaseException, sources: Sources, watch: Watch) -> Failed:
     if "Constraints violated" in texts or "specialized" in texts or "static shape" in texts:
         guard = next((g for g in watch.guards if g.place is not None), None)
         place = place or (guard.place if guard else None)
-        message = f"An axis that is declared dynamic cannot vary. {_sentence(first, sources)}"
+        said = f"An axis that is declared dynamic cannot vary. {_sentence(first, sources)}."
+        message = said + _about_multiples(texts)
         return Failed("static-shape", message, place, report=report)
-    return Failed("export-failed", _sentence(first, sources), place, report=report)
+    return Failed("export-failed", f"{_sentence(first, sources)}.", place, report=report)
 
 
 def _sentence(error: BaseException, sources: Sources) -> str:
@@ -255,9 +257,21 @@ def _static(why: str, watch: Watch, axis: str, symbols: Sequence[str], sources: 
         named = re.sub(r"\bs\d+\b", axis, guard.condition)
         where = f" at {place.file}:{place.line}" if place else ""
         because = f", because the model{where} relies on {named}"
-    message = f"{why}{because}. Write the code so that it holds for every `{axis}`."
+    wanted = _about_multiples(guard.condition if guard else "")
+    message = f"{why}{because}. Write the code so that it holds for every `{axis}`.{wanted}"
     report = f"# What the exporter said\n\nIt said nothing: {sources.scrub(message)}\n"
     return Failed("static-shape", message, place, report=report)
+
+
+def _about_multiples(text: str) -> str:
+    """Return a sentence where torch holds an axis to the multiples of a number."""
+    found = _MULTIPLE.search(text)
+    if found is None:
+        return ""
+    return (
+        f" It takes only multiples of {next(filter(None, found.groups()))}: such axes are not"
+        " supported. Pad inside the model, or declare the axis with a fixed length."
+    )
 
 
 def random_place(program: Any, sources: Sources) -> tuple[str, Place | None]:

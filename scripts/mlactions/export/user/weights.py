@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 KEYS = ("state_dict", "model_state_dict", "model", "weights")
 PREFIXES = ("module.", "_orig_mod.", "model.")
 SHOWN_KEYS = 8
+
+_REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 
 _PICKLE_RISK = (
     "Reading it can run any program that the file holds, as you, on this machine. Save"
@@ -106,8 +109,11 @@ def _torch(path: Path, source: str, *, allow_pickle: bool) -> tuple[Any, str]:
 
 
 def _what(error: BaseException) -> str:
-    """Return the name that torch's loader refused, out of its long message."""
-    for line in str(error).splitlines():
+    """Return the name that torch's loader refused, without its advice on how to allow it."""
+    text = str(error)
+    if refused := _REFUSED.search(text):
+        return f"it is made with `{refused[1].rstrip('.')}`"
+    for line in text.splitlines():
         if "GLOBAL" in line or "Unsupported" in line or "TorchScript" in line:
             return " ".join(line.split())[:200].rstrip(".")
     return "torch.load(weights_only=True) refuses it"
