@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 from pathlib import Path
@@ -166,20 +167,47 @@ def test_bad_gates(line: str) -> None:
         )
 
 
-def test_arrays_are_mapped_and_compressed_ones_are_read(tmp_path: Path) -> None:
+def test_arrays_are_mapped_and_compressed_ones_are_refused(tmp_path: Path) -> None:
     made: dict[str, Any] = {
         "a": np.arange(6, dtype=np.float32).reshape(2, 3),
         "b": np.float64(3),
         "c": np.zeros((0, 2)),
     }
     made["d"] = np.asfortranarray(made["a"])
-    for save, mapped in ((np.savez, True), (np.savez_compressed, False)):
-        save(tmp_path / "x.npz", **made)
-        found = Arrays(tmp_path / "x.npz")
-        assert list(found) == list(made)
-        for name, array in made.items():
-            assert np.array_equal(found[name], array)
-        assert isinstance(found["a"], np.memmap) is mapped
+    np.savez(tmp_path / "x.npz", **made)
+    found = Arrays(tmp_path / "x.npz")
+    assert list(found) == list(made)
+    for name, array in made.items():
+        assert np.array_equal(found[name], array)
+    assert isinstance(found["a"], np.memmap)
+    np.savez_compressed(tmp_path / "x.npz", **made)
+    with pytest.raises(ArraysError, match="compressed"):
+        Arrays(tmp_path / "x.npz")["a"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "descr"),
+    [
+        ((10**7, 10**6), "<f4"),
+        ((-1, 3), "<f4"),
+        ((2, 4), "<f4"),
+        ((0, 10**30), "<f4"),
+        ((2, 3), "<U1"),
+        ((2, 3), "<c8"),
+        (("x", 3), "<f4"),
+        ((2, 3), "(" * 500),
+    ],
+)
+def test_a_header_that_is_not_true_is_refused(
+    tmp_path: Path, shape: tuple[Any, ...], descr: str
+) -> None:
+    stream = io.BytesIO()
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("a.npy", stream.getvalue() + bytes(24))
+    with pytest.raises(ArraysError, match=r"`a` in x\.npz is broken"):
+        Arrays(tmp_path / "x.npz")["a"]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK nonsense", b"\x93NUMPY"])

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from mlactions.bundle import seal, write_json
+from mlactions.errors import UserError
 from mlactions.export import judge, matrix
 from mlactions.export.exported import (
     Axis,
@@ -180,3 +181,39 @@ def test_edge_cases_alone_prove_nothing(tmp_path: Path) -> None:
     outcome = _verify(tmp_path, change)
     assert outcome.code == 1
     assert set(outcome.reasons()) == {"nothing-compared", "matrix-incomplete"}
+
+
+def _pickled(bundle: Path, exported: Exported) -> None:
+    np.savez(bundle / exported.cases[1].reference, logits=np.array([object()], dtype=object))
+
+
+def _compressed(bundle: Path, exported: Exported) -> None:
+    np.savez_compressed(bundle / exported.cases[1].inputs, x=np.zeros((1, 4), np.float32))
+
+
+def _twice(bundle: Path, exported: Exported) -> None:
+    cases = (exported.cases[0], *exported.cases)
+    write_json(bundle / "export.json", replace(exported, cases=cases).document())
+
+
+def _no_axes(bundle: Path, exported: Exported) -> None:
+    write_json(bundle / "export.json", replace(exported, axes=()).document())
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (_pickled, "Python objects"),
+        (_compressed, "compressed"),
+        (_twice, "listed twice"),
+        (_no_axes, "not in `axes`"),
+    ],
+)
+def test_a_broken_bundle_is_named_and_leaves_nothing(
+    tmp_path: Path, change: Callable[[Path, Exported], None], says: str
+) -> None:
+    with pytest.raises(UserError, match="broken bundle") as raised:
+        _verify(tmp_path, change)
+    assert says in raised.value.message
+    assert str(tmp_path) not in raised.value.message
+    assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 
 from mlactions.export import parity
-from mlactions.export.arrays import Array, Arrays
+from mlactions.export.arrays import Array, Arrays, ArraysError
 
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -34,7 +34,10 @@ def answer(request: Mapping[str, Any], tell: Tell) -> None:
     used = session.get_providers()
     tell({"event": "session", "ok": True, "providers": used})
     if used[:1] == [request["provider"]]:
-        _MODES[request["mode"]](session, request, tell)
+        try:
+            _MODES[request["mode"]](session, request, tell)
+        except ArraysError as error:
+            tell({"event": "broken", "error": str(error)})
 
 
 def _session(request: Mapping[str, Any]) -> onnxruntime.InferenceSession:
@@ -54,10 +57,17 @@ def _compare(session: onnxruntime.InferenceSession, request: Mapping[str, Any], 
         inputs, references = Arrays(Path(case["inputs"])), Arrays(Path(case["reference"]))
         try:
             values = _run(session, inputs)
+        except ArraysError:
+            raise
         except Exception as error:  # noqa: BLE001  # the runtime raises many kinds
             tell({"event": "case", "id": case["id"], "ok": False, "error": _said(error)})
             continue
-        rows = [asdict(row) for row in _measured(request["outputs"], references, values)]
+        try:
+            rows = [asdict(row) for row in _measured(request["outputs"], references, values)]
+        except MemoryError:
+            why = "there is not memory enough to compare its outputs"
+            tell({"event": "case", "id": case["id"], "ok": False, "error": why})
+            continue
         tell({"event": "case", "id": case["id"], "ok": True, "rows": rows})
 
 
@@ -104,6 +114,8 @@ def _predict(session: onnxruntime.InferenceSession, request: Mapping[str, Any], 
         metric = task.write_predictions(
             Path(request["folder"]), inputs, references, values(), request["outputs"]
         )
+    except ArraysError:
+        raise
     except Exception as error:  # noqa: BLE001  # the runtime raises many kinds
         tell({"event": "predicted", "ok": False, "error": _said(error)})
         return

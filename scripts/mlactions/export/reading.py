@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,29 @@ def read_exported(bundle: Bundle) -> Exported:
         exported.status == "ok" and exported.files[:1] != (MODEL,)
     ):
         raise UserError("broken bundle", "status, failure and files contradict.", file=file)
+    if why := contradiction(exported):
+        raise UserError("broken bundle", f"{why}.", "Run the measuring step again.", file=file)
     for name in _named(exported):
         bundle.path(name)
     return exported
+
+
+def contradiction(exported: Exported) -> str:
+    """Say what cannot be in a document that holds to the schema; nothing if all is well."""
+    ids = Counter(case.id for case in exported.cases)
+    inputs = Counter(spec.name for spec in exported.inputs)
+    outputs = Counter(spec.name for spec in exported.outputs)
+    axes = Counter(axis.name for axis in exported.axes)
+    dynamic = [n for spec in exported.inputs for n in spec.shape if isinstance(n, str)]
+    wrong = [
+        *(f"case `{name}` is listed twice" for name, count in ids.items() if count > 1),
+        *(f"axis `{name}` is listed twice" for name, count in axes.items() if count > 1),
+        *(f"input `{name}` is listed twice" for name, count in inputs.items() if count > 1),
+        *(f"output `{name}` is listed twice" for name, count in outputs.items() if count > 1),
+        *(f"axis `{name}` is not in `axes`" for name in dynamic if name not in axes),
+        *(f"axis `{a.name}` is {a.low} to {a.high}" for a in exported.axes if a.low > a.high),
+    ]
+    return wrong[0] if wrong else ""
 
 
 def _named(exported: Exported) -> list[str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mlactions.errors import UserError
 from mlactions.evaluate import process
 from mlactions.evaluate.logfile import Log
 
@@ -50,7 +51,10 @@ class Workers:
     timeout: float
 
     def ask(self, mode: str, **request: Any) -> Answer:
-        """Start one worker and wait for its end. An interruption ends it first."""
+        """Start one worker and wait for its end. An interruption ends it first.
+
+        Raises UserError where the worker met a file of the bundle that nobody can read.
+        """
         folder = self._folder()
         answers, asked = folder / "answers.jsonl", folder / "request.json"
         document = {
@@ -68,7 +72,11 @@ class Workers:
         if ended.by == "itself" and ended.code == 0 and lines[-1:] and _is_end(lines[-1]):
             outcome = "answered"
         detail = "" if outcome == "answered" else _why(ended, self.timeout, folder / "log.txt")
-        return Answer(outcome, lines, self.shown(detail), ended.peak_memory)
+        answer = Answer(outcome, lines, self.shown(detail), ended.peak_memory)
+        if broken := answer.first("broken"):
+            message, hint = self.shown(broken["error"]), "Run the measuring step again."
+            raise UserError("broken bundle", f"{message}.", hint)
+        return answer
 
     def shown(self, text: str) -> str:
         """Take the places of this machine out of a message."""

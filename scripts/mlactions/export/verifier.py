@@ -215,8 +215,9 @@ class Verifier:
                 images=self.settings.images,
                 name=self.settings.name,
             )
-        except NotServableError as error:
+        except (NotServableError, MemoryError) as refused:
             shutil.rmtree(made / "golden", ignore_errors=True)
+            error = str(refused) or "a golden request does not fit into memory"
             message = f"No serving files were written: {error}, and no server could answer it."
             unserved = (Finding("not-servable", "warn", message),) if targets else ()
         package.write_sums(made)
