@@ -430,3 +430,23 @@ def test_hostile_text_arrives_as_text(here: Path) -> None:
     assert not {"img", "script", "b"} & set(shown.tags)
     assert not NOTIFYING["mention"].search(shown.filtered)
     assert "<script" not in (here / "out" / "report.html").read_text()
+
+
+def test_a_result_of_our_own_is_no_metrics(here: Path) -> None:
+    compare()
+
+    code, said = compare("--metrics", "out", "--out", "again")
+
+    assert code == Exit.BAD_INPUT
+    assert "this folder is `compare`'s own result, not what was measured" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"), [(["evalute"], "evaluate"), (["compare", "calibrte"], "calibrate")]
+)
+def test_a_mistyped_command_is_asked_for(words: list[str], meant: str) -> None:
+    stream = io.StringIO()
+
+    code = run(words, Runner({}, stream))
+
+    assert (code, stream.getvalue().endswith(f"Did you mean `{meant}`?\n")) == (2, True)

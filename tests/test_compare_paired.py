@@ -17,7 +17,15 @@ from scipy import optimize, stats
 
 from mlactions.compare.candidate import read_candidate
 from mlactions.compare.decide import Policy
-from mlactions.compare.model import Baseline, Candidate, Evidence, Finding, ModelRules, Rule
+from mlactions.compare.model import (
+    Baseline,
+    Candidate,
+    Evidence,
+    Finding,
+    Measured,
+    ModelRules,
+    Rule,
+)
 from mlactions.compare.paired import gather, mcnemar, tango_bounds, weigh_pairs, weigh_scores
 from mlactions.compare.predictions import Pairs, below
 from mlactions.errors import UserError
@@ -317,3 +325,37 @@ def test_scores_without_numpy_say_what_to_install(monkeypatch: pytest.MonkeyPatc
 
     assert caught.value.exit_code == 2
     assert "pip install 'numpy>=2'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("metric", "columns", "paired"),
+    [
+        ("acc", ("correct",), True),
+        ("val_acc", ("correct", "score"), True),
+        ("auroc", ("correct",), True),
+        ("auroc", ("correct", "score"), False),
+        ("accuracy/class=8", ("correct",), False),
+    ],
+)
+def test_the_column_correct_needs_no_name(
+    tmp_path: Path, metric: str, columns: tuple[str, ...], paired: bool
+) -> None:
+    rows = [{"id": f"i{n}", **dict.fromkeys(columns, n % 2)} for n in range(4)]
+    for side in ("base", "head"):
+        write(tmp_path / f"predictions/{side}/cnn", rows)
+    rule = replace(RULE, metric=metric)
+    candidate = below(tmp_path / "predictions", Candidate({"cnn": Measured({metric: (0.5,)})}))
+    baseline = Baseline("b.yaml", "", {"cnn": ModelRules({metric: rule})})
+
+    [found] = gather(baseline, candidate, lambda _: Policy()).values()
+
+    assert isinstance(found, Evidence) is paired
+
+
+def test_predictions_of_the_base_are_asked_for(tmp_path: Path) -> None:
+    write(tmp_path / "predictions/head/cnn", hits(1))
+
+    found = gathered(tmp_path)
+
+    assert isinstance(found, Finding)
+    assert found.message.endswith("of the base; `evaluate --also-base` makes them.")

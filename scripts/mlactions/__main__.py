@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import signal
 import sys
 import traceback
@@ -81,7 +82,8 @@ def run(arguments: list[str] | None, runner: Runner) -> int:
         runner.say(error.format_message())
         return Exit.BAD_INPUT
     except click.ClickException as error:
-        runner.annotate(Annotation("error", error.format_message(), "bad input"))
+        message = error.format_message() + _suggestion(error)
+        runner.annotate(Annotation("error", message, "bad input"))
         return Exit.BAD_INPUT
     except click.Abort:
         return 128 + signal.SIGINT
@@ -94,6 +96,18 @@ def run(arguments: list[str] | None, runner: Runner) -> int:
             Annotation("error", "Please report the traceback above.", "bug in mlactions")
         )
         return Exit.BUG
+
+
+def _suggestion(error: click.ClickException) -> str:
+    """Ask for the command that was meant, where a word is no command; or return nothing."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    unknown = re.fullmatch(r"No such command '(.+)'\.", error.message)
+    if context is None or unknown is None or not isinstance(context.command, click.Group):
+        return ""
+    from difflib import get_close_matches  # only once something is wrong
+
+    close = get_close_matches(unknown[1], context.command.list_commands(context), n=1)
+    return f" Did you mean `{close[0]}`?" if close else ""
 
 
 def _message(error: UserError) -> str:

@@ -29,11 +29,23 @@ def read_candidate(paths: Sequence[Path], *, runs: bool = False) -> Candidate:
 
 
 def _read(path: Path) -> Candidate:
+    if not path.exists():
+        what = "`--metrics` names it, and nothing is there."
+        raise UserError("file not found", what, "`evaluate --out` writes one.", str(path))
+    if _is_our_own(path):
+        what = "this folder is `compare`'s own result, not what was measured."
+        raise UserError("no metrics", what, "Name the folder that `evaluate` wrote.", str(path))
     if (path / MANIFEST).is_file() or (path / "evaluation.json").is_file():
         return _from_bundle(open_bundle(path, word="evaluate"))
     if path.is_dir():
         return _from_folder(path)
     return _from_file(path)
+
+
+def _is_our_own(path: Path) -> bool:
+    """Tell whether a folder is a result of `compare`: what lies beside its metrics in `build`."""
+    manifest = load_json(path / MANIFEST) if (path / MANIFEST).is_file() else {}
+    return isinstance(manifest, dict) and manifest.get("word") == "compare"
 
 
 def _from_folder(folder: Path) -> Candidate:
@@ -122,7 +134,7 @@ def _from_bundle(bundle: Bundle) -> Candidate:
         base=_side(bundle, "base/metrics/"),
         expected=frozenset(document["expected"]),
         skipped={item["model"]: item["reason"] for item in document["skipped"]},
-        failures=tuple(_failures(document["evaluations"])),
+        failures=tuple(_failures(document["evaluations"], bundle.folder)),
         commit=document["commit"],
         predictions=_predictions(bundle, document["evaluations"]),
         elsewhere=frozenset(document.get("elsewhere", ())),
@@ -140,7 +152,9 @@ def _side(bundle: Bundle, prefix: str) -> dict[str, Measured]:
     return side
 
 
-def _failures(evaluations: Iterable[Mapping[str, Any]]) -> Iterable[Failure]:
+def _failures(evaluations: Iterable[Mapping[str, Any]], folder: Path) -> Iterable[Failure]:
+    """Yield what did not end ok; logs are where the reader stands, or as the artifact has them."""
+    logs = Path() if folder.is_absolute() else folder
     for item in evaluations:
         if item["outcome"] != "ok":
             detail = item["detail"] or (item["log_tail"] or [""])[-1]
@@ -150,7 +164,7 @@ def _failures(evaluations: Iterable[Mapping[str, Any]]) -> Iterable[Failure]:
                 seed=item["seed"],
                 outcome=item["outcome"],
                 detail=detail,
-                log=item["log"],
+                log=item["log"] and (logs / item["log"]).as_posix(),
                 file=item["file"],
                 line=item["line"],
             )

@@ -61,7 +61,9 @@ def pairs(rule: Rule, candidate: Candidate) -> Pairs:
     head = candidate.predictions.get(("head", rule.model), ())
     for side, files in (("base", base), ("head", head)):
         if not files:
-            raise PredictionsError("no-predictions", f"there are no predictions of the {side}")
+            made = "; `evaluate --also-base` makes them" if side == "base" else ""
+            what = f"there are no predictions of the {side}{made}"
+            raise PredictionsError("no-predictions", what)
     matched = list(_matched(base, head))
     column = ""
     before: list[Mapping[str, float]] = []
@@ -92,11 +94,15 @@ def _seeds(files: Sequence[PredictionFile]) -> str:
 
 
 def _column(rule: Rule, path: Path) -> str:
-    """Return the column a rule is about: its `score`, its own name, or `correct` for accuracy."""
+    """Return the column a rule is about: its `score`, its own name, or `correct`.
+
+    The last one is for accuracies, and for what else is better when higher where there is no other.
+    """
     columns = list(next(read_predictions(path)).scores)
-    name = rule.metric.partition("/")[0]
     choices = [rule.score] if rule.score else [rule.metric]
-    if not rule.score and name.endswith("accuracy") and name == rule.metric:
+    likely = "acc" in rule.metric.lower() or columns == [CORRECT]
+    hits = rule.metric.endswith("accuracy") or (likely and rule.direction == "higher")
+    if not rule.score and hits and "/" not in rule.metric:
         choices.append(CORRECT)
     for choice in choices:
         if choice in columns:

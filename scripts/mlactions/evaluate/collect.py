@@ -13,7 +13,7 @@ from mlactions.errors import UserError
 from mlactions.evaluate.process import Ended
 from mlactions.evaluate.records import Outcome, Record, Task
 from mlactions.evaluate.tracebacks import last_exception
-from mlactions.metrics import Metrics, parse_metrics
+from mlactions.metrics import Metrics, Problem, parse_metrics
 from mlactions.predictions import PredictionsError, read_predictions
 from mlactions.schema import load_json
 from mlactions.text import one_line
@@ -81,7 +81,8 @@ def read_files(folder: Path, *, seeded: bool) -> tuple[Outcome, str, Found]:
     try:
         metrics = parse_metrics(load_json(path), file=METRICS)
     except UserError as error:
-        return Outcome.BAD_METRICS, f"{error.title}: {_where(error)}{error.message}", nothing
+        title = "" if error.title == "bad metrics" else f"{error.title}: "
+        return Outcome.BAD_METRICS, f"{title}{_where(error)}{error.message}", nothing
     if problem := _problem(metrics, seeded=seeded):
         sound = {name: v for name, v in metrics.values.items() if _is_printable(name)}
         return Outcome.BAD_METRICS, problem, Found(replace(metrics, values=sound), None)
@@ -101,7 +102,7 @@ def _problem(metrics: Metrics, *, seeded: bool) -> str:
         return f"the metric name {odd[0][:80]!r} is empty, too long or not printable"
     if metrics.problems:
         shown = [
-            f"{problem.metric} is {problem.found} ({problem.reason})"
+            f"{problem.metric} is {_named(problem)}"
             for problem in metrics.problems[:_SHOWN_PROBLEMS]
         ]
         more = len(metrics.problems) - len(shown)
@@ -117,6 +118,12 @@ def _problem(metrics: Metrics, *, seeded: bool) -> str:
             " one per seed each"
         )
     return ""
+
+
+def _named(problem: Problem) -> str:
+    """Return a value and what is wrong with it, unless the value says so itself."""
+    itself = problem.found.casefold() == problem.reason
+    return problem.found if itself else f"{problem.found} ({problem.reason})"
 
 
 def _is_printable(name: str) -> bool:
