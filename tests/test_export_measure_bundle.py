@@ -33,6 +33,7 @@ from mlactions.export.exported import (
     TensorSpec,
     Timing,
 )
+from mlactions.export.memory import memory_limit
 from mlactions.export.outcome import classify, count
 from mlactions.export.reading import from_document, open_export
 from mlactions.schema import schema, validate
@@ -184,6 +185,25 @@ def test_every_end_has_a_class(end: Ended, tail: tuple[str, ...], kind: str, wor
     found, message = classify(end, tail, "export", 90.0, memory=2**33)
     assert found == kind
     assert words in message
+
+
+@pytest.mark.parametrize(
+    ("groups", "limits"),
+    [
+        ("0::/job/step", {"job/memory.max": "4096", "job/step/memory.max": "max"}),
+        ("0::/", {"memory.max": "4096"}),
+        ("9:cpu,memory:/job", {"memory/job/memory.limit_in_bytes": "4096"}),
+    ],
+)
+def test_the_limit_of_memory_is_the_control_groups(
+    groups: str, limits: dict[str, str], tmp_path: Path
+) -> None:
+    assert (memory_limit(tmp_path) or 2**50) > 2**20
+    files = {"proc/self/cgroup": groups, **{f"sys/fs/cgroup/{n}": t for n, t in limits.items()}}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n", encoding="utf-8")
+    assert memory_limit(tmp_path) == 4096
 
 
 def test_numbers_are_for_people() -> None:
