@@ -16,6 +16,7 @@ from mlactions.compare.model import (
 )
 from mlactions.compare.presence import expected_models
 from mlactions.compare.renames import vanished
+from mlactions.yaml_lines import Marked
 
 _WAS = {
     "deleted": "was deleted",
@@ -64,6 +65,7 @@ def followed(baseline: Baseline, candidate: Candidate, settings: Settings) -> Ba
         baseline,
         models={name: _moved(baseline.models[model], name) for model, name in staying.items()},
         waivers=tuple(_waiver(waiver, moves) for waiver in baseline.waivers),
+        marked=baseline.marked and _marked(baseline.marked, moves),
     )
 
 
@@ -85,6 +87,17 @@ def _moved(group: ModelRules, name: str) -> ModelRules:
         if rule.values or not rule.paired
     }
     return replace(group, rules=rules)
+
+
+def _marked(marked: Marked, moves: Mapping[str, str]) -> Marked:
+    """Return the document with the lines of the old names under the new ones too."""
+    old = marked.value["models"]
+    models = {**old, **{new: old[model] for model, new in moves.items()}}
+    root = {**marked.value, "models": models}
+    lines = marked.marks.get(id(old), {})
+    named = {new: lines[model] for model, new in moves.items() if model in lines}
+    marks = {id(root): marked.marks.get(id(marked.value), {}), id(models): {**lines, **named}}
+    return Marked(root, {**marked.marks, **marks})
 
 
 def _waiver(waiver: Waiver, moves: Mapping[str, str]) -> Waiver:
