@@ -36,6 +36,7 @@ def one_go(project: Path, folder: Path, *arguments: str, **variables: str) -> Do
     stream, summary = StringIO(), folder / "summary.md"
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     environ |= {"GITHUB_STEP_SUMMARY": str(summary), **variables}
+    environ |= {"GITHUB_OUTPUT": str(folder / "outputs")}
     given = ["--working-directory", str(project), "--python", str(TORCH_PYTHON)]
     out = folder / "out"
     code = run(["export", *given, *arguments, "--out", str(out)], Runner(environ, stream=stream))
@@ -59,6 +60,9 @@ def test_an_export_that_failed_ends_with_its_verdict(zoo: Zoo, tmp_path: Path) -
 def test_what_the_servers_did_is_shown_once(zoo: Zoo, tmp_path: Path) -> None:
     done = one_go(zoo.project, tmp_path, *SCALE, *SERVER, GITHUB_ACTIONS="true")
     assert done.code == Exit.PASS, done.text
+    assert (tmp_path / "outputs").read_text("utf-8").count(
+        "status<<"
+    ) == 2  # measure's and the last
     assert [one["status"] for one in done.result["smoke"]] == ["pass"]
     assert done.summary.count(TITLE) == 1
     assert "curl http://127.0.0.1" in done.summary

@@ -52,8 +52,13 @@ def test_a_result_gets_what_the_servers_did(verified: Path, tmp_path: Path) -> N
     before = json.loads((verified / "result.json").read_bytes())
     bundle = open_bundle(tmp_path / "out", word="export")
     result = bundle.json("result.json", schema="export-result")
-    assert result["verdict"] == before["verdict"] + " Served by onnxruntime with equal answers."
-    assert {**result, "verdict": "", "smoke": []} == {**before, "verdict": "", "smoke": []}
+    assert result["verdict"] == (
+        before["verdict"] + " Served by onnxruntime with equal answers. Not tried: torchserve"
+        " (no Python with torchserve was named), triton (it comes as a container only)."
+    )
+    assert result["status"] == "warn"
+    changed = {"verdict": "", "smoke": [], "status": ""}
+    assert {**result, **changed} == {**before, **changed}
     states = {one["target"]: (one["status"], one["message"]) for one in result["smoke"]}
     assert states == {
         "onnxruntime": ("pass", ""),
@@ -71,6 +76,21 @@ def test_a_result_gets_what_the_servers_did(verified: Path, tmp_path: Path) -> N
     assert "curl http://127.0.0.1:8080/v2/models/embed/infer" in report
     assert str(tmp_path) not in report
     assert "smoke: onnxruntime: pass" in text
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [("triton", "container only"), ("torchserve", "no Python with torchserve was named")],
+)
+def test_a_server_that_cannot_be_tried_here_warns(
+    verified: Path, tmp_path: Path, target: str, says: str
+) -> None:
+    code, text = smoke(verified, tmp_path / "out", "--target", target)
+    assert code == 0, text
+    result = json.loads((tmp_path / "out/result.json").read_bytes())
+    assert result["status"] == "warn"
+    assert f"Not tried: {target} (" in result["verdict"]
+    assert says in result["verdict"]
 
 
 def test_a_server_that_fails_fails_the_job(verified: Path, tmp_path: Path) -> None:
@@ -104,8 +124,6 @@ def test_a_result_may_be_replaced_where_it_lies(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--target", "seldon"], "`target` is 'seldon'"),
-        (["--target", "triton"], "it comes as a container only"),
-        (["--target", "torchserve"], "no Python with torchserve was named"),
         (["--target", "torchserve", "--serving-python", sys.executable], "has no module"),
         (["--serving-python", "/no/python"], "`serving-python` is '/no/python'"),
         (["--url", "http://127.0.0.1:1"], "`url` needs one `target`"),

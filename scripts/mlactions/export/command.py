@@ -107,15 +107,21 @@ class _Held(Runner):
     def __init__(self, runner: Runner) -> None:
         super().__init__(runner.environ, stream=io.StringIO())
         self._summaries: list[str] = []
+        self._outputs: dict[str, str] = {}
         self._runner = runner
 
     def summary(self, markdown: str) -> None:
         """Keep the summary."""
         self._summaries.append(markdown)
 
+    def output(self, name: str, value: str) -> None:
+        """Keep a step output: set twice, a step has the last one only by luck."""
+        self._outputs[name] = value
+
     def drop(self) -> None:
         """Forget what was kept."""
         self._summaries.clear()
+        self._outputs.clear()
         self.stream = io.StringIO()
 
     def release(self) -> None:
@@ -125,6 +131,8 @@ class _Held(Runner):
             self._runner.say(text)
         for markdown in self._summaries:
             self._runner.summary(markdown)
+        for name, value in self._outputs.items():
+            self._runner.output(name, value)
 
 
 @contextmanager

@@ -46,8 +46,6 @@ def run_smoke(
     smokes = [
         _Trial(runner, bundle, out, settings).document(name) for name in _targets(bundle, settings)
     ]
-    if all(smoke["status"] == Status.SKIPPED for smoke in smokes):
-        raise UserError("nothing to try", f"{smokes[0]['target']}: {smokes[0]['message']}.")
     result = with_smoke(result, smokes)
     report = publish(runner, out, result, render, [*facts, *smoke_facts(smokes)], verbose=verbose)
     if report_file is not None:
@@ -86,7 +84,11 @@ def _targets(bundle: Bundle, settings: SmokeSettings) -> tuple[str, ...]:
 
 
 def with_smoke(result: Mapping[str, Any], smokes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return verify's result with the smoke test: worse where a server failed, never better."""
+    """Return verify's result with the smoke test: worse where a server failed, never better.
+
+    A server that was asked for and not tried is a warning: nobody knows that it serves.
+    """
+    skipped = [smoke for smoke in smokes if smoke["status"] == Status.SKIPPED]
     failed = [smoke for smoke in smokes if smoke["status"] == Status.FAIL]
     passed = [smoke["target"] for smoke in smokes if smoke["status"] == Status.PASS]
     if failed:
@@ -94,10 +96,17 @@ def with_smoke(result: Mapping[str, Any], smokes: Sequence[Mapping[str, Any]]) -
         verdict = f"The {first['target']} server failed: {first['message']}. {result['verdict']}"
         status = str(Status.FAIL)
     else:
-        served = " and ".join(passed)
-        verdict = f"{result['verdict']} Served by {served} with equal answers."
-        status = result["status"]
+        served = f" Served by {' and '.join(passed)} with equal answers." if passed else ""
+        verdict = f"{result['verdict']}{served}"
+        status = str(Status.WARN) if skipped else result["status"]
+    if skipped:
+        named = ", ".join(f"{smoke['target']} ({smoke['message']})" for smoke in skipped)
+        verdict = f"{verdict} Not tried: {named}."
     return {**result, "status": status, "verdict": verdict[:2000], "smoke": list(smokes)}
+
+
+class _NotHereError(UserError):
+    """A server that cannot be started from what is here."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +119,13 @@ class _Trial:
     settings: SmokeSettings
 
     def document(self, target: str) -> dict[str, Any]:
-        """Try one target; what cannot be started here is skipped, unless it was asked for."""
+        """Try one target. What cannot be started here is skipped; a wrong setting is an error."""
         try:
             found = self._try(target)
+        except _NotHereError as error:
+            found = Smoke(target, Status.SKIPPED, message=error.message.rstrip("."))
         except UserError as error:
-            if target in self.settings.targets:
+            if target in self.settings.targets or _targets(self.bundle, self.settings) == (target,):
                 raise
             found = Smoke(target, Status.SKIPPED, message=error.message.rstrip("."))
         self.runner.say(f"smoke: {target}: {found.status} {found.message}".rstrip())
@@ -138,12 +149,12 @@ class _Trial:
         if target == "torchserve" and self.settings.serving_python is not None:
             return start_torchserve(place, name, scratch, self.settings.serving_python)
         if target == "torchserve":
-            raise UserError(
+            raise _NotHereError(
                 "cannot start TorchServe",
                 "no Python with torchserve was named.",
                 "Give `serving-python`.",
             )
-        raise UserError(
+        raise _NotHereError(
             "cannot start Triton",
             "it comes as a container only.",
             "Start it, then give `url`: serving/triton/README.md says how.",
