@@ -223,7 +223,7 @@ def test_only_of_a_bot_it_is_known_that_it_was_declined(
     ran, checked = verify(project, "failure")
     assert (checked["status"], checked["reason"]) == ("not-called", reason)
     assert checked["detail"] == actor
-    assert ("Name it in allow-bot-users." in ran.said) == (reason == "actor")
+    assert ("Name it in `allow-bot-users`." in ran.said) == (reason == "actor")
 
 
 def test_codex_that_did_not_start(project: Project) -> None:

@@ -554,7 +554,7 @@ def test_a_config_that_cannot_be_composed(
         (("--deployed=nonsense",), "alias:NAME@champion"),
         (("--deployed=tag:deployed=true",), "neither `experiment` nor `model`"),
         (("--rules=absent.yaml",), "no such rules"),
-        (("--base-ref=absent",), "this clone does not have"),
+        (("--base-ref=absent",), "there is no such commit in this clone"),
         (("--requirements=absent.txt",), "no such file"),
         (("--key=No",), "lower-case"),
         (("--tracking-uri= ",), "`tracking-uri` is missing"),
