@@ -154,7 +154,10 @@ def test_hints(value: np.ndarray, says: str) -> None:
 
 def test_gates_from_lines() -> None:
     gates = read_gates(["1e-4", "logits=1e-3"], "scaled", "fp32", "none", ["logits", "z"])
-    assert gates == {"logits": Gate(1e-3, "scaled", named=True), "z": Gate(1e-4, "scaled")}
+    assert gates == {
+        "logits": Gate(1e-3, "scaled", named=True, strict=True),
+        "z": Gate(1e-4, "scaled", strict=True),
+    }
     assert read_gates([], "scaled", "fp16", "none", ["z"])["z"].tolerance == 5e-3
     assert read_gates([], "scaled", "fp32", "dynamic-int8", ["z"])["z"].tolerance == 1e-1
 
@@ -230,3 +233,40 @@ def test_python_objects_are_refused(tmp_path: Path) -> None:
 def test_measures_that_are_no_number_do_not_pass() -> None:
     broken = Measures("y", "float32", "float32", (1,), (1,), elements=1, max_absolute=math.nan)
     assert hold(broken, STRICT, Own(), {}).reason == "parity"
+
+
+WHOLE = Gate(1e-5, "scaled", strict=True)
+NOISE = Own(1e-8, 1e-8)
+
+
+def test_a_choice_that_changed_fails_where_torch_had_a_clear_one() -> None:
+    """One huge score elsewhere lets the scaled error of these pass."""
+    reference = np.array([[1e6, 0, 0], [0, 1, 1.5]], np.float32)
+    clear, close = reference.copy(), reference.copy()
+    clear[1] = 0, 1.5, 1
+    assert hold(measure("y", reference, clear), WHOLE, NOISE, {}).reason == "top1-changed"
+    assert hold(measure("y", reference, clear), STRICT, NOISE, {}).reason == ""
+    reference[1, 1] = close[1, 2] = 1.5 - 2e-6
+    close[1, 1] = 1.5
+    row = hold(measure("y", reference, close), WHOLE, NOISE, {})
+    assert (row.reason, row.doubt) == ("", "top1-changed")
+    assert hold(measure("y", reference, close), WHOLE, Own(1e-6, 1e-6), {}).doubt == ""
+
+
+def test_small_values_do_not_hide_behind_large_ones() -> None:
+    reference = np.array([[1e6, 2], [1e6, 3], [1e6, 4]], np.float32)
+    value = reference.copy()
+    value[1, 1] = 3.5
+    row = hold(measure("y", reference, value), WHOLE, NOISE, {})
+    assert (row.reason, row.doubt) == ("", "small-values-off")
+    assert hold(measure("y", reference, reference), WHOLE, NOISE, {}).doubt == ""
+
+
+def test_a_column_of_zeros_is_not_rounding() -> None:
+    reference = np.array([[1, 1e-6], [2, 2e-6], [3, 3e-6]], np.float32)
+    value = reference * np.array([1, 0], np.float32)
+    row = hold(measure("y", reference, value), WHOLE, Own(1e-7, 1e-7), {})
+    assert (row.reason, row.doubt) == ("", "small-values-off")
+    assert (
+        hold(measure("y", reference * np.float32(1e-30), value * 0), WHOLE, NOISE, {}).doubt == ""
+    )

@@ -235,6 +235,11 @@ def test_a_tolerance_below_torch_s_own_noise_warns(tmp_path: Path) -> None:
     assert (outcome.folder / "model" / "model.onnx").exists()
 
 
+def test_a_tolerance_that_allows_everything_warns(tmp_path: Path) -> None:
+    outcome = verify(tmp_path, sound()["square"], tolerance=("2",))
+    assert outcome.reasons("warn") == ["tolerance-large"]
+
+
 def test_nan_on_both_sides_passes_with_a_warning(tmp_path: Path) -> None:
     weights = networks.mlp().weights
     bias = weights["b2"].copy()

@@ -20,11 +20,16 @@ NOISE_FACTOR = 10.0
 
 @dataclass(frozen=True)
 class Gate:
-    """The tolerance of one output; `named` where the user set it for this very output."""
+    """The tolerance of one output; `named` where the user set it for this very output.
+
+    `strict` for models of full precision: rank and small values count too. In reduced precision
+    the task metric decides on them.
+    """
 
     tolerance: float
     mode: Mode
     named: bool = False
+    strict: bool = False
 
     @property
     def relative_l2(self) -> float:
@@ -47,7 +52,8 @@ def read_gates(
     _known(named, outputs)
     general = named.get("", DEFAULTS[kind])
     return {
-        output: Gate(named.get(output, general), mode, named=output in named) for output in outputs
+        output: Gate(named.get(output, general), mode, output in named, kind == "fp32")
+        for output in outputs
     }
 
 
@@ -116,6 +122,9 @@ def hold(measured: Measures, gate: Gate, own: Own, types: Mapping[str, str]) -> 
         hint = f"its type is {measured.dtype}, torch's {measured.reference_dtype}"
     elif reason == "nothing-compared":
         hint = "torch's own output has no finite element"
+    elif reason == "top1-changed":
+        hint = "the largest score is elsewhere than torch's, by more than the tolerance"
+    doubt = "" if reason else _doubt(measured, gate, own)
     small = _small(measured, gate, own)
     return Parity(
         output=measured.output,
@@ -138,6 +147,7 @@ def hold(measured: Measures, gate: Gate, own: Own, types: Mapping[str, str]) -> 
         noise_threads=own.threads,
         hint=hint,
         nan=measured.nan,
+        doubt=doubt,
     )
 
 
@@ -154,7 +164,23 @@ def _reason(measured: Measures, gate: Gate, own: Own, types: Mapping[str, str]) 
         return "" if not measured.elements else "nothing-compared"
     if _exact(measured, gate):
         return "parity" if measured.unequal else ""
-    return "" if _within(measured, gate, own) else "parity"
+    if not _within(measured, gate, own):
+        return "parity"
+    return "top1-changed" if gate.strict and (measured.top1_lost or 0.0) > gate.tolerance else ""
+
+
+def _doubt(measured: Measures, gate: Gate, own: Own) -> str:
+    """Say what the error of the whole output hides; nothing within the noise of torch itself."""
+    if not gate.strict or _exact(measured, gate):
+        return ""
+    noise = NOISE_FACTOR * own.largest
+    if (measured.top1_lost or 0.0) > noise:
+        return "top1-changed"
+    if measured.zeroed is not None:
+        return "small-values-off"
+    off = measured.relative or 0.0
+    hidden = off > max(gate.tolerance, noise * max(1.0, measured.largest))
+    return "small-values-off" if hidden and gate.mode == "scaled" else ""
 
 
 def _within(measured: Measures, gate: Gate, own: Own) -> bool:

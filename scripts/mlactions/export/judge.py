@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from mlactions.compare.words import plural
 from mlactions.export import coverage
+from mlactions.export.doubts import doubts
 from mlactions.export.exported import Case, Exported
 from mlactions.export.gates import Gate, Own, hold
 from mlactions.export.matrix import Compared, Ran
@@ -120,6 +121,7 @@ def judge(evidence: Evidence) -> tuple[Finding, ...]:
         *_providers(evidence),
         *_cases(evidence),
         *coverage.uncompared(evidence.exported, evidence.cases),
+        *doubts(evidence.cases),
         *_noise(evidence.cases),
         *_task(evidence),
     ]

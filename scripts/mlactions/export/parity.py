@@ -20,6 +20,13 @@ PIECE = 1 << 20
 GROSS = 1e-2
 """A relative L2 above this is no rounding: another value was computed."""
 
+MOVED_ROWS = 4096
+"""Rows that choose otherwise than torch, looked at: more tell nothing new."""
+
+COLUMN_ROWS = 3
+TINY = 1e-30
+"""Torch's numbers below this may be zeros: of softmax, underflow is not wrong."""
+
 HINT_ELEMENTS = 1 << 22
 SWAPPED = "it equals torch's `"
 """How a hint begins that names another output."""
@@ -32,7 +39,10 @@ class Measures:
     `max_absolute`, `relative_l2` and `cosine` are over the elements that are finite on both sides.
     `misplaced` counts elements that are NaN or infinite on one side only, or with another sign;
     `not_finite` those that are so in the reference. `index` is the first misplaced element if there
-    is one, else the worst.
+    is one, else the worst. `top1_lost` is by how much torch preferred its largest score to the
+    model's, over max(1, largest magnitude of the row), in the worst row; `relative` the largest
+    error over 1 + the element's own magnitude; `zeroed` a place of the last axis where the model
+    gives zeros only, and torch none.
     """
 
     output: str
@@ -50,6 +60,9 @@ class Measures:
     relative_l2: float | None = None
     cosine: float | None = None
     top1: float | None = None
+    top1_lost: float | None = None
+    relative: float | None = None
+    zeroed: int | None = None
     index: tuple[int, ...] | None = None
     reference: str = ""
     value: str = ""
@@ -89,6 +102,9 @@ def measure(output: str, reference: Array, value: Array) -> Measures:
         relative_l2=_ratio(sums.errors, sums.references),
         cosine=_cosine(sums),
         top1=_top1(reference, value),
+        top1_lost=_top1_lost(reference, value),
+        relative=_finite(sums.relative) if sums.compared else None,
+        zeroed=_zeroed(reference, value),
         index=index,
         reference=_text(reference[index]),
         value=_text(value[index]),
@@ -105,6 +121,7 @@ class _Sums:
         self.unequal = self.misplaced = self.not_finite = self.nan = self.compared = 0
         self.errors = self.references = self.values = self.products = 0.0
         self.largest, self.worst, self.place = 0.0, -1.0, 0
+        self.relative = 0.0
 
     def add(self, start: int, reference: Array, value: Array) -> None:
         """Take one piece; `start` is the flat index of its first element."""
@@ -128,6 +145,7 @@ class _Sums:
             self.worst = float(error[worst])
             self.place = self.place if self.misplaced else start + worst
         self.largest = max(self.largest, float(np.abs(r).max()))
+        self.relative = max(self.relative, float((error / (1.0 + np.abs(r))).max()))
         self.errors += float(np.dot(error, error))
         self.references += float(np.dot(r, r))
         self.values += float(np.dot(v, v))
@@ -160,6 +178,36 @@ def _top1(reference: Array, value: Array) -> float | None:
     if not scores or reference.shape[-1] < 2:  # noqa: PLR2004  # one score has no rival
         return None
     return float(np.mean(np.argmax(reference, axis=-1) == np.argmax(value, axis=-1)))
+
+
+def _top1_lost(reference: Array, value: Array) -> float | None:
+    """Return how much of torch's preference was lost in the worst row that chooses otherwise."""
+    if _top1(reference, value) is None:
+        return None
+    width = reference.shape[-1]
+    rows, others = reference.reshape(-1, width), value.reshape(-1, width)
+    own, chosen = np.argmax(rows, axis=-1), np.argmax(others, axis=-1)
+    moved = np.flatnonzero(own != chosen)[:MOVED_ROWS]
+    if not moved.size:
+        return None
+    picked = rows[moved].astype(np.float64)
+    places = np.arange(moved.size)
+    lost = picked[places, own[moved]] - picked[places, chosen[moved]]
+    found = lost / np.maximum(1.0, np.abs(picked).max(axis=-1))
+    return float(found[np.isfinite(found)].max(initial=0.0))
+
+
+def _zeroed(reference: Array, value: Array) -> int | None:
+    """Return a place of the last axis that is zero in every row, and in none of torch's."""
+    if reference.ndim < 2 or not np.issubdtype(reference.dtype, np.floating):  # noqa: PLR2004  # one row has no columns
+        return None
+    width = reference.shape[-1]
+    rows, others = reference.reshape(-1, width), value.reshape(-1, width)
+    if len(rows) < COLUMN_ROWS:
+        return None
+    empty = np.flatnonzero(~others.any(axis=0))
+    there = (np.abs(rows[:, empty]) > TINY).all(axis=0)
+    return int(empty[there][0]) if there.any() else None
 
 
 def _text(value: np.generic) -> str:

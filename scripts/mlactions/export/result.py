@@ -41,11 +41,11 @@ REASONS = (
     "nothing-compared",
     "matrix-incomplete",
     "parity",
+    "top1-changed",
     "task-metric",
     "tolerance-below-noise",
     "reference-not-finite",
     "not-servable",
-    "top1-changed",
     "small-values-off",
     "tolerance-large",
     "batch-fixed",
@@ -124,7 +124,7 @@ class Parity:
     `reference` and `value` are the two numbers at `index`, the worst element, as text: they may be
     `nan` or `inf`. `top1` is the share of rows whose largest logit is the same; None where the
     output is no list of scores. `noise` is torch against itself: in double precision, and on
-    another number of threads.
+    another number of threads. `doubt` is a reason to look at a row that passed.
     """
 
     output: str
@@ -147,6 +147,7 @@ class Parity:
     noise_threads: float | None = None
     hint: str = ""
     nan: int = 0
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
