@@ -104,7 +104,7 @@ def options(root: Path) -> list[str]:
     """Return how the model is exported."""
     named = {"--model": "net:factory", "--example-inputs": "x: float32[batch,4]"}
     named |= {"--python": str(PYTHON), "--working-directory": str(root / "ml"), "--seeds": "0"}
-    named |= {"--batch-sizes": "1,2"}
+    named |= {"--batch-sizes": "1,2,3,7,16"}
     return [word for pair in named.items() for word in pair]
 
 
