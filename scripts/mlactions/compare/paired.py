@@ -141,7 +141,8 @@ def tango_bounds(lost: int, won: int, items: int, level: float) -> tuple[float, 
     """Return score bounds of (lost - won) / items, each with one-sided confidence `level`.
 
     Tango, Statistics in Medicine 17 (1998). Unlike a resampling of nothing but ties, it does not
-    take no difference in 100 items for proof of none.
+    take no difference in 100 items for proof of none. They are approximate: with 10 to 100 items
+    each can err in up to 7 % of cases at level 0.95.
     """
     z = NormalDist().inv_cdf(level)
     estimate = (lost - won) / items
