@@ -21,9 +21,9 @@ from onnx import helper
 from mlactions.__main__ import run
 from mlactions.bundle import open_bundle, seal, write_json
 from mlactions.errors import UserError
+from mlactions.evaluate.provenance import processor
 from mlactions.export import verify as edge
 from mlactions.export.exported import Failure, Noise, Provenance, SourceLine, Timing
-from mlactions.export.latency import processor
 from mlactions.export.matrix import compare
 from mlactions.export.reading import open_export
 from mlactions.export.session import Workers

@@ -117,10 +117,11 @@ def _text(value: Any) -> str | None:
 
 def hardware(environ: Mapping[str, str], stop: Event | None = None) -> str:
     """Return the names of this machine's processor and GPU: `cpu:…;gpu:…`."""
-    return f"cpu:{_cpu()};gpu:{_gpu(environ, stop or Event())}"
+    return f"cpu:{processor()};gpu:{_gpu(environ, stop or Event())}"
 
 
-def _cpu() -> str:
+def processor() -> str:
+    """Return the name of this machine's processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

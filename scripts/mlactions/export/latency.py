@@ -6,10 +6,7 @@ up: the fastest of many says most of the program (https://docs.python.org/3/libr
 
 from __future__ import annotations
 
-import contextlib
-import platform
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from mlactions.export.exported import Case, Exported
 from mlactions.export.result import Latency
@@ -34,15 +31,6 @@ def measure(
     for provider in providers:
         found += _timed(workers, provider, chosen, exported.provenance.threads, eager)
     return tuple(found), "" if found else "the runtime could not be timed"
-
-
-def processor(info: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the processor's name, as the provenance of an export has it."""
-    with contextlib.suppress(OSError):
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()[:200]
-    return platform.processor() or platform.machine()
 
 
 def _case(cases: Sequence[Case], batch: int) -> Case | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mlactions.bundle import Bundle
 from mlactions.environment import user_environment
+from mlactions.evaluate.provenance import processor
 from mlactions.export import graph, judge, latency, matrix, package, structure, task
 from mlactions.export.exported import Exported
 from mlactions.export.gates import Gate, read_gates
@@ -194,7 +195,7 @@ class Verifier:
 
     def _latency(self, runs: Sequence[matrix.Compared]) -> tuple[Any, str]:
         used = [run.provider.name for run in runs if run.provider.state == "used"]
-        return latency.measure(self.workers, self.exported, used, latency.processor())
+        return latency.measure(self.workers, self.exported, used, processor())
 
     def _package(self, gates: Mapping[str, Gate]) -> tuple[dict[str, Any], tuple[Finding, ...]]:
         """Make what is handed out, in the scratch folder: nothing half made has its final name."""
