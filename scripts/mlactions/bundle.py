@@ -164,12 +164,13 @@ def _files(folder: Path) -> Iterable[Path]:
 
 
 def _entry(folder: Path, path: Path) -> Entry:
-    return Entry(path.relative_to(folder).as_posix(), path.stat().st_size, _digest(path))
+    return Entry(path.relative_to(folder).as_posix(), path.stat().st_size, digest(path))
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path, algorithm: str = "sha256") -> str:
+    """Return the hash of a file's content in hex, read in pieces."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
 def _check(folder: Path, entries: tuple[Entry, ...], cap: int | None) -> None:
@@ -185,7 +186,7 @@ def _check(folder: Path, entries: tuple[Entry, ...], cap: int | None) -> None:
             raise _broken(folder, f"`{entry.path}` is missing, a link, or outside the bundle")
         if path.stat().st_size != entry.bytes or entry.bytes > (cap or MAX_FILE_BYTES):
             raise _broken(folder, f"`{entry.path}` does not have the size the manifest names")
-        if _digest(path) != entry.sha256:
+        if digest(path) != entry.sha256:
             raise _broken(folder, f"`{entry.path}` was changed after it was measured")
 
 

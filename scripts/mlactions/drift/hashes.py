@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mlactions.bundle import digest as file_digest
 from mlactions.drift.model import DataRule, Deployed, Row, Rules, Settings
 from mlactions.errors import UserError
 from mlactions.mlflow_store import ModelVersion, Run, Store
@@ -77,7 +77,7 @@ def _current(
     algorithm = _ALGORITHMS.get(len(_bare(logged)))
     if algorithm is None or not _HEX.fullmatch(_bare(logged)):
         return "", "what the run logged is no hash of a file"
-    return _digest(path, algorithm), ""
+    return file_digest(path, algorithm), ""
 
 
 def _dvc(path: Path) -> tuple[str, str]:
@@ -95,11 +95,6 @@ def _bare(digest: str) -> str:
     return digest.strip().lower().rpartition(":")[2].removesuffix(".dir")
 
 
-def _digest(path: Path, algorithm: str) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, algorithm).hexdigest()
-
-
 def model_file(
     settings: Settings, deployed: Deployed, store: Store, rules: Rules
 ) -> tuple[Row, ...]:
@@ -109,7 +104,7 @@ def model_file(
     path = settings.folder / settings.model_file
     if not path.is_file():
         raise UserError("file not found", "`model-file` names no file.", file=path.as_posix())
-    name, ours = settings.model_file, _digest(path, "sha256")
+    name, ours = settings.model_file, file_digest(path)
     place: dict[str, Any] = {"file": path.as_posix()}
     holder: Run | ModelVersion = deployed.version or deployed.run
     found = _artifacts(holder, store, settings, PurePosixPath(name).name)

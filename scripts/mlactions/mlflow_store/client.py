@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 import tempfile
 import time
@@ -12,6 +11,7 @@ from operator import methodcaller
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from mlactions.bundle import digest
 from mlactions.mlflow_store import reading
 from mlactions.mlflow_store.model import (
     PAGE,
@@ -176,11 +176,6 @@ class ClientStore:
 
     def artifact_sha256(self, of: Run | ModelVersion, path: str) -> str | None:
         """Return the SHA-256 of an artifact, read in pieces; None where there is no such file."""
-
-        def digest(file: Path) -> str:
-            with file.open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
-
         return self._artifact(of, path, digest)
 
     def _artifact(
