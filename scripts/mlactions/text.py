@@ -80,3 +80,8 @@ def pieces(word: str, cells: int) -> list[str]:
         *full, line = chunks(part, cells)
         parts += full
     return [*parts, line] if line else parts
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count and its noun: `1 rule`, `2 rules`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

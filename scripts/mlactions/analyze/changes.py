@@ -7,7 +7,7 @@ from typing import Any
 
 from mlactions.analyze.model import Change, Configuration, Parameter, Settings
 from mlactions.analyze.words import SHORT_ID, code, number
-from mlactions.compare.words import plural
+from mlactions.text import plural
 
 SAME = ("experiment", "metric", "direction", "sweep", "filter")
 """Settings that must be equal for two analyses to be about the same thing."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mlactions.analyze import words
 from mlactions.analyze.model import MAX_PARAMETERS, Configuration, Finding
 from mlactions.analyze.study import Study
-from mlactions.compare.words import plural
+from mlactions.text import plural
 
 _COVERED = 0.95
 _RENAMED_AMONG = 30

@@ -8,7 +8,6 @@ from typing import Any
 from mlactions.analyze import tables
 from mlactions.analyze.curve_table import curves
 from mlactions.compare.messages import spans_of
-from mlactions.compare.words import plural
 from mlactions.report import (
     Block,
     Chart,
@@ -23,6 +22,7 @@ from mlactions.report import (
     Series,
 )
 from mlactions.settings import Status
+from mlactions.text import plural
 
 MAX_ITEMS = 50
 BARS = 15

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlactions.analyze.words import SHORT_ID, number
-from mlactions.compare.words import plural
 from mlactions.report import Chip, Code, Column, Inline, Span, Strong, Table, Untrusted
 from mlactions.settings import Status
+from mlactions.text import plural
 
 SHOWN_PARAMETERS = 4
 MAX_PARAMETERS = 40

@@ -16,7 +16,7 @@ from mlactions.analyze.model import (
     Settings,
 )
 from mlactions.compare.statistics import welch_p_value
-from mlactions.compare.words import plural
+from mlactions.text import plural
 
 MOST_NAMED = 4
 SHORT_ID = 8

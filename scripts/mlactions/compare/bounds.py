@@ -12,9 +12,9 @@ from mlactions.compare.words import (
     decimals_of_means,
     number,
     plain,
-    plural,
     with_unit,
 )
+from mlactions.text import plural
 
 
 def out_of_bounds(

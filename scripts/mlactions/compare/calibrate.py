@@ -12,8 +12,8 @@ from mlactions.compare.edit import spell
 from mlactions.compare.model import Baseline, Candidate, Direction, Rule
 from mlactions.compare.statistics import noise_margin, variance
 from mlactions.compare.suggest import as_written, direction, key, severity_of
-from mlactions.compare.words import plural
 from mlactions.errors import UserError
+from mlactions.text import plural
 
 _PROPOSED = {"value", "values", "direction", "tolerance"}
 

@@ -23,7 +23,7 @@ from mlactions.compare.model import (
     Source,
 )
 from mlactions.compare.sentences import below_noise, regression
-from mlactions.compare.words import plural
+from mlactions.text import plural
 
 Paired = Mapping[tuple[str, str], Evidence | Finding]
 """Evidence of the `paired` rules, which comes from predictions; or why there is none."""

@@ -23,12 +23,12 @@ from mlactions.compare.reporting import render
 from mlactions.compare.result import finding_document
 from mlactions.compare.rules import existing
 from mlactions.compare.shapes import check_shape, doubts
-from mlactions.compare.words import plural
 from mlactions.errors import Exit
 from mlactions.publish import publish
 from mlactions.runner import Annotation, Runner
 from mlactions.schema import read_text
 from mlactions.settings import Status, check_key, lines_option, option
+from mlactions.text import plural
 
 _PASSED = {True: Status.WARN, False: Status.PASS}
 

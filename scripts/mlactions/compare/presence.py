@@ -16,7 +16,7 @@ from mlactions.compare.model import (
     Settings,
 )
 from mlactions.compare.renames import did_you_mean, renamed, renames, vanished
-from mlactions.compare.words import plural
+from mlactions.text import plural
 
 _ENDED = {
     "crashed": "crashed",

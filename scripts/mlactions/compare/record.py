@@ -18,7 +18,7 @@ from mlactions.compare.result import finding_document
 from mlactions.compare.rules import diff
 from mlactions.compare.suggest import notices, paste, without_rule
 from mlactions.compare.update import Moved, Update, fewer_values, new_baseline, update
-from mlactions.compare.words import plural
+from mlactions.text import plural
 
 Missing = Mapping[str, Sequence[str]]
 

@@ -8,7 +8,7 @@ from typing import Any
 from mlactions.compare.messages import spans_of
 from mlactions.compare.origins import origins
 from mlactions.compare.result import SHOWN_LABELS
-from mlactions.compare.words import allowance, number, plural, signed
+from mlactions.compare.words import allowance, number, signed
 from mlactions.report import (
     Block,
     Chip,
@@ -28,6 +28,7 @@ from mlactions.report import (
     Table,
 )
 from mlactions.settings import Status
+from mlactions.text import plural
 
 MAX_ROWS = 300
 MAX_ITEMS = 100

@@ -9,8 +9,9 @@ from typing import Any
 
 from mlactions.compare.model import Baseline, Candidate, Evidence, Finding, Row, Rule, Verdict
 from mlactions.compare.sentences import moved_sentence
-from mlactions.compare.words import decimals_for, decimals_of_means, plain, plural
+from mlactions.compare.words import decimals_for, decimals_of_means, plain
 from mlactions.settings import Status
+from mlactions.text import plural
 
 MAX_SENTENCE = 600
 MAX_MESSAGE = 1500

@@ -6,7 +6,8 @@ import math
 
 from mlactions.compare.model import Evidence, Rule
 from mlactions.compare.statistics import SEEDS_SEARCHED
-from mlactions.compare.words import decimals_for, moved, number, plural, signed, with_unit
+from mlactions.compare.words import decimals_for, moved, number, signed, with_unit
+from mlactions.text import plural
 
 _SHOWN = {
     "proven": "worse than allowed beyond the noise (proven)",

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from mlactions.compare.decide import difference
 from mlactions.compare.model import Baseline, Candidate, Direction, Finding, ModelRules, Rule
 from mlactions.compare.statistics import benjamini_hochberg, welch_p_value
-from mlactions.compare.words import plain, plural
+from mlactions.compare.words import plain
+from mlactions.text import plural
 
 FALSE_DISCOVERIES = 0.05
 

@@ -11,7 +11,8 @@ from mlactions.compare.findings import listed
 from mlactions.compare.model import Baseline, Candidate, Direction, Finding
 from mlactions.compare.slices import parent
 from mlactions.compare.statistics import noise_margin
-from mlactions.compare.words import LARGEST, plural
+from mlactions.compare.words import LARGEST
+from mlactions.text import plural
 
 MAX_SUGGESTED = 40
 FALSE_ALARMS = 0.01

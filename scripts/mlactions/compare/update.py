@@ -13,7 +13,7 @@ from mlactions.compare.judge import problems_of
 from mlactions.compare.model import Baseline, Candidate, Finding, Measured, ModelRules, Rule
 from mlactions.compare.presence import evaluation_failed, missing_models
 from mlactions.compare.suggest import as_written, key, rule_lines
-from mlactions.compare.words import plural
+from mlactions.text import plural
 
 BEGUN = "# Written by `compare update`: check each direction and tolerance, then commit it."
 

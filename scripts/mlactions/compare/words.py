@@ -97,8 +97,3 @@ def allowance(direction: Direction, allowed: float, decimals: int) -> str:
     """Return the change a rule allows, with the sign that makes it worse."""
     sign = {"higher": "-", "lower": "+", "equal": "±"}[direction]
     return f"{sign}{number(allowed, decimals)}" if allowed else "0"
-
-
-def plural(count: int, noun: str) -> str:
-    """Return a count and its noun: `1 rule`, `2 rules`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

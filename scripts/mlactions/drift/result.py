@@ -19,6 +19,7 @@ from mlactions.drift.model import (
     Verdict,
 )
 from mlactions.settings import Status
+from mlactions.text import plural
 
 MAX_SENTENCE = 600
 NAMED = 3
@@ -55,7 +56,7 @@ def judge(rows: Sequence[Row], deployed: Deployed) -> Verdict:
     if not any(row.state in COMPARED for row in parameters):
         state = "nothing-compared"
         count = sum(row.state == "unknown" for row in parameters)
-        why = f"the run logged none of the {_plural(count, 'setting')}."
+        why = f"the run logged none of the {plural(count, 'setting')}."
         if not deployed.params:
             why = "the deployed run logged no parameters."
         elif not count:
@@ -125,14 +126,14 @@ def sentence(verdict: Verdict, context: Context) -> str:
         return _cut(verdict.findings[0].message.replace("`", ""))
     same = [row for row in verdict.rows if row.state in COMPARED]
     unknown = [row for row in verdict.rows if row.state == "unknown" and row.kind == "parameter"]
-    more = f" {_plural(len(unknown), 'setting')} could not be compared." if unknown else ""
+    more = f" {plural(len(unknown), 'setting')} could not be compared." if unknown else ""
     return f"No drift: {_counted(same)} {_agree(same)} {run}.{more}"
 
 
 def _warned(verdict: Verdict, level: str) -> str:
     """Say how many warnings stand beside the failures."""
     count = sum(row.level == "warn" for row in verdict.rows)
-    return f" And {_plural(count, 'warning')}." if level == "fail" and count else ""
+    return f" And {plural(count, 'warning')}." if level == "fail" and count else ""
 
 
 def called(kind: str, name: str) -> str:
@@ -144,7 +145,7 @@ def called(kind: str, name: str) -> str:
 def _counted(rows: Sequence[Row]) -> str:
     """Say how many of what: `2 settings, 1 package`."""
     counts = Counter(row.kind for row in rows)
-    parts = [_plural(counts[kind], noun) for kind, noun in KINDS.items() if counts[kind]]
+    parts = [plural(counts[kind], noun) for kind, noun in KINDS.items() if counts[kind]]
     return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
 
 
@@ -171,10 +172,6 @@ def _brief(row: Row) -> str:
 def _short(text: str, limit: int = 40) -> str:
     text = " ".join(text.split())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _cut(text: str) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mlactions.compare.words import plural
 from mlactions.export.exported import Axis, Case, Exported
 from mlactions.export.result import CaseResult, Finding
 from mlactions.export.words import place
 from mlactions.settings import Status
+from mlactions.text import plural
 
 BATCH = "batch"
 BATCHES = (1, 2, 3, 7, 16)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mlactions.compare.words import plural
 from mlactions.export.result import CaseResult, Finding, Parity
 from mlactions.export.words import brief, place
+from mlactions.text import plural
 
 _SAID: Mapping[str, str] = {
     "top1-changed": "has its largest score elsewhere than torch, within the tolerance",

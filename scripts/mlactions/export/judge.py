@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mlactions.compare.words import plural
 from mlactions.export import coverage
 from mlactions.export.doubts import doubts
 from mlactions.export.exported import Case, Exported
@@ -23,6 +22,7 @@ from mlactions.export.result import (
 )
 from mlactions.export.words import brief, off, place
 from mlactions.settings import Status
+from mlactions.text import plural
 
 _PROVIDER_REASONS = {
     "crashed": "runtime-crashed",

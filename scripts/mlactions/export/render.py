@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlactions.compare.messages import spans_of
-from mlactions.compare.words import number, plural, signed
+from mlactions.compare.words import number, signed
 from mlactions.export import tables
 from mlactions.export.remedies import REMEDIES
 from mlactions.report import (
@@ -29,6 +29,7 @@ from mlactions.report import (
     Untrusted,
 )
 from mlactions.settings import Status
+from mlactions.text import plural
 
 MAX_ITEMS = 50
 SHOWN_OPERATORS = 12

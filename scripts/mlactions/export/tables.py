@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mlactions.compare.words import plural
 from mlactions.export.words import brief
 from mlactions.report import (
     Block,
@@ -22,6 +21,7 @@ from mlactions.report import (
     Table,
 )
 from mlactions.settings import Status
+from mlactions.text import plural
 
 OPEN_ROWS = 14
 MAX_ROWS = 200

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mlactions.compare.words import plural
 from mlactions.export.result import CaseResult, Failure, Finding, Parity
 from mlactions.settings import Status
+from mlactions.text import plural
 
 MAX_VERDICT = 600
 
