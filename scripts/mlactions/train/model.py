@@ -1,0 +1,284 @@
+"""What `train` knows: settings, the machine, the checks, the run, its failure, the telemetry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+State = Literal["ready", "not-ready", "finished", "stopped", "failed"]
+CheckStatus = Literal["pass", "warn", "fail", "skipped"]
+EndedBy = Literal["itself", "soft-limit", "signal", "stalled"]
+Source = Literal["log", "checkpoint", "progress"]
+Inside = Literal["", "slurm", "ray"]
+Verified = Literal["sha256", "size", "presence"]
+FailureClass = Literal[
+    "gpu-out-of-memory",
+    "host-out-of-memory",
+    "nan-loss",
+    "nccl",
+    "data-missing",
+    "import-error",
+    "stalled",
+    "pre-empted",
+    "time-limit",
+    "disk-full",
+    "cancelled",
+    "unknown",
+]
+
+SOURCES: tuple[Source, ...] = ("log", "checkpoint", "progress")
+CHECKS = (
+    "command",
+    "gpu",
+    "gpu-memory",
+    "gpu-processes",
+    "ecc",
+    "driver",
+    "torch",
+    "disk",
+    "memory",
+    "checkpoints",
+    "clock",
+    "mlflow",
+    "data",
+)
+"""The names of the preflight's checks, in the order in which they are reported."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The inputs of `train`; times in seconds, sizes in bytes.
+
+    `nproc_per_node` is empty where torchrun is not wanted, else a number, `gpu`, `cpu` or `auto`.
+    """
+
+    arguments: tuple[str, ...]
+    folder: Path
+    checkpoints: Path
+    preflight_only: bool = False
+    skip_checks: frozenset[str] = frozenset()
+    require_gpus: int = 0
+    min_gpu_memory: int = 0
+    min_disk: int = 0
+    min_memory: int = 0
+    data: tuple[Path, ...] = ()
+    tracking_uri: str = ""
+    heartbeat: frozenset[Source] = frozenset(SOURCES)
+    stalled_after: float = 1800.0
+    soft_limit: float | None = None
+    grace: float = 300.0
+    resume: bool = True
+    config_hash: str = ""
+    allow_change: tuple[str, ...] = ()
+    nproc_per_node: str = ""
+    nnodes: int = 1
+    attempt: int = 1
+    max_attempts: int = 5
+    price: float | None = None
+    key: str = "train"
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that uses a GPU; `memory` in bytes, None where the driver does not say."""
+
+    pid: int
+    name: str
+    user: str
+    memory: int | None
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU as the driver describes it. Memory in bytes; None is what it cannot say."""
+
+    index: int
+    name: str
+    uuid: str
+    memory: int
+    memory_used: int
+    utilization: float | None = None
+    power: float | None = None
+    ecc_uncorrected: int | None = None
+    remap_pending: bool = False
+    remap_failed: bool = False
+    processes: tuple[Process, ...] = ()
+
+
+@dataclass(frozen=True)
+class Driver:
+    """The NVIDIA driver and its GPUs, or why there are none. `cuda` as in `12.4`."""
+
+    gpus: tuple[Gpu, ...] = ()
+    version: str = ""
+    cuda: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Torch:
+    """The torch of the command's own Python; `cuda` is the version it was built for, or empty."""
+
+    version: str
+    cuda: str
+    available: bool
+    devices: int
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """All that the preflight looks at, gathered beforehand. Sizes in bytes; None is unknown.
+
+    `clock_offset` is ours minus the server's, in seconds. `data` says per path what is wrong.
+    """
+
+    program: str
+    driver: Driver
+    visible: tuple[Gpu, ...]
+    hidden: bool
+    python: str
+    torch: Torch | None
+    disk_free: int | None
+    memory_free: int | None
+    checkpoints_problem: str
+    clock_offset: float | None
+    year: int
+    mlflow_problem: str
+    data: Mapping[str, str]
+    processor: str = ""
+    cpus: int = 0
+    memory: int = 0
+    own_pids: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the preflight: what was found, and what to do about it."""
+
+    name: str
+    status: CheckStatus
+    found: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An entry of a pointer file, looked at; `path` is relative to the checkpoint folder."""
+
+    path: str
+    step: int
+    metric: Mapping[str, Any] | None = None
+    verified: Verified = "presence"
+    config_hash: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A checkpoint that is not used, and why."""
+
+    path: str
+    step: int | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """A checkpoint folder, looked at: the newest good one, the best, and the damaged ones."""
+
+    latest: Checkpoint | None = None
+    best: Checkpoint | None = None
+    refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be started, where, with which variables, and what it resumes from."""
+
+    arguments: tuple[str, ...]
+    environ: Mapping[str, str]
+    inside: Inside
+    resumed: Checkpoint | None
+    refused: tuple[Refused, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the training said of itself: `seconds` since its start, of the run or until the end."""
+
+    seconds: float
+    step: int | None
+    loss: float | None
+    eta: float | None = None
+
+
+@dataclass(frozen=True)
+class GpuSample:
+    """A GPU at one moment: per cent, bytes, watts. None is what the driver cannot say."""
+
+    utilization: float | None
+    memory: int | None
+    power: float | None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The machine at one moment: `processor` in per cent of one core, `memory` in bytes."""
+
+    seconds: float
+    processor: float
+    memory: int
+    gpus: tuple[GpuSample, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a training ended: the exit code (negative: a signal), who ended it, what it took.
+
+    `stop_signal` is the signal that we were sent, 0 for none; `sampling` the processor time, in
+    seconds, that telemetry took.
+    """
+
+    code: int
+    by: EndedBy
+    seconds: float
+    peak_memory: int | None
+    out_of_memory: bool
+    stop_signal: int = 0
+    started: str = ""
+    samples: tuple[Sample, ...] = ()
+    sampling: float = 0.0
+    progress: tuple[Progress, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a training did not finish: its class, the line that shows it, what to do."""
+
+    kind: FailureClass
+    evidence: str
+    line: int | None = None
+    file: str | None = None
+    file_line: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """All that came out of a call of `train`."""
+
+    settings: Settings
+    surroundings: Surroundings
+    checks: tuple[Check, ...]
+    plan: Plan | None = None
+    ended: Ended | None = None
+    failure: Failure | None = None
+    after: Checkpoints = field(default_factory=Checkpoints)
+    requeue: bool = False
+    log_tail: tuple[str, ...] = ()
+    stacks: tuple[str, ...] = ()
+    commit: str = ""
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""What a user copies into a training: standard library only."""
