@@ -37,13 +37,15 @@ class Finding:
 class Answer:
     """An answer of the right form; nothing of it is believed yet.
 
-    `patch` is a diff it suggests, empty where it has none or where none was asked for.
+    `patch` is a diff it suggests, empty where it has none or where none was asked for; `proposal`
+    is what a word wants proposed, in that word's own form.
     """
 
     summary: str
     findings: tuple[Finding, ...]
     next_steps: tuple[str, ...]
     patch: str = ""
+    proposal: Any = None
 
 
 class NoAnswerError(Exception):
@@ -90,7 +92,8 @@ def parse_answer(text: str, words: Sequence[str] = ()) -> Answer:
         for entry in document["findings"]
     ]
     steps = tuple(document["next_steps"])
-    return Answer(document["summary"], tuple(findings), steps, document.get("patch", ""))
+    more = {name: document[name] for name in ("patch", "proposal") if name in document}
+    return Answer(document["summary"], tuple(findings), steps, **more)
 
 
 def _check_unicode(document: Any) -> None:

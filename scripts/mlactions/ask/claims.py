@@ -9,9 +9,12 @@ from typing import Any, Protocol
 
 from mlactions.ask.answer import MAX_PATCH, Answer, Finding
 from mlactions.ask.evidence import Evidence
+from mlactions.ask.form import proposer
 from mlactions.ask.measured import sentence_of
 from mlactions.ask.numbers import places_in, shown
 from mlactions.ask.patch import CheckedPatch
+from mlactions.ask.proposal import CheckedProposal
+from mlactions.ask.proposal import as_document as document_of
 from mlactions.ask.repository import NoSourceError, Source
 from mlactions.ask.scope import Quotable, Scope, scope_of, united
 from mlactions.escaping import one_line, printable
@@ -54,7 +57,10 @@ class CheckedFinding:
 
 @dataclass(frozen=True)
 class Checked:
-    """A whole answer, checked; that its patch applies is one claim more."""
+    """A whole answer, checked; that its patch applies is one claim more.
+
+    What a word has proposed counts as that word says.
+    """
 
     answer: Answer
     findings: tuple[CheckedFinding, ...]
@@ -63,14 +69,16 @@ class Checked:
     checked: int
     held: int
     patch: CheckedPatch | None = None
+    proposal: CheckedProposal | None = None
 
     @property
     def claims(self) -> dict[str, int]:
         """How many claims were checked, and how many held."""
         applies = self.patch is not None and not self.patch.struck
+        proposal = self.proposal or CheckedProposal({})
         return {
-            "checked": self.checked + (self.patch is not None),
-            "held": self.held + applies,
+            "checked": self.checked + (self.patch is not None) + proposal.checked,
+            "held": self.held + applies + proposal.held,
         }
 
 
@@ -259,7 +267,12 @@ def as_document(checked: Checked, evidence: Evidence) -> dict[str, Any]:
         "claims": checked.claims,
         "facts": {identifier: texts[identifier] for identifier in sorted(cited)},
         "patch": None if checked.patch is None else _patch_document(checked.patch),
+        "proposal": _proposal_document(checked.proposal, evidence),
     }
+
+
+def _proposal_document(proposal: CheckedProposal | None, evidence: Evidence) -> Any:
+    return None if proposal is None else document_of(proposer(evidence.words), proposal)
 
 
 def _patch_document(patch: CheckedPatch) -> dict[str, Any]:

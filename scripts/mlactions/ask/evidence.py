@@ -76,6 +76,7 @@ class Evidence:
     logs: tuple[Log, ...] = ()
     papers: tuple[Paper, ...] = ()
     left_out: int = 0
+    bundles: Mapping[str, Bundle] = field(default_factory=dict)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -107,6 +108,7 @@ def collect(folders: Sequence[Path]) -> Evidence:
         logs=tuple(log for part in parts for log in part.logs)[:MAX_LOGS],
         papers=tuple({p.name: p for part in parts for p in part.papers}.values()),
         left_out=max(0, len(facts) - MAX_FACTS),
+        bundles={bundle.word: bundle for bundle in bundles},
     )
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 from mlactions.ask.outcome import AskStatus, Ending
 from mlactions.ask.prepare import Question, prepare
+from mlactions.ask.proposal import answer_files
 from mlactions.ask.verify import decline, verify
-from mlactions.ask.workspace import ANSWER_FILES, Workspace
+from mlactions.ask.workspace import Workspace
 from mlactions.bundle import MANIFEST, write_atomic
 from mlactions.codex import KEY_VARIABLE, Endpoint, exec_arguments
 from mlactions.environment import caller_environment, user_environment
@@ -65,7 +66,7 @@ def ask_locally(
     """
     call = call or Call()
     environ = caller_environment(runner.environ) if environ is None else environ
-    empty_folder(out, "ask", ANSWER_FILES)
+    empty_folder(out, "ask", answer_files(out))
     with _scratch() as folder:
         workspace = Workspace(folder)
         codex = shutil.which("codex", path=environ.get("PATH"))

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlactions.ask.evidence import Evidence, collect
-from mlactions.ask.form import answer_schema
+from mlactions.ask.form import answer_schema, proposer
 from mlactions.ask.prompt import MAX_CHARACTERS, Supplied, compose
 from mlactions.ask.repository import Repository, open_repository
 from mlactions.ask.workspace import (
     Context,
     Workspace,
+    copy_bundle,
     make_room,
     write_context,
     write_evidence,
@@ -56,6 +57,8 @@ def prepare(question: Question, runner: Runner) -> Context:
     config = home_config(question.endpoint)
     write_atomic(workspace.home / "config.toml", config)
     write_evidence(workspace, evidence)
+    if word := proposer(evidence.words):
+        copy_bundle(workspace, evidence.bundles[word])
     supplied = _supply(workspace, question.base_ref, evidence, repository, runner)
     _write_prompt(workspace, evidence, repository, supplied)
     _make_readable(workspace)
@@ -131,6 +134,7 @@ def _supply(
         conventions=bool(found),
         logs=bool(evidence.logs),
         papers=tuple(paper.name for paper in evidence.papers),
+        bundle=proposer(evidence.words),
     )
 
 

@@ -21,12 +21,13 @@ _WITHOUT_DIFF = "There is no diff: what changed is not known, so reason from the
 
 @dataclass(frozen=True)
 class Supplied:
-    """Which files lie beside the facts."""
+    """Which files lie beside the facts; `bundle` is the word whose whole result does."""
 
     diff: bool
     conventions: bool
     logs: bool = False
     papers: tuple[str, ...] = ()
+    bundle: str = ""
 
 
 def compose(words: Sequence[str], *, repository: Path, supplied: Supplied) -> str:
@@ -71,4 +72,6 @@ def _files(supplied: Supplied) -> str:
             "`called` is its name in facts."
         )
     lines += [f"- `{name}`: {PAPERS[name]}" for name in supplied.papers]
+    if supplied.bundle:
+        lines.append(f"- `{supplied.bundle}/`: the files of the result of {supplied.bundle}.")
     return "\n".join(lines)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mlactions import markdown
+from mlactions.ask import proposal
 from mlactions.ask.measured import sentence_of
 from mlactions.codex import TESTED_VERSION
 from mlactions.report import (
@@ -96,6 +97,7 @@ def _pieces(
         *(tuple(_finding(finding, texts)) for finding in held),
         tuple(_struck(struck)),
         tuple(_patch(checked.get("patch"))),
+        _proposal(checked),
         tuple(_next_steps(checked)),
     ]
 
@@ -228,6 +230,19 @@ def _patch(patch: Mapping[str, Any] | None) -> Iterable[Block]:
         (f"{where} run ", take, ". The file lies with the answer, on GitHub in its artifact.")
     )
     yield diff
+
+
+def _proposal(checked: Mapping[str, Any]) -> tuple[Block, ...]:
+    """Show what a word has proposed, as that word shows it, and the files that came of it."""
+    entry = checked.get("proposal")
+    blocks = proposal.render(entry)
+    if entry is None or not entry["files"]:
+        return blocks
+    names: list[Span] = []
+    for name in entry["files"]:
+        names += [", " if names else "", Code(name)]
+    where = Paragraph(("Beside this answer, on GitHub in its artifact: ", *names, "."))
+    return (*blocks, where)
 
 
 def _many(count: int, name: str) -> str:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mlactions import markdown
-from mlactions.ask.answer import NoAnswerError, parse_answer, read_answer
+from mlactions.ask import proposal as proposals
+from mlactions.ask.answer import Answer, NoAnswerError, parse_answer, read_answer
 from mlactions.ask.claims import Checker, as_document
 from mlactions.ask.evidence import Evidence
+from mlactions.ask.form import proposer
 from mlactions.ask.outcome import AskStatus, Ending, Trace, clean, ending_of, not_called
 from mlactions.ask.patch import check_patch
 from mlactions.ask.render import render_report
-from mlactions.ask.repository import open_repository
+from mlactions.ask.repository import Repository, open_repository
 from mlactions.ask.workspace import (
     Context,
     Workspace,
@@ -37,6 +39,7 @@ _EMPTY: Mapping[str, Any] = {
     "claims": {"checked": 0, "held": 0},
     "facts": {},
     "patch": None,
+    "proposal": None,
 }
 
 MAX_REPORT = 4_000_000
@@ -63,11 +66,11 @@ def verify(out: Path, *, outcome: str, own: str | None = None) -> dict[str, Any]
     try:
         trace = replace(_trace(workspace, context, outcome), own=own)
         session = trace.session
-        ending, body = _look(workspace, context, read_evidence(workspace), trace)
-        return _write(workspace, ending, session, body, context.commit)
+        found = _look(workspace, context, read_evidence(workspace), trace)
+        return _write(workspace, found, session, context.commit)
     except Exception as error:  # noqa: BLE001  # whoever waits for the answer must learn why not
         ending = Ending(AskStatus.NO_ANSWER, "check-failed", clean(_where(error)))
-        return _write(workspace, ending, session, _EMPTY, context.commit)
+        return _write(workspace, _Found(ending), session, context.commit)
 
 
 def _where(error: Exception) -> str:
@@ -80,25 +83,47 @@ def _where(error: Exception) -> str:
 def decline(workspace: Workspace, ending: Ending) -> dict[str, Any]:
     """Write the checked answer of a question that could not be asked."""
     context = read_context(workspace)
-    return _write(workspace, ending, None, _EMPTY, context.commit if context else "")
+    return _write(workspace, _Found(ending), None, context.commit if context else "")
 
 
-def _look(
-    workspace: Workspace, context: Context, evidence: Evidence, trace: Trace
-) -> tuple[Ending, Mapping[str, Any]]:
+@dataclass(frozen=True)
+class _Found:
+    """How a question ended, the answer's part of checked-answer.json, and files beside it."""
+
+    ending: Ending
+    body: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def _look(workspace: Workspace, context: Context, evidence: Evidence, trace: Trace) -> _Found:
     ending = ending_of(trace, [str(fact["id"]) for fact in evidence.facts])
     if ending is not None:
-        return ending, _EMPTY
+        return _Found(ending)
     try:
         message = trace.session.message if trace.session else None
         answer = parse_answer(read_answer(workspace.answer, message=message), evidence.words)
     except NoAnswerError as error:
-        return Ending(AskStatus.NO_ANSWER, error.reason, error.detail), _EMPTY
+        return _Found(Ending(AskStatus.NO_ANSWER, error.reason, error.detail))
     sources = open_repository(Path(context.repository))
     checked = Checker(evidence, sources, read_quotable(workspace)).check(answer)
     if answer.patch.strip():
         checked = replace(checked, patch=check_patch(answer.patch, sources))
-    return Ending(AskStatus.ANSWERED), as_document(checked, evidence)
+    if word := proposer(evidence.words):
+        checked = replace(
+            checked, proposal=_proposal(word, answer, evidence, sources, workspace.facts / word)
+        )
+    body = as_document(checked, evidence)
+    files = dict(checked.proposal.files) if checked.proposal else {}
+    if body["patch"] and body["patch"]["held"]:
+        files[SUGGESTED] = body["patch"]["text"]
+    return _Found(Ending(AskStatus.ANSWERED), body, files)
+
+
+def _proposal(
+    word: str, answer: Answer, evidence: Evidence, sources: Repository, bundle: Path
+) -> proposals.CheckedProposal:
+    facts = {str(fact["id"]): fact for fact in evidence.facts}
+    return proposals.check(word, answer.proposal, facts=facts, repository=sources, bundle=bundle)
 
 
 def _trace(workspace: Workspace, context: Context, outcome: str) -> Trace:
@@ -118,26 +143,26 @@ def _trace(workspace: Workspace, context: Context, outcome: str) -> Trace:
 
 def _write(
     workspace: Workspace,
-    ending: Ending,
+    found: _Found,
     session: Session | None,
-    body: Mapping[str, Any],
     commit: str,
 ) -> dict[str, Any]:
+    ending = found.ending
     document: dict[str, Any] = {
         "version": 1,
         "status": str(ending.status),
         "reason": ending.reason,
         "detail": markdown.printable(ending.detail)[:500],
         "commit": commit,
-        **body,
+        **found.body,
         "usage": asdict(session.usage) if session else None,
     }
     clear_bundle(workspace)
     path = workspace.bundle / "checked-answer.json"
     validate(document, "checked-answer", file=str(path))
     write_json(path, document)
-    if document["patch"] and document["patch"]["held"]:
-        write_atomic(workspace.bundle / SUGGESTED, document["patch"]["text"])
+    for name, text in found.files.items():
+        write_atomic(workspace.bundle / name, text)
     report = markdown.render(render_report(document), limit=MAX_REPORT)
     write_atomic(workspace.bundle / "report.md", report)
     seal(workspace.bundle, "ask")

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from mlactions.ask.evidence import PAPERS, Evidence, Log, Outcome
+from mlactions.ask.proposal import answer_files
 from mlactions.ask.scope import Quotable
-from mlactions.bundle import write_atomic, write_json
+from mlactions.bundle import MANIFEST, Bundle, write_atomic, write_json
 from mlactions.publish import empty_folder
 from mlactions.schema import load_json
 from mlactions.settings import Status
 
 MAX_BYTES = 64 * 1024 * 1024
-
-ANSWER_FILES = frozenset({"checked-answer.json", "suggested.patch", "report.md"})
-"""What a folder with a checked answer holds beside its manifest."""
 
 _NAMES = frozenset(
     {"prompt.md", "answer.schema.json", "answer.json", "facts", "home", "context.json", "bundle"}
@@ -83,7 +81,7 @@ def clear_bundle(workspace: Workspace) -> None:
     if _question(workspace):
         shutil.rmtree(workspace.bundle, ignore_errors=True)
     else:
-        empty_folder(workspace.bundle, "ask", ANSWER_FILES)
+        empty_folder(workspace.bundle, "ask", answer_files(workspace.bundle))
 
 
 @dataclass(frozen=True)
@@ -153,6 +151,16 @@ def _write_logs(facts: Path, logs: Sequence[Log]) -> None:
         listed.append({**entry, "seed": log.seed, "outcome": log.outcome})
     if listed:
         write_json(facts / "logs.json", listed)
+
+
+def copy_bundle(workspace: Workspace, bundle: Bundle) -> Path:
+    """Lay a whole result beside the facts; its manifest tells who reads it that it is unchanged."""
+    folder = workspace.facts / bundle.word
+    for name in (MANIFEST, *(entry.path for entry in bundle.entries)):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundle.folder / name, target)
+    return folder
 
 
 def read_evidence(workspace: Workspace) -> Evidence:

@@ -230,9 +230,9 @@ def forget(out: Path, metrics: Sequence[Path]) -> None:
         raise UserError("bad input", "`--out` is what `--metrics` names.", "Name another folder.")
     check_folder(out, "compare", {PROPOSAL, ANSWER})
     if (out / ANSWER).exists():
-        from mlactions.ask.workspace import ANSWER_FILES  # only who asked pays for it
+        from mlactions.ask.proposal import answer_files  # only who asked pays for it
 
-        empty_folder(out / ANSWER, "ask", ANSWER_FILES)
+        empty_folder(out / ANSWER, "ask", answer_files(out / ANSWER))
     empty_folder(out, "compare", {PROPOSAL, ANSWER})
 
 
