@@ -22,7 +22,10 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the process table; `started` (clock ticks) tells a reused pid apart."""
+    """A row of the process table; `started` (clock ticks) tells a reused pid apart.
+
+    `used` is processor time, in clock ticks too.
+    """
 
     pid: int
     parent: int
@@ -30,6 +33,7 @@ class Entry:
     started: int
     resident: int
     zombie: bool
+    used: int = 0
 
 
 def process_table(proc: Path = Path("/proc")) -> dict[int, Entry]:
@@ -51,7 +55,13 @@ def _entry(folder: Path) -> Entry | None:
     state, parent, group, *rest = text[text.rindex(b")") + 2 :].split()
     started, resident = int(rest[16]), int(rest[18])
     return Entry(
-        int(folder.name), int(parent), int(group), started, resident * _PAGE, state in b"ZX"
+        int(folder.name),
+        int(parent),
+        int(group),
+        started,
+        resident * _PAGE,
+        zombie=state in b"ZX",
+        used=int(rest[8]) + int(rest[9]),
     )
 
 
@@ -69,16 +79,17 @@ class Family:
     peak: int | None = None
     _known: dict[int, int] = field(default_factory=dict)
 
-    def sample(self) -> None:
+    def sample(self) -> list[Entry]:
         """Look once: remember new members and the largest sum of resident memory, in bytes.
 
-        Pages that forked workers share are counted once for each of them.
+        Pages that forked workers share are counted once for each of them. Returns the members.
         """
         members = self._members(self.table())
         if members:
             self._known.update((entry.pid, entry.started) for entry in members)
             total = sum(entry.resident for entry in members)
             self.peak = max(self.peak or 0, total)
+        return members
 
     def alive(self) -> list[Entry]:
         """Return the members that still run, also those that only carry the marker."""

@@ -65,6 +65,16 @@ def parse_template(text: str) -> Template:
     Raises UserError for shell syntax, an unknown `{word}`, a missing `{output}`, no `{config}` or
     `{name}`, and placeholders inside program text (`bash -c "… {config}"`).
     """
+    template = Template(split_arguments(text, wanted="evaluates one config"))
+    _check(template)
+    return template
+
+
+def split_arguments(text: str, *, wanted: str) -> tuple[str, ...]:
+    """Split a command line the way a shell would; what only a shell could do is refused.
+
+    `wanted` says what the command is for, where there is none.
+    """
     line = text.replace("\\\n", " ").strip()
     _refuse_shell_syntax(line)
     try:
@@ -72,10 +82,8 @@ def parse_template(text: str) -> Template:
     except ValueError as error:
         _refuse(f"it cannot be split into arguments ({error}).", "Close every quote.")
     if not arguments:
-        _refuse("it is empty.", "Write the command that evaluates one config.")
-    template = Template(arguments)
-    _check(template)
-    return template
+        _refuse("it is empty.", f"Write the command that {wanted}.")
+    return arguments
 
 
 def _refuse_shell_syntax(line: str) -> None:
