@@ -192,7 +192,7 @@ def test_the_time_limit(project: Project) -> None:
         ran, checked = ask_run(project, model.endpoint, "--timeout-minutes", "0.05")
     assert ran.code == 0
     assert (checked["status"], checked["reason"]) == ("infrastructure-failed", "timed-out")
-    assert time.monotonic() - start < 3 + 5
+    assert time.monotonic() - start < 3 + 30
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -91,7 +91,7 @@ def test_a_question_to_the_users_python_holds_no_signal_back(
     started = time.monotonic()
     ran = interrupt(tmp_path, number, "--select", "all", "--command", command)
 
-    assert time.monotonic() - started < 20, "seconds; the question itself may take 60"
+    assert time.monotonic() - started < 45, "seconds; the question itself may take 60"
     assert ran.code == 128 + number
     assert set(ran.outcomes.values()) == {"not-run"}
     assert ran.json("result.json")["status"] == "fail"

@@ -50,7 +50,7 @@ def test_an_answer_that_takes_too_long_is_none(tmp_path: Path) -> None:
     started = time.monotonic()
 
     assert ask(tmp_path, "print(1, flush=True); import time; time.sleep(60)", seconds=0.5) is None
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 40
 
 
 def test_a_child_that_keeps_the_pipe_open_ends_too(tmp_path: Path) -> None:

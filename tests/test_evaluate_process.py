@@ -70,7 +70,7 @@ def test_a_process_that_ends_well(tmp_path: Path) -> None:
 
     assert (ended.code, ended.by, ended.out_of_memory) == (0, "itself", False)
     assert log == f"yes True {tmp_path}\n"
-    assert 0 < ended.seconds < 10
+    assert 0 < ended.seconds
 
 
 def test_output_and_errors_share_one_log_in_their_order(tmp_path: Path) -> None:
@@ -93,12 +93,12 @@ def test_exit_codes_and_signals_are_told_apart(tmp_path: Path, source: str, code
 
 def test_a_process_that_hangs_is_ended(tmp_path: Path, marker: str) -> None:
     ended, log = python(
-        tmp_path, "import time; print('start', flush=True); time.sleep(60)", marker, timeout=0.5
+        tmp_path, "import time; print('start', flush=True); time.sleep(60)", marker, timeout=2
     )
 
     assert ended.by == "time-out"
     assert ended.code == -signal.SIGTERM
-    assert 0.5 <= ended.seconds < 2
+    assert 2 <= ended.seconds < 30
     assert log == "start\n"
 
 
@@ -111,7 +111,7 @@ def test_a_process_may_tidy_up_within_the_grace(tmp_path: Path, marker: str) -> 
         time.sleep(60)
         """
 
-    ended, log = python(tmp_path, source, marker, timeout=0.5, grace=5)
+    ended, log = python(tmp_path, source, marker, timeout=2, grace=20)
 
     assert (ended.by, ended.code, log) == ("time-out", 5, "saved\n")
 
@@ -120,7 +120,7 @@ STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
 
 def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path, marker: str) -> None:
-    ended, _ = python(tmp_path, f"{STUBBORN}; time.sleep(60)", marker, timeout=0.4, grace=0.2)
+    ended, _ = python(tmp_path, f"{STUBBORN}; time.sleep(60)", marker, timeout=2, grace=0.2)
 
     assert (ended.by, ended.code) == ("time-out", -signal.SIGKILL)
 
@@ -131,7 +131,7 @@ def test_a_process_that_never_stops_printing_is_ended(tmp_path: Path, marker: st
     ended, log = python(tmp_path, source, marker, timeout=0.4, grace=0.2)
 
     assert ended.by == "time-out"
-    assert ended.seconds < 2
+    assert ended.seconds < 30
     assert len(log) < 3_000_000
 
 
@@ -164,7 +164,7 @@ def test_nobody_is_left_behind(tmp_path: Path, marker: str, fork: str, hang: str
     ended, _ = python(tmp_path, source, marker, timeout=0.4, grace=0.1)
 
     assert ended.by == ("time-out" if hang else "itself")
-    assert ended.seconds < 3
+    assert ended.seconds < 30
     assert not survivors(marker)
 
 
@@ -185,14 +185,14 @@ def test_a_daemon_that_clears_its_environment_is_seen_before(tmp_path: Path, mar
 
 def test_a_stop_ends_it_in_a_hurry(tmp_path: Path, marker: str) -> None:
     stop = threading.Event()
-    timer = threading.Timer(0.5, stop.set)
+    timer = threading.Timer(2, stop.set)
     timer.start()
 
     started = time.monotonic()
     ended, _ = python(tmp_path, f"{STUBBORN}; time.sleep(60)", marker, grace=3600, stop=stop)
 
     assert (ended.by, ended.code) == ("interruption", -signal.SIGKILL)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     timer.join()
 
 
@@ -203,7 +203,7 @@ def test_peak_memory_is_that_of_the_whole_family(tmp_path: Path) -> None:
         import os, time
         pid = os.fork()
         block = b"x" * {size}
-        time.sleep(0.4)
+        time.sleep(3)
         if pid == 0: os._exit(0)
         os.waitpid(pid, 0)
         """
@@ -232,12 +232,13 @@ def test_a_process_id_that_was_used_again_is_not_ours() -> None:
 
 
 def test_without_a_process_table_the_group_says_who_is_alive() -> None:
-    process = subprocess.Popen([sys.executable, "-c", "input()"], start_new_session=True)
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    process = subprocess.Popen(command, start_new_session=True)
     family = Family(leader=process.pid, table=dict)
 
     assert family.is_alive()
     family.send(signal.SIGTERM)
-    assert process.wait(10) == -signal.SIGTERM
+    assert process.wait(30) == -signal.SIGTERM
     assert not family.is_alive()
 
 

@@ -282,7 +282,7 @@ def test_hangs_up_on_a_client_that_never_ends_its_head(address: Address, sent: b
     with socket.create_connection((address.host, address.port), timeout=10) as client:
         client.sendall(sent)
         assert client.recv(100) == b""
-    assert 0.5 < time.monotonic() - started < 5
+    assert 0.5 < time.monotonic() - started < 9
 
 
 def test_hangs_up_on_a_second_request_that_never_ends(address: Address) -> None:

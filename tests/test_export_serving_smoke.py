@@ -261,7 +261,7 @@ def test_a_server_that_ends_fails_at_once(served: Served, tmp_path: Path) -> Non
     assert found.reason == "server-ended"
     assert "exit code 3" in found.message
     assert found.log_tail == ("no such device",)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
 
 
 def test_a_server_that_cannot_be_started(served: Served, tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_load_is_bounded_by_requests_and_by_seconds(served: Served, tmp_path: Pa
         assert measure(10, 60.0).requests == 10
         long = measure(10**9, 0.5)
         assert long.failed == 0
-        assert 0.4 < long.seconds < 5
+        assert 0.4 < long.seconds < 30
 
 
 # Interruption
@@ -396,7 +396,7 @@ def test_a_signal_leaves_no_process(
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     assert output == f"interrupted {int(number)}\n"
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 25
     assert _gone(tmp_path)
 
 

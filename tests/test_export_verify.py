@@ -148,7 +148,7 @@ def test_a_model_without_end_meets_the_deadline(tmp_path: Path) -> None:
     started = time.monotonic()
     found = compare(workers, "CPUExecutionProvider", exported.cases[:1], ["similarity"])
 
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60
     assert [ran.outcome for ran in found.ran] == ["timed-out"]
     assert "2 s" in found.ran[0].error
 
