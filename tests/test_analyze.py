@@ -16,6 +16,7 @@ from mlactions import html, markdown, terminal
 from mlactions.analyze.conclusion import conclude
 from mlactions.analyze.facts import facts
 from mlactions.analyze.model import Analysis, Requirement, Settings
+from mlactions.analyze.ranges import parse_range, range_of
 from mlactions.analyze.render import render
 from mlactions.analyze.result import document
 from mlactions.analyze.study import study
@@ -159,6 +160,124 @@ def test_texts_that_name_their_run_say_nothing() -> None:
     assert "identifiers" in reasons(analysis)
     ignored = analyse(runs_of([0.1, 0.2], a_x=[1, 2], b=[1, 2]), replace(SETTINGS, ignore=("a*",)))
     assert list(verdicts(ignored)) == ["b"]
+
+
+def seeded(*texts: str, **params: Sequence[object]) -> Analysis:
+    """Analyse two rates with three seeds each; `texts` are formats of the run's name."""
+    rates, seeds = [0.1] * 3 + [0.2] * 3, [0, 1, 2] * 2
+    named = {
+        f"name{at}": [text.format(lr=rates[n], seed=seeds[n], n=n) for n in range(6)]
+        for at, text in enumerate(texts)
+    }
+    values = [0.5, 0.51, 0.52, 0.6, 0.61, 0.62]
+    return analyse(runs_of(values, lr=rates, seed=seeds, **named, **params))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "digits-seed{seed}",
+        "lr={lr},seed={seed}",
+        "outputs/{lr}/{seed:02}",
+        "outputs/2026-11-2{n}/10-11-12",
+        "runs/3f2504e0-4f89-11d3-9a0c-0305e82c330{n}",
+    ],
+)
+def test_a_name_with_the_seed_in_it_does_not_part_seeds(text: str) -> None:
+    analysis = seeded(text)
+    assert analysis.configuration_count == 2
+    assert analysis.set_aside["identifiers"] == ("name0",)
+    told = markdown.render(render(document(analysis)))
+    assert "Set aside, as they only name their runs: `name0`." in told
+    assert "`seed`" in told
+
+
+def test_what_only_looks_like_a_name_is_kept() -> None:
+    names = ["a_1_2"] * 3 + ["b_1_2"] * 3
+    assert seeded(tag=names).set_aside["identifiers"] == ()
+    models = [f"net{n}" for n in range(8)]
+    several = analyse(runs_of([n / 9 for n in range(8)], model__name=models))
+    assert several.configuration_count == 8, "one run each: they are what is compared"
+    same = [
+        replace(run, name=run.params["model.name"])
+        for run in runs_of([n / 9 for n in range(8)], model__name=models[:2] * 4)
+    ]
+    assert list(verdicts(analyse(same))) == ["model.name"], "runs named after their model"
+
+
+@pytest.mark.parametrize("name", ["slurm.job_id", "hydra.run.dir", "tracking.run_name", "pid"])
+def test_numbers_of_jobs_are_names_by_what_they_are_called(name: str) -> None:
+    jobs = {name.replace(".", "__"): [100 + 7 * n for n in range(6)]}
+    analysis = analyse(runs_of([0.1, 0.2] * 3, lr=[1, 2] * 3, **jobs))
+    assert analysis.set_aside["identifiers"] == (name,)
+    assert analysis.configuration_count == 2
+
+
+def test_columns_and_axes_are_what_differs_and_once_each() -> None:
+    group = {name: [1] * 4 + [2] * 4 for name in ("a", "b", "c", "model__name", "e", "f")}
+    rates = [0.1, 0.2, 0.3, 0.4] * 2
+    found = document(analyse(runs_of([n / 8 for n in range(8)], lr=rates, **group)))
+    text = markdown.render(render(found))
+    header = next(line for line in text.splitlines() if "↑" in line)
+    names = [name for name in ("lr", *group) if f" {name.replace('__', '.')} " in header]
+    assert names == ["lr", "model__name"]
+    assert "`model.name` stands for `a`, `b`, `c`, `e` and `f`, which change with it here." in text
+    assert [axis["name"] for axis in found["coordinates"]["axes"]] == [
+        "lr",
+        "model.name",
+        "val_accuracy",
+    ]
+
+
+def test_parameters_that_always_change_together_are_one_finding() -> None:
+    group = {name: [n // 4 for n in range(16)] for name in "abcdef"}
+    analysis = analyse(runs_of([n / 16 for n in range(16)], lr=[0.1, 0.2] * 8, **group))
+    [told] = [item.message for item in analysis.findings if item.reason == "confounded"]
+    assert told.startswith("`a`, `b`, `c`, `d`, `e` and `f` always change together")
+    assert "keep the others" in told
+    ids = {fact.id: fact for fact in facts(document(analysis))}
+    assert ids["analyze.together.a"].value == 6
+
+
+def test_bounds_end_where_the_metric_does() -> None:
+    values, seeds = [0.99, 0.98, 1.0, 0.5, 0.52, 0.51], [0, 1, 2] * 2
+    runs = runs_of(values, lr=[1] * 3 + [2] * 3, seed=seeds)
+    analysis = analyse(runs)
+    assert analysis.configurations[0].high == 1.0
+    text = markdown.render(render(document(analysis)))
+    assert "Bounds stop at 1, where `val_accuracy` ends, going by its name." in text
+    other = [replace(run, metrics={"score": run.metrics["val_accuracy"]}) for run in runs]
+    free = analyse(other, replace(SETTINGS, metric="score"))
+    assert free.configurations[0].high is not None
+    assert free.configurations[0].high > 1, "nobody says that a score ends at 1"
+    declared = replace(SETTINGS, metric="score", declared=parse_range("0..1"))
+    assert analyse(other, declared).configurations[0].high == 1.0
+    wrong = analyse(other, replace(declared, declared=parse_range("..0.99")))
+    assert "outside-range" in reasons(wrong)
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "low", "high"),
+    [
+        ("val/acc", [0.2, 0.9], 0, 1),
+        ("test_f1", [1.0], 0, 1),
+        ("accuracy", [20.0, 93.5], 0, 100),
+        ("val.rmse", [3.0], 0, math.inf),
+    ],
+)
+def test_a_range_goes_by_the_name_and_the_values(
+    metric: str, values: list[float], low: float, high: float
+) -> None:
+    found = range_of(metric, values, None)
+    assert found is not None
+    assert (found.low, found.high) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("metric", "values"), [("loss", [0.1]), ("accuracy_gain", [-0.1]), ("acc", [900.0])]
+)
+def test_no_range_is_made_up(metric: str, values: list[float]) -> None:
+    assert range_of(metric, values, None) is None
 
 
 def test_a_parameter_that_only_some_runs_have_is_analysed() -> None:

@@ -161,6 +161,8 @@ def test_the_next_analysis_says_what_changed(mlflow_server: Mlflow, tmp_path: Pa
     ("arguments", "words"),
     [
         (["--experiment", "nowhere"], "nowhere"),
+        (["--experiment", "analyze-serch"], "There is `analyze-search`"),
+        (["--experiment", "SEARCH", "--range", "1..0"], "`range`"),
         (["--experiment", "SEARCH", "--filter", "not a filter"], "filter"),
         (["--experiment", "SEARCH", "--require", "best > 1"], "`require`"),
         (["--experiment", "SEARCH", "--rename", "lr"], "`rename`"),

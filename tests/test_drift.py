@@ -8,7 +8,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from tests.evaluate_support import Repository
 from tests.fakes.loopback import Reply
 from tests.fakes.model import FakeModel, runs, says
 from tests.github_html import page
-from tests.mlflow_support import Gatekeeper, Mlflow, free_port
+from tests.mlflow_support import TOOLS, Gatekeeper, Mlflow, free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "examples" / "digits"
@@ -128,6 +127,15 @@ def test_no_drift(project: Project) -> None:
     )
     assert ran.states == {"packages": "unknown/notice"}
     assert open_bundle(ran.out, word="drift").json("facts.json", schema="facts")
+
+
+def test_verbose_unfolds_the_report(project: Project) -> None:
+    project.deploy({**LOGGED, "optimizer.lr": "0.01"})
+    folded = project.run(GITHUB_ACTIONS="").said
+    unfolded = project.run("--verbose", GITHUB_ACTIONS="").said
+    assert "--verbose unfolds" in folded
+    assert "--verbose unfolds" not in unfolded
+    assert len(unfolded) > len(folded)
 
 
 def test_drift_is_shown_beside_its_line(project: Project) -> None:
@@ -528,7 +536,7 @@ def test_hydra_gets_no_credentials(project: Project) -> None:
 @pytest.mark.parametrize(
     ("files", "python", "message"),
     [
-        ({}, sys.executable, "has no 'hydra'"),
+        ({}, str(TOOLS / "python"), "has no 'hydra'"),
         ({}, "no-such-python", "cannot be run"),
         ({"configs/model/cnn.yaml": "a: [\n"}, str(WITH_HYDRA), "Hydra cannot compose it"),
         (

@@ -108,7 +108,7 @@ def test_the_last_line_is_one_line_without_hidden_text(environ: dict[str, str]) 
 
     runner.conclude("fail", f"`{HIDDEN}`\nof x fell")
 
-    assert stream.getvalue() == "FAIL: `accycar` of x fell\n"
+    assert stream.getvalue() == "FAIL: accycar of x fell\n"
 
 
 @pytest.mark.parametrize("name", ["x\n::error::pass", "x\r::error::pass", "x ##[error]pass"])

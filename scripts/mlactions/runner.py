@@ -80,7 +80,7 @@ class Runner:
 
     def conclude(self, status: str, verdict: str) -> None:
         """Say how it ended, in the last line: names in it come from files of others."""
-        line = one_line(f"{status.upper()}: {verdict}")
+        line = one_line(f"{status.upper()}: {verdict}").replace("`", "")
         self.say(_inert(line) if self.on_github else line)
 
     def mark(self, annotation: Annotation) -> None:

@@ -16,6 +16,7 @@ from mlactions.analyze.conclusion import conclude
 from mlactions.analyze.facts import facts
 from mlactions.analyze.histories import read_curves
 from mlactions.analyze.model import Requirement, Settings
+from mlactions.analyze.ranges import parse_range
 from mlactions.analyze.render import render
 from mlactions.analyze.result import document
 from mlactions.analyze.study import study
@@ -59,6 +60,7 @@ _NOT_HOURLY = "Write the price of an hour as a number, such as 2.5."
 @lines_option("--seed-params", metavar="NAME", help="Default: parameters called seed and the like.")
 @lines_option("--rename", metavar="OLD=NEW", help="A parameter that has another name now.")
 @lines_option("--ignore", metavar="GLOB", help="Parameters to leave out.")
+@option("--range", metavar="LOW..HIGH", default="", help="What the metric can be, such as 0..1.")
 @lines_option("--curve", metavar="METRIC", help="Learning curves to read as well.")
 @option("--price-per-hour", metavar="NUMBER", default="", help="What an hour of a run costs.")
 @lines_option("--require", metavar="CONDITION", help="Such as `best >= 0.9`, `finished >= 20`.")
@@ -135,6 +137,7 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
         curves=given["curve"],
         price_per_hour=_price(given["price_per_hour"]),
         requirements=tuple(map(requirement, given["require"])),
+        declared=parse_range(given["range"]),
         key=check_key(given["key"], field="key"),
         day_ms=_end_of(given["today"]),
     )

@@ -17,6 +17,8 @@ from mlactions.analyze.model import (
     MAX_PARAMETERS,
     MAX_SHOWN_RUNS,
     Analysis,
+    Change,
+    Configuration,
     Cost,
     Finding,
     Requirement,
@@ -28,12 +30,14 @@ from mlactions.analyze.observations import (
     configuration,
     params_of,
 )
+from mlactions.analyze.ranges import Range, range_of
 from mlactions.analyze.study import Study
 from mlactions.analyze.table import Table
 from mlactions.settings import Status
 
 MAX_CONSTANTS = 200
 MAX_FINDINGS = 100
+MAX_SET_ASIDE = 200
 
 
 def conclude(
@@ -49,34 +53,27 @@ def conclude(
     `gone` are runs that were deleted before their curves were read.
     """
     settings, table = found.settings, found.table
-    shown = max(settings.top, min(len(found.ranked), MAX_SHOWN_RUNS))
-    best = [
-        configuration(rank, one, table, found.view.varying[:MAX_PARAMETERS])
-        for rank, one in enumerate(found.ranked[:shown], start=1)
-    ]
-    counts = _counts(found)
-    unmet = [_unmet(item, found, counts) for item in settings.requirements]
-    broken = [text for text in unmet if text]
+    limits = range_of(settings.metric, _used(found), settings.declared)
+    best = _best(found, limits)
+    counts, digest = _counts(found), _digest(table)
+    broken = [text for item in settings.requirements if (text := _unmet(item, found, counts))]
     findings = (*notes.gone(gone), *notes.findings(found, best, counts, broken))[:MAX_FINDINGS]
-    digest = _digest(table)
     parameters = found.influence.parameters
-    sentence = words.verdict(settings, counts, best[0] if best else None, parameters, broken)
     moved = None
     if previous is not None:
-        moved = changes(
-            previous, settings, counts, best, parameters, digest=digest, ids=set(table.ids)
-        )
-    if moved == ():
-        sentence = f"No change since the last analysis: {sentence}"
+        ids = set(table.ids)
+        moved = changes(previous, settings, counts, best, parameters, digest=digest, ids=ids)
     return Analysis(
         settings=settings,
         status=_status(broken, findings),
-        verdict=sentence,
+        verdict=_sentence(found, counts, best, broken, moved),
         counts=counts,
         configurations=tuple(best),
         configuration_count=len(found.ranked),
         parameters=parameters,
         constants=dict(list(found.view.constants.items())[:MAX_CONSTANTS]),
+        set_aside=_set_aside(found),
+        limits=limits,
         pairs=found.influence.pairs,
         agreement=found.influence.agreement,
         failed=_rows(found, _newest(table, found.selection.failed)),
@@ -89,6 +86,43 @@ def conclude(
         digest=digest,
         source=source,
     )
+
+
+def _used(found: Study) -> list[float]:
+    return [found.table.values[row] for row in found.selection.used]
+
+
+def _best(found: Study, limits: Range | None) -> list[Configuration]:
+    """Return as many of the best as are shown, or as a result holds."""
+    shown = max(found.settings.top, min(len(found.ranked), MAX_SHOWN_RUNS))
+    varying = found.view.varying[:MAX_PARAMETERS]
+    return [
+        configuration(rank, one, found.table, varying, limits)
+        for rank, one in enumerate(found.ranked[:shown], start=1)
+    ]
+
+
+def _sentence(
+    found: Study,
+    counts: Mapping[str, int],
+    best: Sequence[Configuration],
+    broken: Sequence[str],
+    moved: Sequence[Change] | None,
+) -> str:
+    first = best[0] if best else None
+    parameters = found.influence.parameters
+    sentence = words.verdict(found.settings, counts, first, parameters, broken)
+    return f"No change since the last analysis: {sentence}" if moved == () else sentence
+
+
+def _set_aside(found: Study) -> dict[str, tuple[str, ...]]:
+    """Return the parameters that were not looked at, by why."""
+    seen = found.view
+    return {
+        "seeds": seen.seeds[:MAX_SET_ASIDE],
+        "identifiers": seen.identifiers[:MAX_SET_ASIDE],
+        "ignored": seen.ignored[:MAX_SET_ASIDE],
+    }
 
 
 def _status(broken: Sequence[str], findings: Sequence[Finding]) -> Status:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mlactions.analyze.columns import telling
 from mlactions.analyze.model import MAX_LINES, Parameter, Settings
 from mlactions.analyze.observations import Observation, Value, Varying, brief, short
 
@@ -31,13 +32,18 @@ def coordinates(
     chosen = _chosen(ranked)
     axes: list[dict[str, Any]] = []
     places: list[list[float | None]] = []
-    for parameter in parameters[:AXES]:
-        values = [columns[parameter.name].column.at(one.first) for one, _ in chosen]
+    rows = [_row(columns, one) for one, _ in chosen]
+    known = {item.name: item for item in parameters}
+    for one_of in telling(list(known), rows, len(known)):
+        parameter = known[one_of.name]
+        values = [row.get(parameter.name) for row in rows]
         made = _axis(parameter, values)
         if made is not None:
             axis, place = made
             axes.append(axis)
             places.append([None if value is None else place(value) for value in values])
+        if len(axes) == AXES:
+            break
     means = [one.mean for one, _ in chosen]
     low, high = min(means), max(means)
     axes.append(_numeric(settings.metric, low, high, log=False))
@@ -47,6 +53,11 @@ def coordinates(
         for position, (_, best) in enumerate(chosen)
     ]
     return {"axes": axes, "lines": lines}
+
+
+def _row(columns: Mapping[str, Varying], one: Observation) -> dict[str, float | str]:
+    pairs = ((name, item.column.at(one.first)) for name, item in columns.items())
+    return {name: value for name, value in pairs if value is not None}
 
 
 def _chosen(ranked: Sequence[Observation]) -> list[tuple[Observation, bool]]:

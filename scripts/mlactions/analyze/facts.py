@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mlactions.analyze.words import number
+from mlactions.analyze.words import number, together
 from mlactions.publish import Fact
 
 MAX_PARAMETERS = 60
@@ -21,6 +21,7 @@ _ABOUT_THE_METRIC = (
     "analyze.verdict",
     "analyze.parameter.",
     "analyze.pair.",
+    "analyze.together.",
     "analyze.finding.",
     "analyze.change.",
 )
@@ -149,10 +150,12 @@ def _parameter(item: Mapping[str, Any]) -> Iterator[Fact]:
 
 
 def _pairs(pairs: Sequence[Mapping[str, Any]]) -> Iterator[Fact]:
-    for pair in pairs[:MAX_PARAMETERS]:
-        kind = {"always": "always change", "nearly": "nearly always change"}.get(
-            pair["kind"], "often change"
-        )
+    bound = [(pair["first"], pair["second"]) for pair in pairs if pair["kind"] == "always"]
+    for names in together(bound):
+        text = f"{', '.join(names[:MAX_VALUES])} always change together"
+        yield Fact(_slug("together", names[0]), text, len(names), data={"names": names})
+    for pair in [pair for pair in pairs if pair["kind"] != "always"][:MAX_PARAMETERS]:
+        kind = "nearly always change" if pair["kind"] == "nearly" else "often change"
         text = f"{pair['first']} and {pair['second']} {kind} together ({pair['strength']:.2f})"
         data = {name: pair[name] for name in ("beyond_first", "beyond_second")}
         yield Fact(_slug("pair", pair["first"], pair["second"]), text, pair["strength"], data=data)

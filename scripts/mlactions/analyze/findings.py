@@ -27,6 +27,7 @@ def findings(
         yield Finding("nothing", "warn", words.verdict(settings, counts, None, (), ()))
         yield from _other_metrics(found, counts)
     yield from _run_findings(found, counts)
+    yield from _range_finding(found)
     if best:
         parameters = found.influence.parameters
         if parameters:
@@ -77,10 +78,27 @@ def _run_findings(found: Study, counts: Mapping[str, int]) -> Iterator[Finding]:
         yield Finding("parents", "notice", message)
 
 
+def _range_finding(found: Study) -> Iterator[Finding]:
+    """Warn of values that the declared range rules out: one of the two is wrong."""
+    declared, settings = found.settings.declared, found.settings
+    values = [found.table.values[row] for row in found.selection.used]
+    outside = 0 if declared is None else sum(not declared.holds(value) for value in values)
+    if outside:
+        message = (
+            f"{plural(outside, 'run')} of {len(values):,} lie outside of the range that was"
+            f" declared for {words.code(settings.metric)}."
+        )
+        yield Finding("outside-range", "warn", message)
+
+
 def _parameter_findings(found: Study) -> Iterator[Finding]:
     seen = found.view
     if seen.identifiers:
-        message = f"{words.joined(seen.identifiers)}: texts of their own in each run, left out."
+        verb = "name their runs" if len(seen.identifiers) > 1 else "names its run"
+        message = (
+            f"{words.joined(seen.identifiers, words.MOST_TOGETHER)} {verb} (values of their own, or"
+            " with the seed in them): set aside, so that they part no configuration."
+        )
         yield Finding("identifiers", "notice", message)
     if found.left_out:
         message = (

@@ -58,6 +58,8 @@ def influence(
     best = pedanova.top(data.target, higher=settings.direction == "higher") if found else set()
     described = [_described(item, data.values[item.name], best) for item in varying]
     if len(found) < FEWEST_CONFIGURATIONS or settings.selects_by_metric:
+        # Not tested: what was tried with most values comes first, as it was searched.
+        described.sort(key=lambda item: (-item.distinct, -item.present, item.name))
         return Influence(tuple(described), always(data), None)
     measured = _adjusted(_measured(described, data, best))
     order = sorted(measured, key=lambda item: (-(item.share or 0.0), item.name))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mlactions.analyze.ranges import Range
 from mlactions.curves import Curve, Direction
 from mlactions.settings import Status
 
@@ -13,7 +14,8 @@ Kind = Literal["number", "category", "mixed"]
 Verdict = Literal["matters", "confounded", "follows", "not-shown", "untested"]
 Level = Literal["fail", "warn", "notice"]
 
-SEED_NAMES = ("seed", "random_seed", "random_state", "manual_seed", "rng_seed", "global_seed")
+SEED_NAMES = ("seed", "random_state")
+"""The last part of a parameter's name; `random_seed` and all that end so are seeds, too."""
 
 FEWEST_CONFIGURATIONS = 10
 """Fewer distinct configurations say nothing about a parameter."""
@@ -54,6 +56,7 @@ class Settings:
     curves: tuple[str, ...] = ()
     price_per_hour: float | None = None
     requirements: tuple[Requirement, ...] = ()
+    declared: Range | None = None
     key: str = "analyze"
     day_ms: int = 0
 
@@ -210,6 +213,8 @@ class Analysis:
     configuration_count: int
     parameters: tuple[Parameter, ...]
     constants: Mapping[str, str]
+    set_aside: Mapping[str, tuple[str, ...]]
+    limits: Range | None
     pairs: tuple[Pair, ...]
     agreement: Agreement | None
     failed: tuple[RunRow, ...]

@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from mlactions.analyze.identifiers import Runs, names_run
 from mlactions.analyze.model import SEED_NAMES, Configuration, Kind, Settings
+from mlactions.analyze.ranges import Range
 from mlactions.analyze.table import Column, Table
 from mlactions.compare.statistics import student_quantile, variance
 
 FINISHED = "FINISHED"
 RUNNING = frozenset({"RUNNING", "SCHEDULED"})
-MOST_LEVELS = 50
-IDENTIFIER_SHARE = 0.9
-FEWEST_FOR_IDENTIFIER = 4
 LOG_RATIO = 100.0
 """Positive numbers that span this much are laid on a logarithmic axis."""
 
@@ -107,6 +106,8 @@ def view(table: Table, rows: Sequence[int], settings: Settings) -> View:
     varying: list[Varying] = []
     constants: dict[str, str] = {}
     left: dict[str, list[str]] = {"seeds": [], "identifiers": [], "ignored": []}
+    names = [name for name in table.columns if is_seed(name, settings.seeds)]
+    runs = Runs(table, rows, [table.columns[name] for name in names])
     for name in sorted(table.columns):
         column = table.columns[name]
         counts = Counter(column.at(row) for row in rows)
@@ -119,19 +120,20 @@ def view(table: Table, rows: Sequence[int], settings: Settings) -> View:
             left["seeds"].append(name)
         elif any(fnmatchcase(name, pattern) for pattern in settings.ignore):
             left["ignored"].append(name)
+        elif names_run(name, column, runs):
+            left["identifiers"].append(name)
         else:
-            found = Varying(name, column, _kind(counts), len(counts), present)
-            if _identifies(found):
-                left["identifiers"].append(name)
-            else:
-                varying.append(found)
+            varying.append(Varying(name, column, _kind(counts), len(counts), present))
     varying.sort(key=lambda item: (-item.present, item.name))
     return View(tuple(varying), constants, *(tuple(names) for names in left.values()))
 
 
 def is_seed(name: str, given: Sequence[str]) -> bool:
     """Tell whether a parameter is a seed: named by the user, or by its last part."""
-    return name in given if given else re.split(r"[./]", name.lower())[-1] in SEED_NAMES
+    if given:
+        return name in given
+    last = re.split(r"[./]", name.lower())[-1]
+    return last in SEED_NAMES or last.endswith("_seed")
 
 
 def _kind(counts: Counter[Value]) -> Kind:
@@ -139,22 +141,10 @@ def _kind(counts: Counter[Value]) -> Kind:
     return "mixed" if len(kinds) > 1 else "number" if kinds == {True} else "category"
 
 
-def _identifies(found: Varying) -> bool:
-    """Tell whether a text names its run: an output folder says nothing about the metric."""
-    texts = len(found.column.levels)
-    if found.kind == "number" or texts > MOST_LEVELS:
-        return found.kind != "number"
-    return (
-        found.kind == "category"
-        and found.present >= FEWEST_FOR_IDENTIFIER
-        and found.distinct > IDENTIFIER_SHARE * found.present
-    )
-
-
 def short(value: Value) -> str:
     """Return a value on one line that is not long."""
     if value is None:
-        return "–"
+        return "not logged"
     text = " ".join((f"{value:.6g}" if isinstance(value, float) else value).split())
     return text if len(text) <= _TEXT else f"{text[: _TEXT - 1]}…"
 
@@ -209,21 +199,28 @@ def ranked(found: Sequence[Observation], settings: Settings) -> list[Observation
 
 
 def configuration(
-    rank: int, found: Observation, table: Table, varying: Sequence[Varying]
+    rank: int,
+    found: Observation,
+    table: Table,
+    varying: Sequence[Varying],
+    limits: Range | None = None,
 ) -> Configuration:
-    """Return an observation as it is shown; bounds are Student's over its seeds."""
+    """Return an observation as it is shown; bounds are Student's over its seeds, within limits."""
     n = len(found.values)
     deviation = math.sqrt(variance(found.values)) if n > 1 else None
-    margin = None
+    low = high = None
     if deviation is not None:
         margin = student_quantile(0.975, n - 1) * deviation / math.sqrt(n)
+        low, high = found.mean - margin, found.mean + margin
+        if limits is not None:
+            low, high = limits.clip(low), limits.clip(high)
     seconds = [table.seconds(row) for row in found.rows]
     known = [value for value in seconds if value is not None]
     return Configuration(
         rank=rank,
         mean=found.mean,
-        low=None if margin is None else found.mean - margin,
-        high=None if margin is None else found.mean + margin,
+        low=low,
+        high=high,
         deviation=deviation,
         runs=tuple(table.ids[row] for row in found.rows),
         values=found.values,

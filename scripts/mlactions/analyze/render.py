@@ -75,6 +75,8 @@ def _best(result: Document) -> Iterator[Block]:
         title = f"The best {min(top, many)} of {plural(many, 'configuration')}"
         yield Heading(2, title if many > 1 else "The one configuration")
         yield tables.best(result)
+        if notes := tuple(tables.below_best(result)):
+            yield Paragraph(notes)
 
 
 def _parameters(result: Document) -> Iterator[Block]:

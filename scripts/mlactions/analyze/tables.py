@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mlactions.analyze.columns import Telling, telling
 from mlactions.analyze.words import SHORT_ID, number
 from mlactions.report import Chip, Code, Column, Inline, Span, Strong, Table, Untrusted
 from mlactions.settings import Status
@@ -13,6 +14,7 @@ from mlactions.text import plural
 SHOWN_PARAMETERS = 4
 MAX_PARAMETERS = 40
 SHOWN_RUNS = 3
+MAX_NAMES = 6
 _LONG = 24
 
 Document = Mapping[str, Any]
@@ -62,7 +64,7 @@ def best(result: Document) -> Table:
     """Return the best configurations with the parameters that matter most."""
     settings = result["settings"]
     shown = result["configurations"][: settings["top"]]
-    names = _columns(result, [item["params"] for item in shown])
+    names = [item.name for item in columns_of(result)]
     seeds = any(len(item["runs"]) > 1 for item in shown)
     columns = [
         Column("", "right"),
@@ -76,10 +78,54 @@ def best(result: Document) -> Table:
     return Table(tuple(columns), rows)
 
 
-def _columns(result: Document, params: Sequence[Mapping[str, Any]]) -> list[str]:
-    order = [item["name"] for item in result["parameters"]]
-    known = {name for one in params for name in one}
-    return [name for name in order if name in known][:SHOWN_PARAMETERS]
+def columns_of(result: Document) -> tuple[Telling, ...]:
+    """Return the parameters that tell the best apart, those that matter most first."""
+    shown = result["configurations"][: result["settings"]["top"]]
+    return _columns(result, [item["params"] for item in shown])
+
+
+def _columns(result: Document, params: Sequence[Mapping[str, Any]]) -> tuple[Telling, ...]:
+    return telling([item["name"] for item in result["parameters"]], params, SHOWN_PARAMETERS)
+
+
+def below_best(result: Document) -> Iterator[Span]:
+    """Say what stands for others, what was set aside, and where bounds end."""
+    for item in columns_of(result):
+        if item.others:
+            yield from (Code(item.name), " stands for ", *_names(item.others))
+            yield ", which change with it here. "
+    aside = result["set_aside"]
+    if aside["seeds"] and any(len(item["runs"]) > 1 for item in result["configurations"]):
+        yield from ("Runs that differ only in ", *_names(aside["seeds"]))
+        yield " are one configuration. "
+    if aside["identifiers"]:
+        yield from ("Set aside, as they only name their runs: ", *_names(aside["identifiers"]))
+        yield ". "
+    yield from _range(result)
+
+
+def _names(names: Sequence[str]) -> Iterator[Span]:
+    shown = names if len(names) <= MAX_NAMES else names[: MAX_NAMES - 1]
+    for position, name in enumerate(shown):
+        last = position == len(names) - 1
+        yield from (" and " if last else ", ",) if position else ()
+        yield Code(name)
+    if len(names) > len(shown):
+        yield f" and {len(names) - len(shown)} more"
+
+
+def _range(result: Document) -> Iterator[Span]:
+    """Say that bounds end where the metric does, where some of those shown do."""
+    found = result["range"]
+    if found is None:
+        return
+    ends = [end for end in (found["low"], found["high"]) if end is not None]
+    shown = result["configurations"][: result["settings"]["top"]]
+    met = sorted({end for end in ends for item in shown if end in (item["low"], item["high"])})
+    if met:
+        why = "as declared" if found["known_by"] == "declared" else "going by its name"
+        yield f"Bounds stop at {' and '.join(f'{end:g}' for end in met)}, where "
+        yield from (Code(result["settings"]["metric"]), f" ends, {why}. ")
 
 
 def _best_row(item: Document, names: Sequence[str], *, seeds: bool) -> tuple[Inline, ...]:
@@ -141,7 +187,9 @@ def _parameter(item: Document) -> tuple[Inline, ...]:
         rho = f"{item['rho']:+.2f}"
         if item["rho_low"] is not None:
             rho += f" [{item['rho_low']:+.2f}, {item['rho_high']:+.2f}]"
-    tried = f"{item['low']} … {item['high']}" if item["low"] else f"{item['distinct']} values"
+    tried = f"{item['low']} … {item['high']}"
+    if item["low"] == item["high"]:
+        tried = f"{item['distinct']} values"
     return (
         (_VERDICTS[item["verdict"]], *partners),
         Code(item["name"]),
@@ -149,7 +197,7 @@ def _parameter(item: Document) -> tuple[Inline, ...]:
         _share(item["pedanova"]),
         rho,
         tried,
-        item["best"] or "–",
+        (item["best"] or "–") if item["kind"] == "number" else Code(item["best"] or "–"),
     )
 
 
@@ -225,7 +273,7 @@ def duration(seconds: float | None) -> str:
 
 def runs(result: Document, rows: Sequence[Document]) -> Table:
     """Return runs with how they ended and what they were."""
-    names = _columns(result, [item["params"] for item in rows])
+    names = [item.name for item in _columns(result, [item["params"] for item in rows])]
     columns = (
         Column("Ended"),
         Column("Run"),

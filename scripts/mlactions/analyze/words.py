@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mlactions.analyze.model import (
     FEWEST_CONFIGURATIONS,
@@ -19,6 +19,7 @@ from mlactions.compare.statistics import welch_p_value
 from mlactions.text import plural
 
 MOST_NAMED = 4
+MOST_TOGETHER = 8
 SHORT_ID = 8
 """Characters of a run id that tell it from the others, as Git does with commits."""
 
@@ -151,21 +152,37 @@ def sample_findings(
 
 def pair_findings(pairs: Sequence[Pair]) -> Iterator[Finding]:
     """Warn of parameters that were never changed one by one."""
+    for names in together([(pair.first, pair.second) for pair in pairs if pair.kind == "always"]):
+        rest = "the other" if len(names) == 2 else "the others"  # noqa: PLR2004  # a pair
+        yield Finding(
+            "confounded",
+            "warn",
+            f"{joined(names, MOST_TOGETHER)} always change together: their effects cannot be told"
+            f" apart. Change one and keep {rest}.",
+        )
+    nearly = [pair for pair in pairs if pair.kind == "nearly"]
+    shown = [
+        f"{code(pair.first)} and {code(pair.second)} ({pair.strength:.2f})"
+        for pair in nearly[:MOST_NAMED]
+    ]
+    if nearly:
+        more = f"; and {plural(len(nearly) - len(shown), 'pair')} more"
+        yield Finding(
+            "nearly-confounded",
+            "warn",
+            f"Nearly always changed together, with their association: {'; '.join(shown)}"
+            f"{more * (len(nearly) > len(shown))}.",
+        )
+
+
+def together(pairs: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """Return the groups that pairs form, in the order in which they begin."""
+    groups: list[set[str]] = []
     for pair in pairs:
-        both = f"{code(pair.first)} and {code(pair.second)}"
-        if pair.kind == "always":
-            yield Finding(
-                "confounded",
-                "warn",
-                f"{both} always change together: their effects cannot be told apart. Change one"
-                " and keep the other.",
-            )
-        elif pair.kind == "nearly":
-            yield Finding(
-                "nearly-confounded",
-                "warn",
-                f"{both} change together nearly always (association {pair.strength:.2f}).",
-            )
+        touching = [group for group in groups if group & set(pair)]
+        groups = [group for group in groups if not group & set(pair)]
+        groups.append(set(pair).union(*touching))
+    return sorted(sorted(group) for group in groups)
 
 
 def agreement_finding(agreement: Agreement | None) -> Iterator[Finding]:

@@ -63,6 +63,7 @@ _CREDENTIALS = ("MLFLOW_", "DATABRICKS_", "AWS_", "AZURE_", "GOOGLE_", "OPENAI_"
 @option("--key", default="drift", help="Name of the issue or comment and the artifact.")
 @option("--working-directory", default=".", help="Folder that paths are relative to.")
 @option("--out", type=click.Path(path_type=Path), help="Folder for result and reports.")
+@option("--verbose", is_flag=True, help="Unfold the whole report in the terminal.")
 @option("--ask", is_flag=True, help="Let the codex on the PATH explain the drift.")
 @click.pass_obj
 def command(runner: Runner, /, **given: Any) -> int:
@@ -75,7 +76,7 @@ def command(runner: Runner, /, **given: Any) -> int:
     out = out_folder(given["out"], runner, "drift")
     settings = read_settings(given, caller)
     empty_folder(out, "drift", {FILE, ANSWER})
-    return run(settings, out, runner, caller, ask=given["ask"])
+    return run(settings, out, runner, caller, ask=given["ask"], verbose=given["verbose"])
 
 
 def read_settings(given: Mapping[str, Any], caller: Mapping[str, str]) -> Settings:
@@ -102,7 +103,13 @@ def read_settings(given: Mapping[str, Any], caller: Mapping[str, str]) -> Settin
 
 
 def run(
-    settings: Settings, out: Path, runner: Runner, caller: Mapping[str, str], *, ask: bool
+    settings: Settings,
+    out: Path,
+    runner: Runner,
+    caller: Mapping[str, str],
+    *,
+    ask: bool = False,
+    verbose: bool = False,
 ) -> int:
     """Compare, publish, and return the exit code."""
     git = git_in(settings.folder)
@@ -124,7 +131,7 @@ def run(
             told = f"{error.title}: {error.message} {error.hint}".strip()
             verdict, code = undetermined(error.state, told), error.exit_code
     result = document(verdict, settings, context)
-    _publish(result, out, runner)
+    _publish(result, out, runner, verbose=verbose)
     if ask:
         _ask(runner, out, settings, caller)
     return code or _exit_code(verdict, settings)
@@ -156,12 +163,12 @@ def _context(rules: Read, config: Config, store: Store, git: Git) -> Context:
     )
 
 
-def _publish(result: Mapping[str, Any], out: Path, runner: Runner) -> None:
+def _publish(result: Mapping[str, Any], out: Path, runner: Runner, *, verbose: bool) -> None:
     for annotation in marks(result):
         runner.mark(annotation)
     write_json(out / FILE, sarif_document(result, Path()))
     runner.output("sarif", str(out / FILE))
-    publish(runner, out, result, render, facts(result))
+    publish(runner, out, result, render, facts(result), verbose=verbose)
 
 
 def _ask(runner: Runner, out: Path, settings: Settings, caller: Mapping[str, str]) -> None:

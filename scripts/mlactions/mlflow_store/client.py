@@ -26,6 +26,7 @@ from mlactions.mlflow_store.model import (
 )
 from mlactions.mlflow_store.opening import connect, shown, translated
 from mlactions.mlflow_store.problems import (
+    MAX_EXPERIMENTS,
     Refused,
     deleted,
     missing,
@@ -70,12 +71,20 @@ class ClientStore:
                 lambda client: client.get_experiment(name_or_id), "experiment", name_or_id
             )
         if found is None:
-            raise missing("experiment", name_or_id, self.uri)
+            raise missing("experiment", name_or_id, self.uri, self._experiments())
         if found.lifecycle_stage == "deleted":
             raise deleted("experiment", name_or_id, self.uri)
         return Experiment(
             str(found.experiment_id), found.name, found.lifecycle_stage, found.artifact_location
         )
+
+    def _experiments(self) -> tuple[str, ...]:
+        """Return the names of experiments; none where they may not be listed."""
+        search = methodcaller("search_experiments", max_results=MAX_EXPERIMENTS)
+        try:
+            return tuple(item.name for item in self._ask(search))
+        except StoreError:
+            return ()
 
     def runs(
         self,

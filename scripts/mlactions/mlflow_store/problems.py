@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from mlactions.mlflow_store.model import State, StoreError
 
 MISSING = "RESOURCE_DOES_NOT_EXIST"
 _INVALID = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
 MAX_MESSAGE = 300
+MAX_NAMES = 8
+MAX_EXPERIMENTS = 1000
+"""As many names are read where one is not found."""
 
 
 @dataclass(eq=False)
@@ -34,8 +38,8 @@ def refusal(refused: Refused, uri: str, kind: str = "", name: str = "") -> Store
     return StoreError("MLflow refused", message, state="failed")
 
 
-def missing(kind: str, name: str, uri: str) -> StoreError:
-    """Return the error for something the store does not have."""
+def missing(kind: str, name: str, uri: str, there: Sequence[str] = ()) -> StoreError:
+    """Return the error for something the store does not have; `there` is what it has instead."""
     states: Mapping[str, State] = {
         "experiment": "no-experiment",
         "run": "no-run",
@@ -44,9 +48,21 @@ def missing(kind: str, name: str, uri: str) -> StoreError:
         "alias": "no-alias",
     }
     hint = "Check the name, and that the tracking URI leads to the right server."
+    if there:
+        hint = f"There is {listed(name, there)}."
     return StoreError(
         f"no such {kind}", f"{uri} has no {kind} {name!r}.", hint, None, None, states[kind]
     )
+
+
+def listed(wanted: str, names: Sequence[str]) -> str:
+    """Return names that exist, the most similar first, as people list them."""
+    close = get_close_matches(wanted, names, MAX_NAMES, 0.5)
+    order = [*close, *(name for name in names if name not in close)]
+    shown = [f"`{cut(name.replace('`', ''))}`" for name in order[:MAX_NAMES]]
+    if len(order) > MAX_NAMES:
+        shown.append(f"{len(order) - MAX_NAMES} more")
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def deleted(kind: str, name: str, uri: str) -> StoreError:

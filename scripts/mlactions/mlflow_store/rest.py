@@ -24,6 +24,7 @@ from mlactions.mlflow_store.model import (
     StoreError,
 )
 from mlactions.mlflow_store.problems import (
+    MAX_EXPERIMENTS,
     MISSING,
     Refused,
     deleted,
@@ -77,7 +78,16 @@ class RestStore:
             if found.lifecycle == "deleted":
                 raise deleted("experiment", name_or_id, self.uri)
             return found
-        raise missing("experiment", name_or_id, self.uri)
+        raise missing("experiment", name_or_id, self.uri, self._experiments())
+
+    def _experiments(self) -> tuple[str, ...]:
+        """Return the names of experiments; none where they may not be listed."""
+        query = {"max_results": MAX_EXPERIMENTS}
+        try:
+            answer = self._connection.get(f"{API}/experiments/search", **query)
+        except Refused:
+            return ()
+        return self._read(_names, answer)
 
     def runs(
         self,
@@ -244,6 +254,10 @@ class RestStore:
             hint = "Write the address MLflow answers at, with the path it is served under, if any."
             message = f"{self.uri}: its answer has not the form of MLflow's."
             raise StoreError("not an MLflow server", message, hint, state="not-mlflow") from None
+
+
+def _names(answer: Any) -> tuple[str, ...]:
+    return tuple(reading.experiment(item).name for item in answer.get("experiments", ()))
 
 
 def _runs(answer: Any) -> list[Run]:

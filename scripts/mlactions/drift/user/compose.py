@@ -68,7 +68,8 @@ def _child(config: Any, key: Any) -> Any:
     try:
         child = config[key]
     except Exception:  # noqa: BLE001  # a resolver of the user's may raise anything
-        return OmegaConf.to_container(config, resolve=False)[key]
+        unresolved: Any = OmegaConf.to_container(config, resolve=False)
+        return unresolved[key]
     return resolved(child) if isinstance(child, DictConfig | ListConfig) else child
 
 
