@@ -31,7 +31,15 @@ WORDS: Mapping[str, tuple[str, str]] = {
     ),
     "drift": ("mlactions.drift", "Check a production config against the deployed MLflow run."),
     "analyze": ("mlactions.analyze", "Say what the runs of an MLflow experiment show."),
+    "discover": (
+        "mlactions.discover",
+        "Find models and data sets on the Hugging Face Hub, by licence and size.",
+    ),
     "ask": ("mlactions.ask", "Let Codex explain a result; every claim is checked."),
+    "codex-home": (
+        "mlactions.codex_home.command",
+        "Write a Codex home for calls of your own, with MCP servers that read.",
+    ),
     "comment": ("mlactions.comment", "Post a result as one sticky pull-request comment."),
 }
 

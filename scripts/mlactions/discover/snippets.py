@@ -1,0 +1,168 @@
+"""Code that loads a candidate at its revision, and nothing that could run code of others. Pure.
+
+Names come from the Hub: only those of a strict form get into code, always as a quoted literal.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from mlactions.discover.model import Conventions, Entry, Snippet
+
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_AUTO: Mapping[str, str] = {
+    "automatic-speech-recognition": "AutoModelForSpeechSeq2Seq",
+    "fill-mask": "AutoModelForMaskedLM",
+    "image-classification": "AutoModelForImageClassification",
+    "image-segmentation": "AutoModelForSemanticSegmentation",
+    "object-detection": "AutoModelForObjectDetection",
+    "question-answering": "AutoModelForQuestionAnswering",
+    "summarization": "AutoModelForSeq2SeqLM",
+    "text-classification": "AutoModelForSequenceClassification",
+    "text-generation": "AutoModelForCausalLM",
+    "token-classification": "AutoModelForTokenClassification",
+    "translation": "AutoModelForSeq2SeqLM",
+}
+
+
+def snippets(entry: Entry, uses: Conventions) -> tuple[Snippet, ...]:
+    """Return how to load a candidate, in Python and, where Hydra is used, as a config."""
+    return tuple(_snippets(entry, uses))
+
+
+def _snippets(entry: Entry, uses: Conventions) -> Iterator[Snippet]:
+    package, text = _python(entry)
+    known = {name.replace("_", "-") for name in uses.packages}
+    missing = sorted({package} - known) if uses.packages else []
+    note = ", not yet among the dependencies here" if missing else ""
+    yield Snippet(f"With {package}{note}", "python", text)
+    config = _hydra(entry) if uses.hydra else ""
+    if config:
+        yield Snippet("As a Hydra config, for hydra.utils.instantiate", "yaml", config)
+
+
+def _python(entry: Entry) -> tuple[str, str]:
+    """Return the package that loads a repository, and the code."""
+    if entry.kind == "dataset":
+        return _data(entry)
+    writers = {
+        "transformers": _transformers,
+        "timm": _timm,
+        "sentence-transformers": _sentence_transformers,
+        "diffusers": _diffusers,
+    }
+    writer = writers.get(entry.library)
+    return (entry.library, writer(entry)) if writer else ("huggingface-hub", _files(entry))
+
+
+def auto_class(entry: Entry) -> str:
+    """Return the class of transformers that loads a model: its own word, or its task's."""
+    return entry.auto_model or _AUTO.get(entry.task, "AutoModel")
+
+
+def _transformers(entry: Entry) -> str:
+    model = auto_class(entry)
+    names = sorted({model, entry.processor} - {""}, key=str.lower)
+    safe = "use_safetensors=True" if entry.safetensors else "weights_only=True"
+    lines = [f"from transformers import {', '.join(names)}", "", *_constants(entry)]
+    lines.append(f"model = {model}.from_pretrained(NAME, revision=REVISION, {safe})")
+    if entry.processor:
+        variable = "tokenizer" if entry.processor == "AutoTokenizer" else "processor"
+        lines.append(f"{variable} = {entry.processor}.from_pretrained(NAME, revision=REVISION)")
+    return _joined(lines)
+
+
+def _timm(entry: Entry) -> str:
+    lines = ["import timm", "", *_constants(entry)]
+    lines.append('model = timm.create_model(f"hf-hub:{NAME}@{REVISION}", pretrained=True)')
+    return _joined(lines)
+
+
+def _sentence_transformers(entry: Entry) -> str:
+    safe = "use_safetensors" if entry.safetensors else "weights_only"
+    lines = ["from sentence_transformers import SentenceTransformer", "", *_constants(entry)]
+    lines.append("model = SentenceTransformer(")
+    lines.append(f'    NAME, revision=REVISION, model_kwargs={{"{safe}": True}}')
+    lines.append(")")
+    return _joined(lines)
+
+
+def _diffusers(entry: Entry) -> str:
+    safe = ", use_safetensors=True" if entry.safetensors else ""
+    lines = ["from diffusers import DiffusionPipeline", "", *_constants(entry)]
+    lines.append(f"pipeline = DiffusionPipeline.from_pretrained(NAME, revision=REVISION{safe})")
+    return _joined(lines)
+
+
+def _data(entry: Entry) -> tuple[str, str]:
+    """Return code for data: a script is not run, so whoever has one is fetched as files."""
+    if entry.scripts:
+        return "huggingface-hub", _snapshot(entry)
+    given = ["NAME"]
+    if entry.config not in ("", "default") and _WORD.fullmatch(entry.config):
+        given.append(json.dumps(entry.config))
+    given.append("revision=REVISION")
+    names = [split.name for split in entry.splits if _WORD.fullmatch(split.name)]
+    if names:
+        given.append(f"split={json.dumps('train' if 'train' in names else names[0])}")
+    lines = ["from datasets import load_dataset", "", *_constants(entry)]
+    lines.append(f"data = load_dataset({', '.join(given)})")
+    return "datasets", _joined(lines)
+
+
+def _files(entry: Entry) -> str:
+    """Return code that fetches the weights themselves: tensors as they are, pickles held back."""
+    safe = [file.path for file in entry.safetensors if _FILE.fullmatch(file.path)]
+    pickled = [file.path for file in entry.pickles if _FILE.fullmatch(file.path)]
+    plain = [file.path for file in entry.weights if _FILE.fullmatch(file.path)]
+    if not safe and not plain and not pickled:
+        return _snapshot(entry)
+    lines = ["from huggingface_hub import hf_hub_download"]
+    lines += ["from safetensors.torch import load_file"] if safe else []
+    lines = lines if safe or plain else ["import torch", *lines]
+    lines += ["", *_constants(entry)]
+    name = json.dumps((safe or plain or pickled)[0])
+    lines.append(f"path = hf_hub_download(NAME, {name}, revision=REVISION)")
+    if safe:
+        lines.append("weights = load_file(path)")
+    elif not plain:
+        lines.append('weights = torch.load(path, map_location="cpu", weights_only=True)')
+    return _joined(lines)
+
+
+def _snapshot(entry: Entry) -> str:
+    kind = ', repo_type="dataset"' if entry.kind == "dataset" else ""
+    lines = ["from huggingface_hub import snapshot_download", "", *_constants(entry)]
+    lines.append(f"folder = snapshot_download(NAME{kind}, revision=REVISION)")
+    return _joined(lines)
+
+
+def _constants(entry: Entry) -> list[str]:
+    revision = f"REVISION = {json.dumps(entry.revision)}"
+    return [f"NAME = {json.dumps(entry.id)}", revision, ""]
+
+
+def _hydra(entry: Entry) -> str:
+    """Return a config that builds the same; nothing for what takes more than one call."""
+    name, revision = json.dumps(entry.id), json.dumps(entry.revision)
+    if entry.kind == "dataset" and not entry.scripts:
+        lines = ["_target_: datasets.load_dataset", f"path: {name}", f"revision: {revision}"]
+        if entry.config not in ("", "default") and _WORD.fullmatch(entry.config):
+            lines.insert(2, f"name: {json.dumps(entry.config)}")
+        return _joined(lines)
+    if entry.library == "transformers":
+        safe = "use_safetensors" if entry.safetensors else "weights_only"
+        target = f"_target_: transformers.{auto_class(entry)}.from_pretrained"
+        lines = [target, f"pretrained_model_name_or_path: {name}"]
+        return _joined([*lines, f"revision: {revision}", f"{safe}: true"])
+    if entry.library == "timm":
+        model = json.dumps(f"hf-hub:{entry.id}@{entry.revision}")
+        return _joined(["_target_: timm.create_model", f"model_name: {model}", "pretrained: true"])
+    return ""
+
+
+def _joined(lines: list[str]) -> str:
+    return "\n".join(lines)

@@ -1,0 +1,96 @@
+"""A task in words: the Hub's own name for it, and the words that are left to search for. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+
+MAX_WORDS = 4
+
+_TASKS = """
+    audio-classification audio-to-audio automatic-speech-recognition depth-estimation
+    document-question-answering feature-extraction fill-mask graph-ml image-classification
+    image-feature-extraction image-segmentation image-text-to-text image-to-image image-to-text
+    image-to-video keypoint-detection mask-generation object-detection question-answering
+    reinforcement-learning robotics sentence-similarity summarization table-question-answering
+    tabular-classification tabular-regression text-classification text-generation text-ranking
+    text-to-audio text-to-image text-to-speech text-to-video time-series-forecasting
+    token-classification translation unconditional-image-generation video-classification
+    visual-question-answering voice-activity-detection zero-shot-classification
+    zero-shot-image-classification zero-shot-object-detection
+"""
+TASKS = frozenset(_TASKS.split())
+"""The Hub's tasks: https://huggingface.co/tasks."""
+
+_SYNONYMS: Mapping[str, str] = {
+    "asr": "automatic-speech-recognition",
+    "speech recognition": "automatic-speech-recognition",
+    "speech to text": "automatic-speech-recognition",
+    "transcription": "automatic-speech-recognition",
+    "sentiment analysis": "text-classification",
+    "sentiment classification": "text-classification",
+    "intent classification": "text-classification",
+    "spam detection": "text-classification",
+    "toxicity detection": "text-classification",
+    "named entity recognition": "token-classification",
+    "ner": "token-classification",
+    "part of speech tagging": "token-classification",
+    "embedding": "sentence-similarity",
+    "embeddings": "sentence-similarity",
+    "sentence embeddings": "sentence-similarity",
+    "semantic search": "sentence-similarity",
+    "semantic segmentation": "image-segmentation",
+    "instance segmentation": "image-segmentation",
+    "panoptic segmentation": "image-segmentation",
+    "image captioning": "image-to-text",
+    "ocr": "image-to-text",
+    "machine translation": "translation",
+    "summarisation": "summarization",
+    "reranking": "text-ranking",
+    "language modeling": "text-generation",
+    "language modelling": "text-generation",
+    "chat": "text-generation",
+    "time series": "time-series-forecasting",
+    "forecasting": "time-series-forecasting",
+    "image recognition": "image-classification",
+    "pose estimation": "keypoint-detection",
+    "detection of objects": "object-detection",
+    "classification of images": "image-classification",
+    "classification of text": "text-classification",
+}
+_PHRASES: Mapping[str, str] = {**{name.replace("-", " "): name for name in TASKS}, **_SYNONYMS}
+_STOP_WORDS = """
+    a an and any best by can data dataset datasets fast find for from good i in is it large model
+    models need of on or our set sets small some task tasks that the to tiny train training use
+    using want we which with
+"""
+_IGNORED = frozenset(_STOP_WORDS.split())
+_WORD = re.compile(r"[^\W_]+(?:[.+-][^\W_]+)*", re.UNICODE)
+
+
+def read_task(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return the Hub's task that a text names, if it does, and the words to search names for.
+
+    The longest phrase that is a task counts; at most MAX_WORDS other words are kept.
+    """
+    plain = unicodedata.normalize("NFKC", text).lower()
+    words = [word for part in _WORD.findall(plain) for word in _split(part)]
+    start, end, tag = _phrase(words)
+    rest = [*words[:start], *words[end:]]
+    kept = dict.fromkeys(word for word in rest if word not in _IGNORED and len(word) > 1)
+    return tag, tuple(kept)[:MAX_WORDS]
+
+
+def _split(word: str) -> list[str]:
+    """Split a task that is written as the Hub does; keep names such as `bge-small` whole."""
+    return word.split("-") if word in TASKS else [word]
+
+
+def _phrase(words: list[str]) -> tuple[int, int, str]:
+    for length in range(min(len(words), 5), 0, -1):
+        for start in range(len(words) - length + 1):
+            tag = _PHRASES.get(" ".join(words[start : start + length]))
+            if tag:
+                return start, start + length, tag
+    return 0, 0, ""
