@@ -17,10 +17,10 @@ from mlactions.codex import (
     check_plain,
     check_version,
     exec_arguments,
-    home_config,
     parse_endpoint,
     sandbox_fault,
 )
+from mlactions.codex_home import home_config
 from mlactions.errors import UserError
 from tests.ask_cases import codex_cli, codex_path
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mlactions.codex import exec_arguments, home_config
+from mlactions.codex import exec_arguments
+from mlactions.codex_home import home_config
 from tests.ask_cases import codex_cli, codex_path, write
 from tests.fakes.model import FakeModel, runs, says
 

@@ -33,6 +33,9 @@ LOCAL = {
     "allow": "a person who knows why does it on a laptop; nobody watches a schedule",
     "url": "in a workflow the servers are started",
 }
+COMMAND_LINE_ONLY = {"codex-home"}
+"""Words for people, who call Codex themselves."""
+
 COMMANDS = {
     "action.yml": (("evaluate",), ("compare",)),
     "actions/evaluate/action.yml": (("evaluate",),),
@@ -95,7 +98,8 @@ def environment(document: Document) -> dict[str, str]:
 
 def test_every_action_is_known_here_and_every_word_has_one() -> None:
     assert sorted(ACTIONS) == sorted(COMMANDS)
-    assert {f"actions/{word}/action.yml" for word in WORDS} <= set(ACTIONS)
+    words = WORDS.keys() - COMMAND_LINE_ONLY
+    assert {f"actions/{word}/action.yml" for word in words} <= set(ACTIONS)
 
 
 @pytest.mark.parametrize("name", sorted(ACTIONS))

@@ -1,7 +1,4 @@
-"""The Codex CLI: a home that trusts nothing it finds, the command line, the sandbox it needs.
-
-Keys: https://developers.openai.com/codex/config-reference; tests run `--strict-config` on them.
-"""
+"""The Codex CLI: what it is asked with, its command line, the sandbox it needs."""
 
 from __future__ import annotations
 
@@ -24,46 +21,6 @@ KEY_VARIABLE = "CODEX_API_KEY"
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9a-z.]+)?")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,99}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,98})(?:\[bot\])?")
-_PROVIDER = "endpoint"
-
-_HOME = """\
-# What Codex may do here. A pull request's AGENTS.md, skills and .codex/ count for nothing, commands
-# can read and cannot write or reach the network, and no variable of the job reaches them.
-{provider}approval_policy = "never"
-sandbox_mode = "read-only"
-web_search = "disabled"
-project_doc_max_bytes = 0
-check_for_update_on_startup = false
-
-[features]
-plugins = false
-apps = false
-goals = false
-image_generation = false
-# Retried without end, a lost connection would hold the job until its time limit.
-unbounded_connection_retries = false
-
-[agents]
-enabled = false
-
-[skills]
-include_instructions = false
-
-[skills.bundled]
-enabled = false
-
-[analytics]
-enabled = false
-
-[feedback]
-enabled = false
-
-[history]
-persistence = "none"
-
-[shell_environment_policy]
-inherit = "core"
-"""
 
 
 @dataclass(frozen=True)
@@ -94,34 +51,6 @@ def parse_endpoint(text: str, *, field: str) -> Endpoint:
         raise UserError("bad input", f"`{field}` is {text!r}; it must end in /responses.", hint)
     base = f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix('/responses')}"
     return Endpoint(base, tuple(parse_qsl(parts.query, keep_blank_values=True)))
-
-
-def home_config(endpoint: Endpoint | None = None) -> str:
-    """Return a config.toml without keys.
-
-    codex-action puts its own `model_provider` in front, so a provider is named only for calls
-    that we make ourselves.
-    """
-    if endpoint is None:
-        return _HOME.format(provider="")
-    lines = [
-        "",
-        f"[model_providers.{_PROVIDER}]",
-        'name = "Responses API"',
-        f"base_url = {_quoted(endpoint.base_url)}",
-        'wire_api = "responses"',
-        f'env_key = "{KEY_VARIABLE}"',
-    ]
-    if endpoint.query:
-        lines += ["", f"[model_providers.{_PROVIDER}.query_params]"]
-        lines += [f"{_quoted(k)} = {_quoted(v)}" for k, v in dict(endpoint.query).items()]
-    return _HOME.format(provider=f'model_provider = "{_PROVIDER}"\n') + "\n".join(lines) + "\n"
-
-
-def _quoted(text: str) -> str:
-    """Return a TOML basic string."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda m: f"\\u{ord(m[0]):04x}", escaped) + '"'
 
 
 def exec_arguments(

@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -78,13 +78,15 @@ Answer = Callable[[ModelRequest], str]
 class Turn:
     """How one request is answered.
 
-    `calls` are shell commands for Codex to run; `text` is a message; with neither the turn ends
-    without one. `status` other than 200 is an error. `delay` comes before the headers, `pause`
-    between events (seconds); `drop` cuts the stream, `hang` never answers.
+    `calls` are shell commands for Codex to run, `tools` calls of MCP servers (server, tool,
+    arguments); `text` is a message; with none of them the turn ends without one. `status` other
+    than 200 is an error. `delay` comes before the headers, `pause` between events (seconds);
+    `drop` cuts the stream, `hang` never answers.
     """
 
     text: str | None = None
     calls: tuple[str, ...] = ()
+    tools: tuple[tuple[str, str, Mapping[str, Any]], ...] = ()
     answer: Answer | None = None
     status: int = 200
     code: str = "server_error"
@@ -119,6 +121,11 @@ def answers_from(pattern: str, template: str) -> Turn:
 def runs(*commands: str) -> Turn:
     """Ask Codex to run shell commands."""
     return Turn(calls=commands)
+
+
+def uses(server: str, tool: str, **arguments: Any) -> Turn:
+    """Ask Codex to call a tool of an MCP server."""
+    return Turn(tools=((server, tool, arguments),))
 
 
 def silent() -> Turn:
@@ -231,6 +238,10 @@ class FakeModel(Loopback):
 def _items(turn: Turn, seen: ModelRequest, number: int) -> list[dict[str, Any]]:
     """Write the output of a turn: tool calls, then a message."""
     items = [_call(command, f"call_{number}_{i}", seen) for i, command in enumerate(turn.calls)]
+    items += [
+        _tool(server, tool, arguments, f"tool_{number}_{i}", seen)
+        for i, (server, tool, arguments) in enumerate(turn.tools)
+    ]
     text = turn.answer(seen) if turn.answer else turn.text
     if text is not None:
         content = [{"type": "output_text", "text": text, "annotations": []}]
@@ -241,10 +252,30 @@ def _items(turn: Turn, seen: ModelRequest, number: int) -> list[dict[str, Any]]:
 
 def _call(command: str, identifier: str, seen: ModelRequest) -> dict[str, Any]:
     """Write a shell call in the form of the tools on offer, which the model's name decides."""
-    if any(tool.get("name") == "exec_command" for tool in seen.body.get("tools", ())):
+    if _direct(seen):
         call = {"type": "function_call", "name": "exec_command", "call_id": identifier}
         return {**call, "arguments": json.dumps({"cmd": command, "login": False})}
     script = f"const r = await tools.exec_command({json.dumps({'cmd': command})}); text(r.output)"
+    return _script(script, identifier)
+
+
+def _tool(
+    server: str, tool: str, arguments: Mapping[str, Any], identifier: str, seen: ModelRequest
+) -> dict[str, Any]:
+    """Write a call of an MCP server's tool in that form."""
+    if _direct(seen):
+        call = {"type": "function_call", "namespace": f"mcp__{server}", "name": tool}
+        return {**call, "call_id": identifier, "arguments": json.dumps(arguments)}
+    name = f"tools.mcp__{server}__{tool}"
+    script = f"text(JSON.stringify(await {name}({json.dumps(arguments)})))"
+    return _script(script, identifier)
+
+
+def _direct(seen: ModelRequest) -> bool:
+    return any(tool.get("name") == "exec_command" for tool in seen.body.get("tools", ()))
+
+
+def _script(script: str, identifier: str) -> dict[str, Any]:
     call = {"type": "custom_tool_call", "namespace": "functions", "name": "exec"}
     return {**call, "call_id": identifier, "status": "completed", "input": script}
 
@@ -265,6 +296,7 @@ def from_data(data: dict[str, Any]) -> Turn:
     if "pattern" in data:
         return answers_from(data["pattern"], data["template"])
     fields = {**data, "calls": tuple(data.get("calls", ()))}
+    fields["tools"] = tuple((server, tool, given) for server, tool, given in data.get("tools", ()))
     if "text" in fields and not isinstance(fields["text"], str):
         fields["text"] = json.dumps(fields["text"])
     return Turn(**fields)

@@ -21,7 +21,8 @@ from mlactions.ask.workspace import (
     write_evidence,
 )
 from mlactions.bundle import write_atomic
-from mlactions.codex import Endpoint, home_config, sandbox_fault
+from mlactions.codex import Endpoint, sandbox_fault
+from mlactions.codex_home import home_config
 from mlactions.codex_session import find_sessions
 from mlactions.errors import UserError
 from mlactions.runner import Annotation, Runner
