@@ -1,0 +1,220 @@
+"""What the probes' numbers show, each as a sign. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from mlactions.diagnose.config import decay_signs, rate_signs
+from mlactions.diagnose.model import Constant, Number, Sign
+from mlactions.diagnose.words import listed, number
+from mlactions.text import plural
+
+PROBES: Mapping[str, str] = {
+    "one-batch": "train on 32 items alone, which whatever learns at all learns by heart",
+    "gradients": "one backward pass: the gradient of each layer, and what is frozen",
+    "labels": "do inputs tell labels: nearest neighbours, and training on shuffled labels",
+    "constant": "what a predictor that always says the same gets",
+    "activations": "units of each ReLU that are 0 for every item",
+    "groups": "the optimiser's parameter groups, and what they decay",
+    "inputs": "the scale of what the model sees, and values that are no numbers",
+    "overlap": "held-out items that are among the training items",
+}
+"""What each probe does, in the order they run."""
+
+DEAD = 0.95
+"""A layer with this share of dead units lets next to nothing through."""
+
+LEARNT = 0.5
+"""A batch is learnt by heart when its loss fell below this share of where it began."""
+
+SCALE = 10.0
+SMALL = 0.01
+SIGMAS = 4.0
+MIN_SHARED = 0.01
+VANISHING = 1e-6
+
+Answer = Mapping[str, Any]
+
+
+def probe_signs(answers: Mapping[str, Answer]) -> Iterator[Sign]:
+    """Yield what the probes that measured something show, and name those that could not."""
+    for name, answer in answers.items():
+        if answer["outcome"] == "measured":
+            yield from _SIGNS[name](answer)
+        elif answer["outcome"] == "failed":
+            told = f"The probe `{name}` failed: {answer['why']}"
+            yield Sign(f"probe-failed-{name}", "notice", told)
+
+
+def constant_of(answers: Mapping[str, Answer]) -> Constant | None:
+    """Return the constant predictor's loss as it was probed; for classes only."""
+    found = answers.get("constant")
+    if not found or found["outcome"] != "measured" or found["kind"] != "classes":
+        return None
+    told = f"probed: {plural(found['classes'], 'class').replace('classs', 'classes')}"
+    return Constant(found["loss"], found["accuracy"], told)
+
+
+def value_of(item: Any) -> float:
+    """Return a number, also one that JSON has no word for."""
+    return float(item) if item is not None else math.nan
+
+
+def _one_batch(answer: Answer) -> Iterator[Sign]:
+    first, last = value_of(answer["first"]), value_of(answer["last"])
+    steps, values = answer["steps"], {"first": _kept(first), "last": _kept(last)}
+    if not math.isfinite(last):
+        told = f"One batch trained alone: its loss is NaN or infinite at step {steps}."
+        yield Sign("one-batch-broken", "fail", told, "", values)
+    elif last > LEARNT * first:
+        told = (
+            f"One batch trained alone for {steps} steps with Adam: its loss went from"
+            f" {number(first)} to {number(last)} only, so this model learns nothing by heart."
+        )
+        yield Sign("one-batch-stuck", "warn", told, "", values)
+    else:
+        told = f"One batch alone is learnt by heart: {number(first)} to {number(last)}."
+        yield Sign("one-batch-learnt", "notice", told, "", values)
+
+
+def _kept(value: float) -> Number:
+    return value if math.isfinite(value) else str(value)
+
+
+def _gradients(answer: Answer) -> Iterator[Sign]:
+    last = answer["last"][-2:] if answer["last"] else []
+    still = [x for x in last if not (x["trainable"] and x["optimised"])]
+    layers = answer["layers"]
+    norms = {
+        x["name"]: value_of(x["gradient"])
+        for x in layers
+        if x["trainable"] and x["gradient"] is not None
+    }
+    frozen = answer["frozen"]
+    if still and len(still) == len(last):
+        share = answer["frozen_parameters"] / max(answer["parameters"], 1)
+        why = "is frozen" if not still[-1]["trainable"] else "is not in the optimiser"
+        told = (
+            f"The last layer, {listed([x['name'] for x in still])}, {why};"
+            f" {share:.0%} of all parameters are not trained."
+        )
+        values: dict[str, Number] = {"frozen": frozen, "share": round(share, 4)}
+        yield Sign("head-frozen", "fail", told, "", values)
+    elif frozen:
+        told = f"{plural(frozen, 'tensor')} of {answer['count']:,} are not trained."
+        yield Sign("some-frozen", "notice", told, "", {"frozen": frozen})
+    finite = [value for value in norms.values() if math.isfinite(value)]
+    zero = [name for name, value in norms.items() if value == 0]
+    weights_zero = [name for name in zero if name.endswith("weight")]
+    if weights_zero and len(finite) == len(norms):
+        told = f"No gradient reaches {listed(weights_zero)}."
+        yield Sign("layers-without-gradient", "warn", told, "", {"layers": len(weights_zero)})
+    positive = [value for value in finite if value > 0]
+    if positive and min(positive) < VANISHING * max(positive) and not zero:
+        told = f"Gradients differ by layer from {min(positive):.2g} to {max(positive):.2g}."
+        yield Sign("gradients-vanish", "warn", told, "", {"low": min(positive)})
+
+
+def _labels(answer: Answer) -> Iterator[Sign]:
+    items, chance = answer["items"], max(answer["chance"], answer["majority"])
+    spread = math.sqrt(max(chance * (1 - chance), 1e-9) / items)
+    best = max(answer["true"], answer["neighbours"])
+    values: dict[str, Number] = {
+        name: answer[name] for name in ("true", "shuffled", "neighbours", "chance", "items")
+    }
+    if best <= chance + SIGMAS * spread:
+        told = (
+            f"Inputs tell nothing of their labels: on {items} held-back training items the nearest"
+            f" neighbour is right for {answer['neighbours']:.1%}, the trained model for"
+            f" {answer['true']:.1%}, and guessing for {chance:.1%}."
+        )
+        yield Sign("labels-unrelated", "fail", told, "", values)
+    else:
+        told = (
+            f"Inputs tell their labels: {best:.1%} of {items} held-back items are right, with"
+            f" shuffled labels {answer['shuffled']:.1%}."
+        )
+        yield Sign("labels-related", "notice", told, "", values)
+
+
+def _constant(answer: Answer) -> Iterator[Sign]:
+    score = f", accuracy {answer['accuracy']:.1%}" if answer["kind"] == "classes" else ""
+    told = f"A constant predictor gets a loss of {number(answer['loss'])}{score}."
+    yield Sign("constant-known", "notice", told, "", {"loss": answer["loss"]})
+
+
+def _activations(answer: Answer) -> Iterator[Sign]:
+    dead = [x for x in answer["layers"] if x["units"] and x["dead"] / x["units"] >= DEAD]
+    if dead:
+        worst = max(dead, key=lambda item: item["dead"] / item["units"])
+        told = (
+            f"{worst['dead']} of {worst['units']} units of `{worst['name']}` are 0 for every item"
+            f"{f', and so in {len(dead) - 1} more' if len(dead) > 1 else ''}: nothing gets through."
+        )
+        values: dict[str, Number] = {"dead": worst["dead"], "units": worst["units"]}
+        yield Sign("units-dead", "fail", told, worst["name"], values)
+
+
+def _groups(answer: Answer) -> Iterator[Sign]:
+    optimizer = answer["optimizer"].lower()
+    groups: Sequence[Answer] = answer["groups"]
+    spared = sorted({name for group in groups for name in group["decayed_norms_and_biases"]})
+    if spared:
+        told = f"Weight decay also pulls at {plural(len(spared), 'norm and bias tensor')}."
+        yield Sign("decay-on-norms", "notice", told, "", {"tensors": len(spared)})
+    highest = max((group["weight_decay"] for group in groups), default=0.0)
+    called = f"The weight decay of {answer['optimizer']}"
+    yield from _renamed(decay_signs(highest, optimizer, called), "probed-")
+    rate = max((group["lr"] for group in groups), default=0.0)
+    found = rate_signs(rate, optimizer, f"The first learning rate of {answer['optimizer']}")
+    yield from _renamed((sign for sign in found if sign.code == "rate-high"), "probed-")
+
+
+def _renamed(signs: Iterator[Sign], prefix: str) -> Iterator[Sign]:
+    for sign in signs:
+        yield Sign(prefix + sign.code, sign.level, sign.message, sign.metric, sign.values)
+
+
+def _inputs(answer: Answer) -> Iterator[Sign]:
+    if answer["broken"] > 0:
+        told = f"{answer['broken']:.2%} of the input values are NaN or infinite."
+        yield Sign("inputs-broken", "fail", told, "", {"share": answer["broken"]})
+    if answer["std"] is None:
+        return
+    mean, std = answer["mean"], answer["std"]
+    about: dict[str, Number] = {name: answer[name] for name in ("mean", "std", "low", "high")}
+    told = (
+        f"Inputs go from {number(answer['low'])} to {number(answer['high'])}, with mean"
+        f" {number(mean)} and standard deviation {number(std)}."
+    )
+    if abs(mean) > SCALE or std > SCALE or 0 < std < SMALL:
+        yield Sign("inputs-scale", "warn", told, "", about)
+    elif std == 0:
+        yield Sign("inputs-constant", "fail", "All input values are the same.", "", about)
+
+
+def _overlap(answer: Answer) -> Iterator[Sign]:
+    shared, held = answer["shared"], answer["held_out"]
+    if held and shared / held >= MIN_SHARED:
+        told = (
+            f"{shared:,} of {held:,} held-out items ({shared / held:.0%}) are training items too."
+        )
+        values: dict[str, Number] = {"shared": shared, "held_out": held}
+        yield Sign("data-shared", "fail", told, "", values)
+    elif shared:
+        told = f"{shared:,} of {held:,} held-out items are training items too."
+        yield Sign("some-data-shared", "notice", told, "", {"shared": shared})
+
+
+_SIGNS: Mapping[str, Callable[[Answer], Iterator[Sign]]] = {
+    "one-batch": _one_batch,
+    "gradients": _gradients,
+    "labels": _labels,
+    "constant": _constant,
+    "activations": _activations,
+    "groups": _groups,
+    "inputs": _inputs,
+    "overlap": _overlap,
+}

@@ -1,0 +1,1 @@
+"""The probes. Runs in the user's Python, so it imports nothing of ours."""

@@ -1,0 +1,312 @@
+"""The probes by name. Each gets a fresh set-up and the request, and returns numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .setup import Made, is_classes, logits_of, tensors_of
+
+MAX_ITEMS = 2048
+MAX_BATCHES = 200
+MAX_LISTED = 200
+OVERFIT_ITEMS = 32
+DEAD_CLASSES = (nn.ReLU, nn.ReLU6, nn.Threshold)
+NORMS = (
+    nn.modules.batchnorm._NormBase,  # noqa: SLF001  # the base of them all
+    nn.LayerNorm,
+    nn.GroupNorm,
+)
+
+
+class NotApplicable(Exception):
+    """The set-up has nothing for this probe."""
+
+
+def one_batch(made: Made, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Train on a few items alone: whatever learns at all learns them by heart."""
+    inputs, targets = next(made.batches())
+    inputs, targets = _part(inputs, OVERFIT_ITEMS), _part(targets, OVERFIT_ITEMS)
+    optimizer, steps = made.fresh_optimizer(), int(request["steps"])
+    _quieten(made.model)
+    losses: list[float] = []
+    for _ in range(steps):
+        optimizer.zero_grad(set_to_none=True)
+        outputs = made.forward(inputs)
+        loss = made.loss(outputs, targets)
+        losses.append(float(loss.detach()))
+        if not math.isfinite(losses[-1]):
+            break
+        loss.backward()
+        optimizer.step()
+    score = _accuracy(outputs, targets)
+    return {"first": losses[0], "last": losses[-1], "steps": len(losses), "accuracy": score}
+
+
+def gradients(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the gradient's and the weights' norm of each parameter after one backward pass."""
+    made.model.train()
+    inputs, targets = next(made.batches())
+    loss = made.loss(made.forward(inputs), targets)
+    loss.backward()
+    known = _optimised(made.optimizer)
+    layers = [
+        {
+            "name": name,
+            "gradient": None if parameter.grad is None else float(parameter.grad.norm()),
+            "weight": float(parameter.detach().norm()),
+            "trainable": parameter.requires_grad,
+            "optimised": known is None or id(parameter) in known,
+            "parameters": parameter.numel(),
+        }
+        for name, parameter in made.model.named_parameters()
+    ]
+    frozen = [x for x in layers if not (x["trainable"] and x["optimised"])]
+    return {
+        "loss": float(loss.detach()),
+        "layers": layers[:MAX_LISTED],
+        "last": layers[-MAX_LISTED:][-4:],
+        "count": len(layers),
+        "frozen": len(frozen),
+        "frozen_parameters": sum(int(x["parameters"]) for x in frozen),  # type: ignore[call-overload]  # numbers
+        "parameters": sum(int(x["parameters"]) for x in layers),  # type: ignore[call-overload]  # numbers
+    }
+
+
+def labels(made: Made, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Do inputs tell labels? Nearest neighbours, and short training on true and shuffled labels."""
+    inputs, targets = _items(made, made.train)
+    if not is_classes(targets) or targets.dim() != 1:
+        raise NotApplicable("its targets are no classes, one an item")
+    order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(0))
+    inputs, targets = inputs[order], targets[order]
+    half = len(targets) // 2
+    state = {name: value.clone() for name, value in made.model.state_dict().items()}
+    shuffled = targets[:half][
+        torch.randperm(half, generator=torch.Generator().manual_seed(1)).to(targets.device)
+    ]
+    found = {}
+    for name, labels_of in (("true", targets[:half]), ("shuffled", shuffled)):
+        made.model.load_state_dict(state)
+        _fit(made, inputs[:half], labels_of, int(request["steps"]))
+        found[name] = _held_out(made, inputs[half:], targets[half:])
+    classes = torch.bincount(targets)
+    return {
+        **found,
+        "neighbours": _neighbours(inputs[:half], targets[:half], inputs[half:], targets[half:]),
+        "chance": float((classes.double() / len(targets)).square().sum()),
+        "majority": float(classes.max() / len(targets)),
+        "items": len(targets) - half,
+    }
+
+
+def constant(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a predictor that always says the same gets, from the training targets."""
+    targets = torch.cat([_flat(t) for _, t in _some(made, made.train)])
+    if is_classes(targets):
+        counts = torch.bincount(targets[targets >= 0]).double()
+        shares = counts[counts > 0] / counts.sum()
+        loss = float(-(shares * shares.log()).sum())
+        return {
+            "kind": "classes",
+            "classes": len(shares),
+            "loss": loss,
+            "accuracy": float(shares.max()),
+        }
+    values = targets.double()
+    return {
+        "kind": "values",
+        "loss": float(values.var(unbiased=False)),
+        "mean": float(values.mean()),
+    }
+
+
+def activations(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how many units of each ReLU are 0 for every item of some batches."""
+    alive: dict[str, Tensor] = {}
+
+    def watch(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            # Channels are units of convolutions, the last axis of all else.
+            axis = 1 if output.dim() >= 3 else output.dim() - 1  # noqa: PLR2004  # (B, C, …)
+            others = [number for number in range(output.dim()) if number != axis]
+            seen = (output > 0).flatten().any() if not others else (output > 0).amax(others)
+            alive[name] = alive[name] | seen if name in alive else seen
+
+        return hook
+
+    modules = [(n, m) for n, m in made.model.named_modules() if isinstance(m, DEAD_CLASSES)]
+    if not modules:
+        raise NotApplicable("the model has no ReLU module")
+    handles = [module.register_forward_hook(watch(name)) for name, module in modules]
+    made.model.train()
+    with torch.no_grad():
+        for inputs, _ in _some(made, made.train):
+            made.forward(inputs)
+    for handle in handles:
+        handle.remove()
+    layers = [
+        {"name": name, "units": seen.numel(), "dead": int((~seen.bool()).sum())}
+        for name, seen in alive.items()
+    ]
+    return {"layers": layers[:MAX_LISTED]}
+
+
+def groups(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the optimiser's parameter groups, and which of them decay norms and biases."""
+    if made.optimizer is None:
+        raise NotApplicable("the set-up returned no `optimizer`")
+    names = {id(parameter): name for name, parameter in made.model.named_parameters()}
+    norms = {
+        id(parameter)
+        for module in made.model.modules()
+        if isinstance(module, NORMS)
+        for parameter in module.parameters(recurse=False)
+    }
+    found = []
+    for group in made.optimizer.param_groups:
+        decayed = [p for p in group["params"] if float(group.get("weight_decay", 0)) > 0]
+        spared = [p for p in decayed if id(p) in norms or p.dim() <= 1]
+        found.append(
+            {
+                "lr": float(group["lr"]),
+                "weight_decay": float(group.get("weight_decay", 0)),
+                "parameters": sum(p.numel() for p in group["params"]),
+                "tensors": len(group["params"]),
+                "decayed_norms_and_biases": [names.get(id(p), "?") for p in spared][:MAX_LISTED],
+                "unknown": sum(id(p) not in names for p in group["params"]),
+            }
+        )
+    return {"optimizer": type(made.optimizer).__name__, "groups": found}
+
+
+def inputs(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the scale of what the model sees."""
+    parts = [t for given, _ in _some(made, made.train) for t in tensors_of(given)]
+    floats = [part.detach().double().flatten() for part in parts if part.is_floating_point()]
+    if not floats:
+        raise NotApplicable("its inputs are no floating-point tensors")
+    values = torch.cat(floats)
+    finite = values[values.isfinite()]
+    if not len(finite):
+        return {"broken": 1.0, "mean": None, "std": None, "low": None, "high": None}
+    return {
+        "broken": float((~values.isfinite()).double().mean()),
+        "mean": float(finite.mean()),
+        "std": float(finite.std(unbiased=False)),
+        "low": float(finite.min()),
+        "high": float(finite.max()),
+    }
+
+
+def overlap(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how many held-out items are, byte for byte, among the training items."""
+    if made.validation is None:
+        raise NotApplicable("the set-up returned no `validation`")
+    training = {digest for digest in _digests(made, made.train)}
+    held = list(_digests(made, made.validation))
+    shared = sum(digest in training for digest in held)
+    return {"training": len(training), "held_out": len(held), "shared": shared}
+
+
+def _digests(made: Made, items: Iterable[Any]) -> Iterable[bytes]:
+    for given, _ in made.batches(items):
+        for tensor in tensors_of(given)[:1]:
+            for item in tensor.detach().cpu().contiguous():
+                yield hashlib.sha256(item.numpy().tobytes()).digest()
+
+
+def _some(made: Made, items: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
+    """Yield batches until there are enough items."""
+    seen = 0
+    for number, (given, targets) in enumerate(made.batches(items)):
+        if seen >= MAX_ITEMS or number >= MAX_BATCHES:
+            return
+        yield given, targets
+        seen += len(targets) if isinstance(targets, Tensor) and targets.dim() else 1
+
+
+def _items(made: Made, items: Iterable[Any]) -> tuple[Tensor, Tensor]:
+    """Return inputs and targets as two tensors, where inputs are one tensor of one shape."""
+    pairs = list(_some(made, items))
+    if not all(isinstance(given, Tensor) and isinstance(t, Tensor) for given, t in pairs):
+        raise NotApplicable("its inputs are not one tensor")
+    if len({given.shape[1:] for given, _ in pairs}) > 1:
+        raise NotApplicable("its inputs have several shapes")
+    return torch.cat([given for given, _ in pairs]), torch.cat([t for _, t in pairs])
+
+
+def _fit(made: Made, given: Tensor, targets: Tensor, steps: int) -> None:
+    made.model.train()
+    torch.manual_seed(0)
+    optimizer = made.fresh_optimizer()
+    size = min(64, len(targets))
+    for step in range(steps):
+        at = [(step * size + n) % len(targets) for n in range(size)]
+        optimizer.zero_grad(set_to_none=True)
+        made.loss(made.forward(given[at]), targets[at]).backward()
+        optimizer.step()
+
+
+@torch.no_grad()
+def _held_out(made: Made, given: Tensor, targets: Tensor) -> float:
+    made.model.eval()
+    logits = logits_of(made.forward(given))
+    return float((logits.argmax(-1) == targets).double().mean())
+
+
+def _neighbours(known: Tensor, known_targets: Tensor, given: Tensor, targets: Tensor) -> float:
+    """Return how often the nearest training item has the held-out item's label."""
+    first, second = known.flatten(1).float(), given.flatten(1).float()
+    first, second = first.nan_to_num(), second.nan_to_num()
+    nearest = torch.cdist(second, first).argmin(1)
+    return float((known_targets[nearest] == targets).double().mean())
+
+
+def _accuracy(outputs: Any, targets: Any) -> float | None:
+    if not is_classes(targets):
+        return None
+    return float((logits_of(outputs).argmax(-1) == targets).double().mean())
+
+
+def _quieten(model: nn.Module) -> None:
+    """Train without dropout, which keeps a batch from being learnt by heart."""
+    model.train()
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):  # noqa: SLF001  # the base of them all
+            module.eval()
+
+
+def _part(value: Any, count: int) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _part(item, count) for key, item in value.items()}
+    return value[:count] if isinstance(value, Tensor) and value.dim() else value
+
+
+def _flat(targets: Any) -> Tensor:
+    if not isinstance(targets, Tensor):
+        raise NotApplicable("its targets are no tensor")
+    return targets.detach().flatten().cpu()
+
+
+def _optimised(optimizer: torch.optim.Optimizer | None) -> set[int] | None:
+    if optimizer is None:
+        return None
+    return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+
+
+PROBES: Mapping[str, Callable[[Made, Mapping[str, Any]], dict[str, Any]]] = {
+    "one-batch": one_batch,
+    "gradients": gradients,
+    "labels": labels,
+    "constant": constant,
+    "activations": activations,
+    "groups": groups,
+    "inputs": inputs,
+    "overlap": overlap,
+}
