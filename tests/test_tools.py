@@ -6,15 +6,25 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
+
+from mlactions.codex_home.servers import HUB_PACKAGE, HUB_VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "scripts" / "dev" / "tools.sh"
-LOCK = json.loads((ROOT / "scripts" / "dev" / "npm" / "package-lock.json").read_text())
+LOCKS = {
+    name: json.loads((ROOT / "scripts" / "dev" / name / "package-lock.json").read_text())
+    for name in ("npm", "hub")
+}
+LOCK = LOCKS["npm"]
 
 
-def test_every_package_is_locked_by_hash_and_to_no_registry() -> None:
-    packages = {name: entry for name, entry in LOCK["packages"].items() if name}
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_package_is_locked_by_hash_and_to_no_registry(name: str) -> None:
+    listed = LOCKS[name]["packages"].items()
+    # What a package brings along in its own archive is covered by that one's hash.
+    packages = {path: entry for path, entry in listed if path and not entry.get("inBundle")}
     assert len(packages) >= 2
     assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
     assert not any("resolved" in entry for entry in packages.values())
@@ -26,15 +36,20 @@ def test_the_tests_drive_the_codex_that_the_action_installs() -> None:
     assert LOCK["packages"]["node_modules/@openai/codex"]["version"] == pinned
 
 
+def test_the_tests_start_the_hub_server_that_a_codex_home_takes() -> None:
+    assert LOCKS["hub"]["packages"][f"node_modules/{HUB_PACKAGE}"]["version"] == HUB_VERSION
+
+
 def test_a_second_set_up_installs_nothing() -> None:
     first = subprocess.run([SCRIPT, "all"], capture_output=True, text=True, check=True)
     second = subprocess.run([SCRIPT, "all"], capture_output=True, text=True, check=True)
     assert second.stdout == first.stdout
     assert "installed" not in second.stderr
-    assert [line.split()[1] for line in second.stderr.splitlines()] == ["uv:", "node:", "codex:"]
+    names = [line.split()[1] for line in second.stderr.splitlines()]
+    assert names == ["uv:", "node:", "codex:", "hub:"]
 
 
 def test_an_unknown_tool_is_bad_input() -> None:
     result = subprocess.run([SCRIPT, "gpu"], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "tools: usage: tools.sh uv|node|codex|all\n"
+    assert result.stderr == "tools: usage: tools.sh uv|node|codex|hub|all\n"

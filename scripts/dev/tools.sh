@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Set up the tools that tests and the demo need and Python packages cannot bring: uv, Node and the Codex CLI.
+# Set up the tools that tests and the demo need and Python packages cannot bring: uv, Node, the Codex CLI and the Hub's MCP server.
 #
-#   tools.sh uv|node|codex|all
+#   tools.sh uv|node|codex|hub|all
 #
 # What is on PATH and new enough is used; the rest goes to .tools/ (ignored by git, safe to delete).
 # Messages go to stderr, one line a tool. On stdout: the directories to put first on PATH, joined by ":", so
@@ -77,42 +77,55 @@ set_up_node() {
   say "node: $state $(node --version) in $tools/node (none on PATH with npm and major version $NODE_MAJOR or newer)"
 }
 
-install_codex() {
-  local new=$tools/npm.new.$$
+# The lock file beside an installation is its stamp: a new pin in `dev/NAME` means a new installation in `.tools/NAME`.
+npm_packages() {
+  local name=$1 program=$2 what=$3 new=$tools/$1.new.$$
+  if [[ -x $tools/$name/node_modules/.bin/$program ]] && cmp -s "$here/$name/package-lock.json" "$tools/$name/package-lock.json"; then
+    return
+  fi
   rm -rf "$new"
   mkdir -p "$new"
-  cp "$here/npm/package.json" "$here/npm/package-lock.json" "$new/"
+  cp "$here/$name/package.json" "$here/$name/package-lock.json" "$new/"
   if ! npm ci --prefix "$new" --no-audit --no-fund --no-update-notifier --loglevel=error >&2; then
     rm -rf "$new"
-    die "npm could not install the Codex CLI; it needs the package index"
+    die "npm could not install $what; it needs the package index"
   fi
-  rm -rf "$tools/npm"
-  mv "$new" "$tools/npm"
+  rm -rf "${tools:?}/$name"
+  mv "$new" "$tools/$name"
+  state=installed
 }
 
 set_up_codex() {
   set_up_node
-  local bin=$tools/npm/node_modules/.bin state=ready
-  # The lock file beside the installation is the stamp: a new pin there means a new installation here.
-  if [[ ! -x $bin/codex ]] || ! cmp -s "$here/npm/package-lock.json" "$tools/npm/package-lock.json"; then
-    install_codex
-    state=installed
-  fi
-  add_directory "$bin"
-  local version
+  local state=ready version
+  npm_packages npm codex "the Codex CLI"
+  add_directory "$tools/npm/node_modules/.bin"
   version=$(codex --version 2>/dev/null) || die "the Codex CLI in $tools/npm does not start; delete that folder and try again"
   say "codex: $state ${version##* } in $tools/npm"
+}
+
+set_up_hub() {
+  local state=ready version
+  npm_packages hub hf-mcp-server "the Hub's MCP server"
+  add_directory "$tools/hub/node_modules/.bin"
+  version=$(node -p "require('$tools/hub/node_modules/@llmindset/hf-mcp-server/package.json').version")
+  say "hub: $state $version in $tools/hub"
 }
 
 case ${1:-} in
   uv) set_up_uv ;;
   node) set_up_node ;;
   codex) set_up_codex ;;
+  hub)
+    set_up_node
+    set_up_hub
+    ;;
   all)
     set_up_uv
     set_up_codex
+    set_up_hub
     ;;
-  *) die "usage: tools.sh uv|node|codex|all" ;;
+  *) die "usage: tools.sh uv|node|codex|hub|all" ;;
 esac
 
 (
