@@ -85,6 +85,7 @@ def test_a_search_is_analysed(
         "report.html",
         "report.md",
         "result.json",
+        "runs.jsonl",
     ]
     shown = read_result(out)
     assert shown.report.title == "Experiment analysis"

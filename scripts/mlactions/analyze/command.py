@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from mlactions import markdown
+from mlactions import markdown, mlflow_tags
+from mlactions.analyze import records
 from mlactions.analyze.conclusion import conclude
 from mlactions.analyze.facts import facts
 from mlactions.analyze.histories import read_curves
@@ -36,7 +37,6 @@ ANSWER = "answer"
 REPORTS = {False: "experiment_analysis.md", True: "sweep_analysis.md"}
 """The report's own name, by whether a sweep was analysed."""
 
-SWEEP_TAG = "mlactions.sweep"
 MAX_TOP = 100
 _REQUIREMENT = re.compile(r"\s*(best|finished|failed|failed-share)\s*(>=|<=)\s*(\S+)\s*")
 _LEVELS: Mapping[str, Level] = {"fail": "error", "warn": "warning"}
@@ -86,23 +86,30 @@ def command(runner: Runner, /, **given: Any) -> int:
     if not uri:
         hint = "Write for example `https://mlflow.example.org`, or set MLFLOW_TRACKING_URI."
         raise UserError("bad input", "`tracking-uri` is missing.", hint)
-    empty_folder(out, "analyze", {*REPORTS.values(), ANSWER})
+    empty_folder(out, "analyze", {*REPORTS.values(), ANSWER, records.FILE})
+    recorder = records.Recorder()
     with open_store(uri, caller) as store:
-        result = analyse(store, settings, previous)
+        result = analyse(store, settings, previous, recorder)
+    write_atomic(out / records.FILE, recorder.text())
     _publish(result, out, runner, verbose=given["verbose"])
     if given["ask"]:
-        from mlactions.compare.explain import explain  # only who asks pays for it
-
-        explain(runner, out, (), "", out=out / ANSWER)
+        _ask(runner, out, {**caller, "MLFLOW_TRACKING_URI": uri})
     failed = result["status"] == Status.FAIL
     warned = result["status"] == Status.WARN and given["fail_on"] == "warn"
     return Exit.FAILED_CHECK if failed or warned else Exit.PASS
 
 
-def analyse(store: Store, settings: Settings, previous: Mapping[str, Any] | None) -> dict[str, Any]:
+def analyse(
+    store: Store,
+    settings: Settings,
+    previous: Mapping[str, Any] | None,
+    recorder: records.Recorder | None = None,
+) -> dict[str, Any]:
     """Read the runs, then the histories that are worth it, and return the result's document."""
     experiment = store.experiment(settings.experiment)
     runs = store.runs([experiment.id], filter=condition(settings))
+    if recorder is not None:
+        runs = recorder.watch(runs)
     found = study(read(runs, settings.metric, settings.renames), settings)
     read_from = read_curves(store, found)
     source = {"tracking": store.uri, "experiment_id": experiment.id, "name": experiment.name}
@@ -114,7 +121,7 @@ def condition(settings: Settings) -> str:
     parts = [settings.filter] if settings.filter else []
     if settings.sweep:
         quote = '"' if "'" in settings.sweep else "'"
-        parts.insert(0, f"tags.`{SWEEP_TAG}` = {quote}{settings.sweep}{quote}")
+        parts.insert(0, f"tags.`{mlflow_tags.SWEEP}` = {quote}{settings.sweep}{quote}")
     return " AND ".join(parts)
 
 
@@ -207,3 +214,15 @@ def _publish(result: Mapping[str, Any], out: Path, runner: Runner, *, verbose: b
     report = publish(runner, out, result, render, facts(result), verbose=verbose)
     write_atomic(out / name, markdown.render(report))
     seal(out, "analyze")
+
+
+def _ask(runner: Runner, out: Path, caller: Mapping[str, str]) -> None:
+    """Let Codex explain; the verdict stands whatever it says, or fails to say."""
+    from mlactions import terminal  # only who asks pays for it
+    from mlactions.ask import ask_locally
+    from mlactions.ask.render import render_report
+
+    answer = out / ANSWER
+    checked = ask_locally(runner, [out], out=answer, always=True, environ=caller)
+    terminal.show(render_report(checked), runner.stream, runner.environ)
+    runner.say(f"answer: {answer / 'report.md'}")

@@ -1,0 +1,322 @@
+"""Claims about runs are held to what MLflow has, and a suggested sweep to what `sweep` takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlactions import markdown
+from mlactions.__main__ import run as main
+from mlactions.analyze.claims import Claim, check
+from mlactions.analyze.proposal import MAX_CLAIMS, check_proposal, render_proposal
+from mlactions.analyze.records import MAX_BYTES, Record, Recorder, Records
+from mlactions.analyze.suggestion import NAME, check_sweep
+from mlactions.ask.proposal import CheckedProposal
+from mlactions.ask.repository import open_repository
+from mlactions.bundle import seal
+from mlactions.report import Report
+from mlactions.runner import Runner
+from mlactions.settings import Status
+from tests import github_html
+from tests.analyze_support import Logged, known_truth, write
+from tests.evaluate_support import Repository
+from tests.fakes.loopback import Reply
+from tests.mlflow_support import Gatekeeper, Mlflow
+
+RUN = "a" * 32
+PARAMS = {"optim.lr": "0.0012345", "optim.name": "adamw", "model/width": "64", "flag": "True"}
+SWEEP = """\
+method: random
+run_cap: 20
+metric: {name: val_accuracy, goal: maximize}
+parameters:
+  optim.lr: {distribution: log_uniform_values, min: 0.001, max: 0.1}
+  model.dropout: {values: [0.1, 0.2]}
+"""
+
+
+class Fixed:
+    """One run that is known."""
+
+    record = Record(RUN, PARAMS, {"val_accuracy": 0.97123, "loss": float("nan"), "pct": 97.123})
+
+    def run(self, identifier: str, parameter: str = "") -> Record | str:  # noqa: ARG002  # a protocol
+        """Return it by its id."""
+        return self.record if identifier == RUN else f"there is no run {identifier}"
+
+    def at_step(self, run: str, metric: str, step: int) -> float | str:  # noqa: ARG002  # a protocol
+        """Return a value at the third step only."""
+        return 0.5 if step == 3 else f"nothing at step {step}"
+
+
+def claim(name: str, value: str, kind: str = "metric", **more: Any) -> dict[str, Any]:
+    return {
+        "run": RUN,
+        "kind": kind,
+        "name": name,
+        "value": value,
+        "step": None,
+        "says": "It is so.",
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        ("metric", "val_accuracy", "0.97123"),
+        ("metric", "val_accuracy", "0.971"),
+        ("metric", "val_accuracy", "0.97"),
+        ("metric", "val_accuracy", "97.1 %"),
+        ("metric", "val_accuracy", "9.71e-1"),
+        ("metric", "pct", "97.1"),
+        ("metric", "pct", "97.1%"),
+        ("metric", "loss", "nan"),
+        ("parameter", "optim.lr", "0.0012345"),
+        ("parameter", "optim.lr", "1.23e-3"),
+        ("parameter", "optim.name", "adamw"),
+        ("parameter", "model.width", "64"),
+        ("parameter", "model/width", "64.0"),
+        ("parameter", "flag", "true"),
+    ],
+)
+def test_a_claim_holds_at_the_precision_it_is_printed_with(
+    kind: str, name: str, value: str
+) -> None:
+    found = check(Claim.of(claim(name, value, kind)), Fixed())
+    assert (found.struck, found.run) == ("", RUN)
+    assert found.measured
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "why"),
+    [
+        ("metric", "val_accuracy", "0.972", "it is 0.97123"),
+        ("metric", "val_accuracy", "0.9713", "it is 0.97123"),
+        ("metric", "val_accuracy", "-0.971", "it is 0.97123"),
+        ("metric", "val_accuracy", "1", "one digit is too few"),
+        ("metric", "val_accuracy", "97.1", "it is 0.97123"),
+        ("metric", "val_accuracy", "good", "no number"),
+        ("metric", "val_accuracy", "", "no number"),
+        ("metric", "pct", "0.971 %", "it is 97.123"),
+        ("metric", "loss", "0.3", "it is nan"),
+        ("metric", "optim.lr", "0.0012345", "no metric 'optim.lr'"),
+        ("parameter", "val_accuracy", "0.97123", "no parameter 'val_accuracy'"),
+        ("parameter", "optim.lr", "0.00124", "it is 0.0012345"),
+        ("parameter", "optim.name", "adam", "it is adamw"),
+        ("parameter", "model.width", "65", "it is 64"),
+        ("parameter", "flag", "1", "it is true"),
+    ],
+)
+def test_a_claim_that_is_not_so_says_what_is(kind: str, name: str, value: str, why: str) -> None:
+    found = check(Claim.of(claim(name, value, kind)), Fixed())
+    assert why in found.struck
+
+
+def test_a_step_is_looked_up_and_an_unknown_run_is_none() -> None:
+    assert not check(Claim.of(claim("loss", "0.50", step=3)), Fixed()).struck
+    assert "nothing at step 4" in check(Claim.of(claim("loss", "0.5", step=4)), Fixed()).struck
+    assert "no run" in check(Claim.of(claim("loss", "0.5", run="b" * 32)), Fixed()).struck
+
+
+def test_numbers_beside_a_claim_are_held_to_its_run() -> None:
+    says = "With a rate of 0.00123 it got 0.971, up from 0.842."
+    found = check(Claim.of(claim("val_accuracy", "0.971", says=says)), Fixed())
+    assert found.unverified == ("0.842",)
+
+
+def test_records_are_capped_and_found_by_the_start_of_an_id() -> None:
+    runs = [item.run() for item in known_truth(1, 20)]
+    recorder = Recorder()
+    assert list(recorder.watch(runs)) == runs
+    records = Records(Record(run.id, run.params, run.metrics) for run in runs)
+    assert records.find(runs[3].id[:8]) == records.find(runs[3].id)
+    assert records.find(runs[3].id[:7]) is None
+    assert Records([Record(f"{'a' * 9}{end}", {}, {}) for end in "bc"]).find("a" * 9) is None
+    wide = Logged("f" * 32, {f"p{n}": "x" * 400 for n in range(9_000)}).run()
+    many = Recorder()
+    assert sum(1 for _ in many.watch([wide] * 4)) == 4
+    assert many.left_out == 2
+    assert len(many.text().encode()) <= MAX_BYTES
+
+
+@pytest.fixture(scope="module")
+def experiment(mlflow_server: Mlflow) -> str:
+    """Return an experiment with a search, and with one long parameter."""
+    name = "analyze-claims"
+    number = mlflow_server.experiment(name)
+    write(mlflow_server.database, number, known_truth(11, 40))
+    mlflow_server.run(number, {"long": "x" * 600}, metrics={"val_accuracy": [0.1, 0.2]})
+    return name
+
+
+@pytest.fixture
+def bundle(mlflow_server: Mlflow, experiment: str, tmp_path: Path) -> Path:
+    out = tmp_path / "analysis"
+    given = ["--metric", "val_accuracy", "--out", str(out), "--today", "2026-09-22", "--top", "2"]
+    where = ["--tracking-uri", mlflow_server.uri, "--experiment", experiment]
+    assert main(["analyze", *where, *given], Runner({})) == 0
+    return out
+
+
+def checked(bundle: Path, claims: list[dict[str, Any]], sweep: str = "", uri: str = "") -> Any:
+    root = bundle.parent / "repository"
+    if not root.exists():
+        Repository.make(root, {"a.py": "a = 1\n"})
+    found: CheckedProposal = check_proposal(
+        {"claims": claims, "sweep": sweep},
+        facts={},
+        repository=open_repository(root),
+        bundle=bundle,
+        environ={"MLFLOW_TRACKING_URI": uri} if uri else {},
+    )
+    return found
+
+
+def test_claims_are_looked_up_in_the_analysis_and_then_in_mlflow(
+    mlflow_server: Mlflow, bundle: Path
+) -> None:
+    result = json.loads((bundle / "result.json").read_text())
+    best = result["configurations"][0]
+    worst = Records.of(bundle / "runs.jsonl").find(result["configurations"][-1]["runs"][0])
+    assert worst is not None
+    last = worst.metrics["val_accuracy"]
+    kept = result["curves"][0]
+    claims = [
+        claim("val_accuracy", f"{best['mean']:.4f}", run=best["runs"][0]),
+        claim("val_accuracy", f"{last:.4f}", run=worst.id),
+        claim("val_accuracy", f"{last + 0.1:.4f}", run=worst.id),
+        claim("val_accuracy", f"{kept['values'][3]:.4f}", run=kept["run"], step=kept["steps"][3]),
+        claim("val_accuracy", "0.5", run="0" * 32),
+    ]
+    alone = checked(bundle, claims)
+    assert [item["held"] for item in alone.document["claims"]] == [True, True, False, True, False]
+    assert "no tracking server was named" in alone.document["claims"][4]["struck"]
+    asked = checked(bundle, claims, uri=mlflow_server.uri)
+    assert (asked.checked, asked.held) == (5, 3)
+    assert asked.document["claims"][4]["struck"] == f"MLflow has no run '{'0' * 32}'"
+
+
+def test_what_the_analysis_did_not_keep_is_asked_of_mlflow(
+    mlflow_server: Mlflow, bundle: Path
+) -> None:
+    kept = Records.of(bundle / "runs.jsonl")
+    lines = (bundle / "runs.jsonl").read_text().splitlines()
+    (long,) = [json.loads(text) for text in lines if json.loads(text)["cut"]]
+    of_worst = kept.find(json.loads(lines[5])["id"])
+    assert of_worst is not None
+    early = claim("train_loss", "2.30", run=of_worst.id, step=0)
+    claims = [
+        claim("long", "x" * 600, "parameter", run=long["id"]),
+        claim("long", "y" * 600, "parameter", run=long["id"]),
+        early,
+        {**early, "value": "2.40"},
+        {**early, "step": 77},
+    ]
+    found = checked(bundle, claims, uri=mlflow_server.uri).document["claims"]
+    assert [item["held"] for item in found] == [True, False, True, False, False]
+    assert "at step 77" in found[4]["struck"]
+
+
+def test_a_run_of_another_experiment_or_in_the_bin_does_not_count(
+    mlflow_server: Mlflow, bundle: Path
+) -> None:
+    other = mlflow_server.experiment()
+    stranger = mlflow_server.run(other, metrics={"val_accuracy": [0.99]})
+    gone = mlflow_server.run(other, metrics={"val_accuracy": [0.99]})
+    mlflow_server.call("runs/delete", {"run_id": gone})
+    claims = [claim("val_accuracy", "0.99", run=run) for run in (stranger, gone)]
+    found = checked(bundle, claims, uri=mlflow_server.uri).document["claims"]
+    assert "not of this experiment" in found[0]["struck"]
+    assert "deleted" in found[1]["struck"]
+
+
+def test_a_server_that_refuses_is_asked_once_and_nothing_is_believed(
+    mlflow_server: Mlflow, bundle: Path
+) -> None:
+    with Gatekeeper(mlflow_server) as gate:
+        gate.replies = [Reply(403, {"detail": "no"}) for _ in range(9)]
+        claims = [claim("val_accuracy", "0.5", run=f"{n:032x}") for n in range(6)]
+        found = checked(bundle, claims, uri=gate.url)
+        assert len(gate.requests) == 1
+    assert (found.checked, found.held) == (6, 0)
+    for item in found.document["claims"]:
+        assert "could not be looked up" in item["struck"]
+
+
+def test_more_claims_than_a_person_reads_are_struck(bundle: Path) -> None:
+    many = [claim("val_accuracy", "0.5", run=f"{n:032x}") for n in range(MAX_CLAIMS + 5)]
+    found = checked(bundle, many)
+    assert (found.checked, found.held) == (MAX_CLAIMS + 5, 0)
+    assert "not looked up" in found.document["claims"][-1]["struck"]
+
+
+def test_a_sweep_is_read_as_a_users_is(bundle: Path) -> None:
+    found = checked(bundle, [], SWEEP)
+    assert (found.checked, found.held) == (1, 1)
+    assert found.files == {NAME: SWEEP}
+    text = shown(found)
+    assert "`suggested-sweep.yaml`, random over `optim.lr`, `model.dropout`." in text
+    assert "log_uniform_values" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("parameters: {lr: {values: []}}", "line 1"),
+        ("method: grid\nparameters: {a: {valuse: [1]}}", "valuse"),
+        (f"{SWEEP}command: [rm, -rf, /, '${{args}}']\n", "names a command"),
+        (f"{SWEEP}program: evil.py\n", "names a command"),
+        ("a: [", "line 2"),
+        (f"{SWEEP}# \u202e\n", "hide or reorder"),
+        (SWEEP + "# x" * 64_000, "64,000"),
+    ],
+)
+def test_a_sweep_that_does_not_hold_is_struck_and_not_kept(
+    text: str, why: str, bundle: Path
+) -> None:
+    found = checked(bundle, [], text)
+    assert (found.checked, found.held, found.files) == (1, 0, {})
+    assert why in found.document["sweep"]["struck"]
+    assert "The suggested sweep was struck" in shown(found)
+
+
+def test_no_sweep_is_no_claim_and_a_new_parameter_is_said() -> None:
+    assert check_sweep("  \n", ()) is None
+    found = check_sweep(SWEEP, ["optim/lr"])
+    assert found is not None
+    assert found.new == ("model.dropout",)
+
+
+def shown(found: CheckedProposal) -> str:
+    blocks = render_proposal(json.loads(json.dumps(found.document)))
+    return markdown.render(Report("Answer", Status.PASS, "It says.", blocks))
+
+
+def test_what_held_and_what_was_struck_is_shown_as_data(bundle: Path) -> None:
+    hostile = "</td><script>x</script> | `a` @octo [b](http://evil.example) ~~ ::error::"
+    best = json.loads((bundle / "result.json").read_text())["configurations"][0]
+    claims = [
+        claim("val_accuracy", f"{best['mean']:.3f}", run=best["runs"][0], says=hostile),
+        claim(hostile, hostile, "parameter", run=best["runs"][0], says=hostile),
+        claim("val_accuracy", "0.1", run=hostile, says=hostile),
+    ]
+    text = shown(checked(bundle, claims))
+    assert "Looked up in MLflow: 3 claims, 1 held." in text
+    assert "2 claims were struck" in text
+    page = github_html.page(text)
+    assert "script" not in page.tags
+    assert page.links == []
+    assert page.notifies() == {}
+
+
+def test_a_bundle_that_was_changed_is_refused(bundle: Path) -> None:
+    path = bundle / "runs.jsonl"
+    path.write_text(path.read_text().replace("0.", "1.", 1))
+    with pytest.raises(Exception, match="changed after it was measured"):
+        checked(bundle, [])
+    seal(bundle, "analyze")
+    assert checked(bundle, []).checked == 0
