@@ -25,6 +25,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "Run the evaluation of every model config a change touches.",
     ),
     "compare": ("mlactions.compare", "Check metrics against a baseline YAML."),
+    "train": ("mlactions.train", "Run one training on this machine, watched and resumable."),
     "export": (
         "mlactions.export.command",  # not the package: workers import that, and need no options
         "Turn a checkpoint into an ONNX model that is proven equal.",
@@ -35,6 +36,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "mlactions.discover",
         "Find models and data sets on the Hugging Face Hub, by licence and size.",
     ),
+    "diagnose": ("mlactions.diagnose", "Say what is wrong with a training run, from what it logged."),
     "ask": ("mlactions.ask", "Let Codex explain a result; every claim is checked."),
     "codex-home": (
         "mlactions.codex_home.command",

@@ -51,12 +51,14 @@ CHECKS = (
 class Settings:
     """The inputs of `train`; times in seconds, sizes in bytes.
 
+    `checkpoints_name` is what the user wrote.
     `nproc_per_node` is empty where torchrun is not wanted, else a number, `gpu`, `cpu` or `auto`.
     """
 
     arguments: tuple[str, ...]
     folder: Path
     checkpoints: Path
+    checkpoints_name: str = "checkpoints"
     preflight_only: bool = False
     skip_checks: frozenset[str] = frozenset()
     require_gpus: int = 0
@@ -236,11 +238,47 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """A quantity over a run."""
+
+    mean: float
+    max: float
+
+
+@dataclass(frozen=True)
+class GpuTelemetry:
+    """One GPU over a run: per cent, bytes, watts; None is what the driver cannot say."""
+
+    index: int
+    name: str
+    utilization: Spread | None
+    memory: Spread | None
+    power: Spread | None
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """A run in figures. `cost` is the processor time, in seconds, that measuring took.
+
+    `lines` are means over equal parts of the run, for a chart: per GPU its utilisation, and the
+    processor, in per cent of one core.
+    """
+
+    samples: int = 0
+    interval: float = 1.0
+    cost: float = 0.0
+    processor: Spread | None = None
+    memory: Spread | None = None
+    gpus: tuple[GpuTelemetry, ...] = ()
+    seconds: tuple[float, ...] = ()
+    lines: tuple[tuple[str, tuple[float | None, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
 class Ended:
     """How a training ended: the exit code (negative: a signal), who ended it, what it took.
 
-    `stop_signal` is the signal that we were sent, 0 for none; `sampling` the processor time, in
-    seconds, that telemetry took.
+    `stop_signal` is the first signal that we were sent, 0 for none. `progress` is thinned.
     """
 
     code: int
@@ -250,8 +288,7 @@ class Ended:
     out_of_memory: bool
     stop_signal: int = 0
     started: str = ""
-    samples: tuple[Sample, ...] = ()
-    sampling: float = 0.0
+    telemetry: Telemetry = field(default_factory=Telemetry)
     progress: tuple[Progress, ...] = ()
 
 

@@ -128,7 +128,7 @@ class Checkpoints:
             "step": step,
             "metric": {"name": metric[0], "value": value} if metric else None,
             "sha256": digest(path) if hashed else None,
-            "bytes": sum(file.stat().st_size for file in _files(path)),
+            "bytes": sum(file.stat().st_size for file in files_of(path)),
             "config_hash": os.environ.get("MLACTIONS_CONFIG_HASH") or self._hash(),
             "config": self.config,
             "run_id": run_id,
@@ -205,7 +205,9 @@ def should_stop() -> bool:
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file; of a folder that of the lines `sha256sum` prints, sorted."""
     if path.is_dir():
-        lines = (f"{digest(file)}  {file.relative_to(path).as_posix()}\n" for file in _files(path))
+        lines = (
+            f"{digest(file)}  {file.relative_to(path).as_posix()}\n" for file in files_of(path)
+        )
         return hashlib.sha256("".join(lines).encode()).hexdigest()
     found = hashlib.sha256()
     with path.open("rb") as stream:
@@ -232,7 +234,7 @@ def _entries(pointer: Path) -> Iterator[dict[str, Any]]:
 
 def _is_good(path: Path, entry: Mapping[str, Any]) -> bool:
     try:
-        size = sum(file.stat().st_size for file in _files(path))
+        size = sum(file.stat().st_size for file in files_of(path))
         if not path.exists() or entry.get("bytes") not in (None, size):
             return False
         return entry.get("sha256") in (None, digest(path))
@@ -260,12 +262,13 @@ def _write(path: Path, document: Mapping[str, Any]) -> None:
 
 def _sync(path: Path) -> None:
     """Have the disk hold it before a name points to it: a machine may lose power."""
-    for file in _files(path):
+    for file in files_of(path):
         with file.open("rb") as stream:
             os.fsync(stream.fileno())
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """Return the files of a checkpoint, itself or a folder, sorted by path."""
     if path.is_dir():
         found = [file for file in path.rglob("*") if file.is_file()]
         return sorted(found, key=lambda file: file.relative_to(path).as_posix().encode())
