@@ -96,7 +96,9 @@ def _signs(result: Document) -> Iterator[Block]:
         yield _sign_table(told)
     noted = [sign for sign in rest if sign["level"] == "notice"]
     if noted:
-        yield Details(f"{plural(len(noted), 'more thing')} that was noted", (_sign_table(noted),))
+        verb = "was" if len(noted) == 1 else "were"
+        summary = f"{plural(len(noted), 'more thing')} {verb} noted"
+        yield Details(summary, (_sign_table(noted),))
 
 
 def _sign_table(signs: Sequence[Document]) -> Table:
