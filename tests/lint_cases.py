@@ -325,6 +325,10 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             job("- uses: $/actions/evaluate\n  env:\n    X: ${{ secrets.MLFLOW_TRACKING_TOKEN }}"),
             job("- uses: $/actions/drift\n  env:\n    X: ${{ secrets.mlflow-tracking-token }}"),
         ),
+        Case(
+            job("- uses: $/actions/discover\n  env:\n    X: ${{ secrets.mlflow-tracking-token }}"),
+            job("- uses: $/actions/discover\n  env:\n    X: ${{ secrets.hf-token }}"),
+        ),
     ),
     "measure-no-key": (
         Case(

@@ -44,6 +44,7 @@ COMMANDS = {
     "actions/analyze/action.yml": (("analyze",),),
     "actions/ask/action.yml": (("ask", "prepare"), ("ask", "verify")),
     "actions/comment/action.yml": (("comment",),),
+    "actions/discover/action.yml": (("discover",),),
     "actions/drift/action.yml": (("drift",),),
     "actions/export/action.yml": (("export",),),
     "actions/export/measure/action.yml": (("export", "measure"),),

@@ -13,7 +13,13 @@ ROLES: list[Rule] = []
 _CODEX = "openai/codex-action"
 _ASK = ("actions/ask", _CODEX)
 _MEASURE = ("actions/evaluate", *(f"actions/export{part}" for part in ("", "/measure", "/retry")))
-_DECIDE = ("actions/analyze", "actions/compare", "actions/drift", "actions/export/verify")
+_DECIDE = (
+    "actions/analyze",
+    "actions/compare",
+    "actions/discover",
+    "actions/drift",
+    "actions/export/verify",
+)
 # The action at the root evaluates and compares: `$/`, or `owner/codex-ml-actions` in a template.
 _ROOT = re.compile(r"\$/?|\./?|[\w.-]+/codex-ml-actions")
 _RUNS_USER_CODE = re.compile(r'/scripts/run" (evaluate|export(?! (verify|smoke)))\b')
@@ -32,6 +38,8 @@ _SECRET = re.compile(r"secrets(\.[\w-]++|\[[^]]+\])(?!\s*+[!=]=\s*'')")
 # Who reads MLflow gets what opens it, and nothing else.
 _READS_MLFLOW = ("actions/analyze", "actions/drift")
 _MLFLOW_SECRET = re.compile(r"\$\{\{ secrets\.mlflow[-_]tracking[-_]\w+ \}\}", re.IGNORECASE)
+_READS_HUB = ("actions/discover",)
+_HUB_SECRET = re.compile(r"\$\{\{ secrets\.hf[-_]token \}\}", re.IGNORECASE)
 _SECRET_INPUT = re.compile(r"(^|-)(token|secret|password)$|(?<!^checkpoint)-key$")
 _ALWAYS = re.compile(r"always\(\)|\$\{\{ always\(\) \}\}")
 _UNSAFE = re.compile(
@@ -194,6 +202,8 @@ def _key_place(document: Document) -> Findings:
                 continue
             for line, text in texts(step.data, step.line):
                 if step.runs_action(*_READS_MLFLOW) and _MLFLOW_SECRET.fullmatch(text):
+                    continue
+                if step.runs_action(*_READS_HUB) and _HUB_SECRET.fullmatch(text):
                     continue
                 if _SECRET.search(text):
                     yield line, "a secret is given to actions/ask and to no other step"

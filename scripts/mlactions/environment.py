@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 
 # Files and services through which a step talks to the runner, and what would let user code
 # speak in our name. Dropping them prevents accidents; a separate job is the boundary.
@@ -28,11 +29,21 @@ def caller_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the caller's variables: from the launcher's descriptor, else our own.
 
     The launcher keeps its own environment to an allow-list, so a user's CUDA_VISIBLE_DEVICES or
-    PYTHONPATH arrives here and nowhere else. The descriptor can be read once.
+    PYTHONPATH arrives here and nowhere else. The descriptor can be read once, so what it said of
+    our own process is kept.
     """
     number = environ.get("MLACTIONS_CALLER_FD")
     if number is None:
         return dict(environ)
+    return dict(_own(number)) if environ is os.environ else _read(number)
+
+
+@cache
+def _own(number: str) -> Mapping[str, str]:
+    return _read(number)
+
+
+def _read(number: str) -> dict[str, str]:
     with os.fdopen(int(number), "rb") as stream:
         pairs = stream.read().decode(errors="surrogateescape").split("\0")
     return dict(pair.split("=", 1) for pair in pairs if "=" in pair)

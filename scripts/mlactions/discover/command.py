@@ -14,8 +14,8 @@ from mlactions.compare.rules import git_in
 from mlactions.discover.conventions import read_conventions
 from mlactions.discover.counts import parse_count
 from mlactions.discover.facts import facts
-from mlactions.discover.hub import CALLER, open_hub
-from mlactions.discover.model import Constraints, Settings
+from mlactions.discover.hub import open_hub
+from mlactions.discover.model import Constraints, Hub, Settings
 from mlactions.discover.render import render
 from mlactions.discover.result import bibliography, document
 from mlactions.discover.search import discover, judge
@@ -61,14 +61,11 @@ def command(runner: Runner, /, **given: Any) -> int:
     out = out_folder(given["out"], runner, "discover")
     settings = read_settings(given)
     empty_folder(out, "discover", {CITATIONS, ANSWER})
-    held = CALLER.set(caller)
-    try:
-        code = run(settings, out, runner, Path(given["working_directory"]))
-        if given["ask"]:
-            _ask(runner, out, caller)
-    finally:
-        CALLER.reset(held)
-    return code or _warned(out, given["fail_on"])
+    hub = open_hub(caller)
+    code, warned = run(settings, hub, out, runner, Path(given["working_directory"]))
+    if given["ask"]:
+        _ask(runner, out, caller)
+    return code or (Exit.FAILED_CHECK if warned and given["fail_on"] == "warn" else Exit.PASS)
 
 
 def read_settings(given: Mapping[str, Any]) -> Settings:
@@ -123,9 +120,8 @@ def _names(
     return tuple(dict.fromkeys(names))
 
 
-def run(settings: Settings, out: Path, runner: Runner, folder: Path) -> int:
-    """Search, publish, and return the exit code."""
-    hub = open_hub()
+def run(settings: Settings, hub: Hub, out: Path, runner: Runner, folder: Path) -> tuple[int, bool]:
+    """Search, publish, and return the exit code and whether the verdict is a warning."""
     outcome = discover(settings, hub, read_conventions(folder), runner.say)
     verdict = judge(outcome, settings.kind)
     result = document(
@@ -136,24 +132,20 @@ def run(settings: Settings, out: Path, runner: Runner, folder: Path) -> int:
     runner.output("citations", str(out / CITATIONS) if result["candidates"] else "")
     publish(runner, out, result, render, facts(result))
     if outcome.error is not None:
-        return outcome.error.exit_code
-    return Exit.FAILED_CHECK if verdict.status is Status.FAIL else Exit.PASS
-
-
-def _warned(out: Path, fail_on: str | None) -> int:
-    from mlactions.schema import load_json
-
-    warned = load_json(out / "result.json")["status"] == Status.WARN and fail_on == "warn"
-    return Exit.FAILED_CHECK if warned else Exit.PASS
+        return outcome.error.exit_code, False
+    code = Exit.FAILED_CHECK if verdict.status is Status.FAIL else Exit.PASS
+    return code, verdict.status is Status.WARN
 
 
 def _ask(runner: Runner, out: Path, caller: Mapping[str, str]) -> None:
     """Let Codex search and rank; whom it names is looked up like everybody."""
     from mlactions import terminal  # only who asks pays for it
     from mlactions.ask import ask_locally
+    from mlactions.ask.local import Call
     from mlactions.ask.render import render_report
 
     answer = out / ANSWER
-    checked = ask_locally(runner, [out], out=answer, always=True, environ=caller)
+    call = Call(servers=("huggingface",))
+    checked = ask_locally(runner, [out], out=answer, always=True, environ=caller, call=call)
     terminal.show(render_report(checked), runner.stream, runner.environ)
     runner.say(f"answer: {answer / 'report.md'}")

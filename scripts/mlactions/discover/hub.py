@@ -9,7 +9,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -40,9 +39,6 @@ ENDPOINT = "HF_ENDPOINT"
 WAITS = (0.5, 2.0)
 """Seconds before a request is sent again that may succeed a little later."""
 
-CALLER: ContextVar[Mapping[str, str] | None] = ContextVar("caller", default=None)
-"""The caller's environment where it was read already: it can be read only once."""
-
 _FAULTS = {
     401: ("unauthorized", "the Hub does not accept the token", f"Check {TOKEN}."),
     403: ("unauthorized", "the Hub denies access", f"Check what the token in {TOKEN} may read."),
@@ -57,9 +53,7 @@ _DENIED = "Invalid credentials in Authorization header"
 
 def open_hub(environ: Mapping[str, str] | None = None) -> HuggingFace:
     """Return the Hub that the caller's HF_ENDPOINT names, with the token of HF_TOKEN."""
-    if environ is None:
-        known = CALLER.get()
-        environ = caller_environment(os.environ) if known is None else known
+    environ = caller_environment(os.environ) if environ is None else environ
     if environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         hint = "Unset it, or leave this check out."
         raise HubError("offline", "HF_HUB_OFFLINE is set.", hint, state="unreachable")

@@ -15,8 +15,6 @@ from mlactions.compare.messages import spans_of
 from mlactions.discover.conventions import read_conventions
 from mlactions.discover.hub import open_hub
 from mlactions.discover.model import (
-    Constraints,
-    Conventions,
     Dropped,
     Hub,
     HubError,
@@ -26,7 +24,7 @@ from mlactions.discover.model import (
 )
 from mlactions.discover.render import comparison, use
 from mlactions.discover.result import bibliography, candidate_document, read_constraints
-from mlactions.discover.search import examine
+from mlactions.discover.search import Look, examine
 from mlactions.escaping import printable
 from mlactions.report import Block, Heading, Items, Paragraph, Span, Strong, Struck, Untrusted
 from mlactions.text import plural
@@ -52,18 +50,11 @@ def check_proposal(
         _same_hub(hub, result["hub"])
     except HubError as error:
         return _proposal(result["kind"], [_struck(item, _fault(error)) for item in ranked], error)
-    uses = read_conventions(repository.root)
-    return check_ranking(ranked, kind=result["kind"], wanted=wanted, hub=hub, uses=uses)
+    look = Look(result["kind"], wanted, hub, read_conventions(repository.root))
+    return check_ranking(ranked, look)
 
 
-def check_ranking(
-    ranked: Sequence[Mapping[str, Any]],
-    *,
-    kind: Kind,
-    wanted: Constraints,
-    hub: Hub,
-    uses: Conventions,
-) -> CheckedProposal:
+def check_ranking(ranked: Sequence[Mapping[str, Any]], look: Look) -> CheckedProposal:
     """Hold a ranking to the constraints. A Hub that fails proves nothing: the rest is struck."""
     entries: list[dict[str, Any]] = []
     seen: set[str] = set()
@@ -72,31 +63,24 @@ def check_ranking(
         try:
             if failed is not None:
                 raise failed
-            entries.append(_entry(item, kind, wanted, hub, uses, seen))
+            entries.append(_entry(item, look, seen))
         except HubError as error:
             failed = error
             entries.append(_struck(item, _fault(error)))
     more = Reason("too-many", f"only {MAX_RANKED} are looked up")
     entries += [_struck(item, more) for item in ranked[MAX_RANKED:]]
-    return _proposal(kind, entries, failed)
+    return _proposal(look.kind, entries, failed)
 
 
-def _entry(
-    item: Mapping[str, Any],
-    kind: Kind,
-    wanted: Constraints,
-    hub: Hub,
-    uses: Conventions,
-    seen: set[str],
-) -> dict[str, Any]:
+def _entry(item: Mapping[str, Any], look: Look, seen: set[str]) -> dict[str, Any]:
     name = item["id"].strip()
-    found = examine(kind, name, wanted, hub, uses)
+    found = examine(name, look)
     if isinstance(found, Dropped):
         return _struck(item, *found.reasons)
     if found.entry.id in seen:
         return _struck(item, Reason("named-twice", "it has a better rank already"))
     seen.add(found.entry.id)
-    document = candidate_document(found, hub.endpoint)
+    document = candidate_document(found, look.hub.endpoint)
     return {
         "rank": len(seen),
         "id": found.entry.id,
@@ -199,7 +183,11 @@ def _blocks(document: Mapping[str, Any]) -> Iterator[Block]:
 
 
 def _reason(entry: Mapping[str, Any]) -> tuple[Span, ...]:
-    spans: list[Span] = [Strong(f"{entry['rank']}. {entry['id']}"), ": ", Untrusted(entry["reason"])]
+    spans: list[Span] = [
+        Strong(f"{entry['rank']}. {entry['id']}"),
+        ": ",
+        Untrusted(entry["reason"]),
+    ]
     if entry["unverified"]:
         numbers = ", ".join(entry["unverified"])
         spans += [" (the Hub does not say: ", Untrusted(numbers), ")"]

@@ -35,6 +35,16 @@ from mlactions.text import plural
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Look:
+    """How a name is looked up: where, as what, and what it is held to."""
+
+    kind: Kind
+    wanted: Constraints
+    hub: Hub
+    uses: Conventions
+
+
 @dataclass
 class _Gathered:
     """Names in the order they were found, and what was searched for."""
@@ -47,6 +57,7 @@ def discover(settings: Settings, hub: Hub, uses: Conventions, say: Say = lambda 
     """Search, look up and judge. The Hub failing is part of the outcome, with all that is known."""
     made = plan(settings)
     gathered = _Gathered()
+    look = Look(settings.kind, settings.constraints, hub, uses)
     candidates: list[Candidate] = []
     dropped: list[Dropped] = []
     error = None
@@ -55,7 +66,7 @@ def discover(settings: Settings, hub: Hub, uses: Conventions, say: Say = lambda 
         names = [hit.id for hit in gathered.hits.values()][: settings.limit]
         say(f"{plural(len(names), NOUNS[settings.kind])} to look up at {hub.endpoint}")
         for name in names:
-            found = examine(settings.kind, name, settings.constraints, hub, uses, listed=True)
+            found = examine(name, look, listed=True)
             (candidates if isinstance(found, Candidate) else dropped).append(found)  # type: ignore[arg-type]  # each to its own
     except HubError as problem:
         error = problem
@@ -85,25 +96,23 @@ def _search(group: Sequence[Query], settings: Settings, hub: Hub, gathered: _Gat
         gathered.hits.setdefault(hit.id, hit)
 
 
-def examine(
-    kind: Kind, name: str, wanted: Constraints, hub: Hub, uses: Conventions, *, listed: bool = False
-) -> Candidate | Dropped:
+def examine(name: str, look: Look, *, listed: bool = False) -> Candidate | Dropped:
     """Look one name up and hold it to the constraints. Raises HubError."""
     try:
-        entry = hub.look_up(kind, name)
+        entry = look.hub.look_up(look.kind, name)
     except NotReadError as error:
         reason = error.reason
         if listed and reason.code == "not-found":
             reason = Reason("deleted", "it was listed and is gone: deleted meanwhile, or private")
         return Dropped(name, (reason,))
-    reasons = check(entry, wanted)
+    reasons = check(entry, look.wanted)
     if reasons:
         return Dropped(entry.id, reasons, entry)
     return Candidate(
         entry,
         warnings_of(entry),
-        cite(entry, "" if entry.citation else hub.card(entry), endpoint=hub.endpoint),
-        snippets(entry, uses),
+        cite(entry, "" if entry.citation else look.hub.card(entry), endpoint=look.hub.endpoint),
+        snippets(entry, look.uses),
     )
 
 
