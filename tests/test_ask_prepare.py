@@ -56,6 +56,7 @@ def test_the_outputs_name_what_codex_action_needs(project: Project) -> None:
         "output-file": str(workspace.answer),
         "codex-home": str(workspace.home),
         "working-directory": str(workspace.facts),
+        "tracking-uri": "",
     }
     assert set(files(project.out)) == {
         "prompt.md",

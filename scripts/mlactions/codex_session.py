@@ -15,6 +15,7 @@ from typing import Any
 
 MAX_OUTPUT = 256 * 1024
 MAX_NAME = 100
+MAX_SAID = 2_000
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,16 @@ class Command:
     line: str
     exit_code: int | None
     output: str
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call of an MCP server's tool; `said` is what came back where it failed, else empty."""
+
+    server: str
+    tool: str
+    failed: bool
+    said: str
 
 
 @dataclass(frozen=True)
@@ -65,6 +76,7 @@ class Session:
     message: str | None
     commands: tuple[Command, ...]
     usage: Usage
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 def find_sessions(home: Path) -> tuple[str, ...]:
@@ -97,7 +109,7 @@ class _Log:
 
     def __init__(self) -> None:
         self.commands: list[Command] = []
-        self.mcp: list[str] = []
+        self.tools: list[ToolCall] = []
         self.tokens: Mapping[str, Any] = {}
         self.end: Mapping[str, Any] | None = None
         self.model = self.version = ""
@@ -122,7 +134,7 @@ class _Log:
 
     def _item(self, item: Mapping[str, Any]) -> None:
         if item.get("type") == "McpToolCall":
-            self.mcp.append(str(item.get("status")))
+            self.tools.append(_tool_call(item))
         if item.get("type") == "CommandExecution":
             line = item.get("command")
             words = line if isinstance(line, list) else [line]
@@ -140,6 +152,7 @@ class _Log:
             message=message if isinstance(message, str) else None,
             commands=tuple(self.commands),
             usage=self._usage(),
+            tool_calls=tuple(self.tools),
         )
 
     def _usage(self) -> Usage:
@@ -150,8 +163,8 @@ class _Log:
             reasoning_tokens=_count(self.tokens, "reasoning_output_tokens"),
             seconds=self._seconds(),
             commands=len(self.commands),
-            mcp_calls=len(self.mcp),
-            mcp_failures=sum(status != "completed" for status in self.mcp),
+            mcp_calls=len(self.tools),
+            mcp_failures=sum(call.failed for call in self.tools),
             model=self.model,
             codex_version=self.version,
         )
@@ -162,6 +175,20 @@ class _Log:
         except (IndexError, TypeError, ValueError):
             return 0.0
         return max(0.0, round((last - first).total_seconds(), 1))
+
+
+def _tool_call(item: Mapping[str, Any]) -> ToolCall:
+    """Read a call: a server that answered with an error says so in its result."""
+    result = _mapping(item.get("result"))
+    failed = item.get("status") != "completed" or result.get("isError") is True
+    parts = result.get("content")
+    texts = (
+        [str(_mapping(part).get("text", "")) for part in parts] if isinstance(parts, list) else []
+    )
+    error = _mapping(item.get("error")).get("message") or item.get("error") or ""
+    said = " ".join([*texts, str(error)]).strip() if failed else ""
+    server, tool = (str(item.get(key, ""))[:MAX_NAME] for key in ("server", "tool"))
+    return ToolCall(server, tool, failed, said[:MAX_SAID])
 
 
 def _failure(error: Mapping[str, Any]) -> Failure | None:

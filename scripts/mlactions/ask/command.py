@@ -14,6 +14,9 @@ from mlactions.ask.prepare import Question, prepare
 from mlactions.ask.render import QUIET, render_report, sentence
 from mlactions.ask.verify import SUGGESTED, verify
 from mlactions.ask.workspace import Workspace, as_json
+from mlactions.codex_home.request import check_names, holds_password
+from mlactions.codex_home.request import tracking_uri as absolute_uri
+from mlactions.environment import caller_environment
 from mlactions.errors import AgentError, Exit
 from mlactions.publish import out_folder
 from mlactions.runner import Annotation, Level, Runner
@@ -61,6 +64,8 @@ def command() -> None:
 @option("--responses-api-endpoint", default="", help="Another Responses API, such as Azure's.")
 @option("--allow-users", default="", help="Accounts answered without write access.")
 @option("--allow-bot-users", default="", help="Bots that are answered.")
+@lines_option("--mcp", help="MCP server for Codex: mlflow, huggingface or huggingface-stdio.")
+@option("--tracking-uri", default="", help="Where MLflow is; MLFLOW_TRACKING_URI if empty.")
 @click.pass_obj
 def prepare_command(
     runner: Runner,
@@ -72,11 +77,15 @@ def prepare_command(
     out: Path | None,
     when: str,
     has_key: bool,
+    mcp: tuple[str, ...],
+    tracking_uri: str,
     **inputs: str,
 ) -> int:
     """Write the question: prompt, answer schema, facts and a Codex home, all without secrets."""
     _check_inputs(inputs)
     folder = out_folder(out, runner, "ask")
+    servers, environ = check_names(mcp), caller_environment(runner.environ)
+    uri = absolute_uri(tracking_uri, environ, Path.cwd()) if servers else ""
     question = Question(
         bundles=[Path(name) for name in bundle],
         repository=repository,
@@ -85,8 +94,10 @@ def prepare_command(
         always=when == "always",
         has_key=has_key,
         answered=frozenset(f"{inputs['allow_users']},{inputs['allow_bot_users']}".split(",")),
+        servers=servers,
+        tracking_uri=uri,
     )
-    context = prepare(question, runner)
+    context = prepare(question, runner, environ)
     workspace = Workspace(folder)
     for name, value in (
         ("ask", "false" if context.reason else "true"),
@@ -96,6 +107,8 @@ def prepare_command(
         ("output-file", workspace.answer),
         ("codex-home", workspace.home),
         ("working-directory", workspace.facts),
+        # One with a password stays in the variable it came in.
+        ("tracking-uri", "" if holds_password(uri) else uri),
     ):
         runner.output(name, str(value))
     runner.say(
@@ -127,6 +140,8 @@ def verify_command(runner: Runner, out: Path | None, codex_outcome: str, require
 @option("--responses-api-endpoint", default="", help="Another Responses API, such as Azure's.")
 @option("--timeout-minutes", default="10", help="Time limit for Codex.")
 @option("--required", type=bool, default=False, help="Exit 3 if there is no usable answer.")
+@lines_option("--mcp", help="MCP server for Codex: mlflow, huggingface or huggingface-stdio.")
+@option("--tracking-uri", default="", help="Where MLflow is; MLFLOW_TRACKING_URI if empty.")
 @click.pass_obj
 def run_command(
     runner: Runner,
@@ -139,6 +154,8 @@ def run_command(
     when: str,
     timeout_minutes: str,
     required: bool,
+    mcp: tuple[str, ...],
+    tracking_uri: str,
     **inputs: str,
 ) -> int:
     """Do it all with the `codex` on the PATH: prepare, ask, verify."""
@@ -149,6 +166,8 @@ def run_command(
         effort=inputs["effort"],
         endpoint=_endpoint(endpoint) if endpoint else None,
         seconds=parse_duration_minutes(timeout_minutes, field="timeout-minutes"),
+        servers=check_names(mcp),
+        tracking_uri=tracking_uri,
     )
     folder = out_folder(out, runner, "ask")
     checked = ask_locally(

@@ -21,6 +21,7 @@ from mlactions.ask.verify import decline, verify
 from mlactions.ask.workspace import Workspace
 from mlactions.bundle import MANIFEST, write_atomic
 from mlactions.codex import KEY_VARIABLE, Endpoint, exec_arguments
+from mlactions.codex_home.request import URI, tracking_uri
 from mlactions.environment import caller_environment, user_environment
 from mlactions.escaping import printable
 from mlactions.publish import empty_folder
@@ -39,12 +40,17 @@ _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 @dataclass(frozen=True)
 class Call:
-    """How Codex is called; empty texts leave the choice to Codex."""
+    """How Codex is called; empty texts leave the choice to Codex.
+
+    `servers` are MCP servers it gets; MLflow's reads `tracking_uri`, or else MLFLOW_TRACKING_URI.
+    """
 
     model: str = ""
     effort: str = ""
     endpoint: Endpoint | None = None
     seconds: float = 600.0
+    servers: tuple[str, ...] = ()
+    tracking_uri: str = ""
 
 
 def ask_locally(
@@ -66,6 +72,7 @@ def ask_locally(
     """
     call = call or Call()
     environ = caller_environment(runner.environ) if environ is None else environ
+    uri = tracking_uri(call.tracking_uri, environ, Path.cwd()) if call.servers else ""
     empty_folder(out, "ask", answer_files(out))
     with _scratch() as folder:
         workspace = Workspace(folder)
@@ -77,8 +84,10 @@ def ask_locally(
             out=folder,
             always=always,
             endpoint=call.endpoint,
+            servers=call.servers,
+            tracking_uri=uri,
         )
-        context = prepare(question, runner)
+        context = prepare(question, runner, environ)
         if context.reason == "nothing-to-explain":
             checked = verify(folder, outcome="skipped")
         elif codex is None or not _has_key(environ):
@@ -88,7 +97,8 @@ def ask_locally(
             checked = verify(folder, outcome="skipped")
         else:
             runner.say(f"Asking Codex, for at most {call.seconds / 60:g} minutes…")
-            outcome, said = _call(workspace, call, codex, environ)
+            given = {**environ, URI: uri} if uri else environ
+            outcome, said = _call(workspace, call, codex, given)
             checked = verify(folder, outcome=outcome, own=said)
         _hand_over(workspace.bundle, out)
     return checked

@@ -36,7 +36,8 @@ class Trace:
     `set_up` is true once codex-action had touched the Codex home: it does that after it found the
     actor to have write access and had installed Codex. `declined` is true for a bot that it does
     not answer: of a person only codex-action's own log tells. `own` is what the process said
-    where we called Codex ourselves, None where codex-action did.
+    where we called Codex ourselves, None where codex-action did. `servers` are the MCP servers it
+    had to start.
     """
 
     outcome: str
@@ -46,12 +47,14 @@ class Trace:
     actor: str = ""
     declined: bool = False
     own: str | None = None
+    servers: tuple[str, ...] = ()
 
 
 REFUSALS = {"cyber_policy", "invalid_prompt", "content_filter", "content_policy"}
 _SANDBOX_DEAD = re.compile(
     r"\bbwrap: |landlock|unshare: |sandbox.{0,40}(?:denied|failed)", re.IGNORECASE
 )
+_NO_SERVER = re.compile(r"required MCP servers? failed to initialize")
 _STATUS = re.compile(r"\b(?:status:? )(\d{3})\b")
 _SECRET = re.compile(r"\b(?:sk-|Bearer )\S+", re.IGNORECASE)
 
@@ -78,7 +81,17 @@ def ending_of(trace: Trace, fact_ids: Collection[str]) -> Ending | None:
         return _broken("sandbox-dead", " ".join(session.commands[0].output.split())[:200])
     if not session.message:
         return Ending(AskStatus.NO_ANSWER, "empty", "the last message was empty")
-    return _unproven(session, fact_ids)
+    return _deaf(session) or _unproven(session, fact_ids)
+
+
+def _deaf(session: Session) -> Ending | None:
+    """Hold an answer to what it asked for: of a server that gave nothing, nothing was learnt."""
+    for server in dict.fromkeys(call.server for call in session.tool_calls):
+        calls = [call for call in session.tool_calls if call.server == server]
+        if all(call.failed for call in calls):
+            said = clean(calls[-1].said)[:300]
+            return _broken("mcp-failed", f"{server}, {calls[-1].tool}: {said}")
+    return None
 
 
 def _without_session(trace: Trace) -> Ending:
@@ -86,12 +99,17 @@ def _without_session(trace: Trace) -> Ending:
         return _broken("several-sessions", f"{trace.sessions} sessions in one Codex home")
     if trace.outcome == "skipped":
         return Ending(AskStatus.NOT_CALLED, "skipped", "the codex step was skipped")
+    if _NO_SERVER.search(trace.own or ""):
+        return _broken("mcp-not-started", clean(trace.own or ""))
     if trace.own is not None:
         reason = "timed-out" if trace.outcome == "cancelled" else "codex-failed"
         return _broken(reason, clean(trace.own))
     if trace.outcome in {"failure", "cancelled"} and not trace.set_up:
         reason = "actor" if trace.declined else "not-set-up"
         return Ending(AskStatus.NOT_CALLED, reason, trace.actor)
+    if trace.servers and trace.outcome == "failure":
+        names = ", ".join(trace.servers)
+        return _broken("mcp-not-started", f"no session began, and this one needs {names}")
     return _broken("not-started", "Codex left no session log")
 
 

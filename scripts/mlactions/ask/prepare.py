@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlactions.ask.evidence import Evidence, collect
@@ -22,7 +22,8 @@ from mlactions.ask.workspace import (
 )
 from mlactions.bundle import write_atomic
 from mlactions.codex import Endpoint, sandbox_fault
-from mlactions.codex_home import home_config
+from mlactions.codex_home import Server, home_config
+from mlactions.codex_home.request import SERVERS_FOLDER, URI, make_servers, refuse_strangers
 from mlactions.codex_session import find_sessions
 from mlactions.errors import UserError
 from mlactions.runner import Annotation, Runner
@@ -35,6 +36,8 @@ MAX_CONVENTIONS_BYTES = 32 * 1024
 class Question:
     """What is asked, and where. `endpoint` only where we call Codex ourselves.
 
+    `servers` are the MCP servers Codex gets, `tracking_uri` is what MLflow's reads.
+
     `answered` are the accounts that codex-action lets in besides people with write access.
     """
 
@@ -46,21 +49,32 @@ class Question:
     has_key: bool = True
     answered: frozenset[str] = frozenset()
     endpoint: Endpoint | None = None
+    servers: tuple[str, ...] = ()
+    tracking_uri: str = ""
 
 
-def prepare(question: Question, runner: Runner) -> Context:
-    """Write prompt, answer schema, facts, Codex home and context; return the context."""
+def prepare(
+    question: Question, runner: Runner, environ: Mapping[str, str] | None = None
+) -> Context:
+    """Write prompt, answer schema, facts, Codex home and context; return the context.
+
+    `environ` is the caller's environment, which says where MCP servers are; it is needed for them.
+    """
+    if question.servers:
+        refuse_strangers("an MCP server", runner.environ, base_ref=question.base_ref)
     evidence = collect(question.bundles)
     repository = open_repository(question.repository)
     workspace = Workspace(question.out.resolve())
     _check_apart(workspace, repository)
     make_room(workspace)
-    config = home_config(question.endpoint)
+    servers = _servers(question, workspace, runner.environ, environ)
+    config = home_config(question.endpoint, servers)
     write_atomic(workspace.home / "config.toml", config)
     write_evidence(workspace, evidence)
     if word := proposer(evidence.words):
         copy_bundle(workspace, evidence.bundles[word])
     supplied = _supply(workspace, question.base_ref, evidence, repository, runner)
+    supplied = replace(supplied, servers=tuple(server.name for server in servers))
     _write_prompt(workspace, evidence, repository, supplied)
     _make_readable(workspace)
     _note(evidence, repository, runner)
@@ -76,9 +90,21 @@ def prepare(question: Question, runner: Runner) -> Context:
         declined=actor.endswith("[bot]") and _account(actor) not in map(_account, allowed),
         sessions=find_sessions(workspace.home),
         config=hashlib.sha256(config.encode()).hexdigest(),
+        servers=supplied.servers,
     )
     write_context(workspace, context)
     return context
+
+
+def _servers(
+    question: Question,
+    workspace: Workspace,
+    own: Mapping[str, str],
+    environ: Mapping[str, str] | None,
+) -> tuple[Server, ...]:
+    """Write what the MCP servers need below the home; one that cannot start is an error now."""
+    given = {**(own if environ is None else environ), URI: question.tracking_uri}
+    return make_servers(question.servers, workspace.home, given)
 
 
 def _account(name: str) -> str:
@@ -155,7 +181,7 @@ def _make_readable(workspace: Workspace) -> None:
     files = (workspace.prompt, workspace.schema, workspace.home / "config.toml")
     for path in (workspace.folder, workspace.home, *files, workspace.facts):
         _open_up(path)
-    for path in workspace.facts.rglob("*"):
+    for path in (*workspace.facts.rglob("*"), *(workspace.home / SERVERS_FOLDER).rglob("*")):
         _open_up(path)
 
 

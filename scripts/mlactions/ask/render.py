@@ -47,6 +47,8 @@ _SENTENCES: Mapping[str, str] = {
     "stream-broken": "No explanation: the connection to the API broke off.",
     "context-window": "No explanation: what Codex read did not fit into the model's context.",
     "request-failed": "No explanation: the API did not accept the request.",
+    "mcp-not-started": "No explanation: an MCP server that Codex needs did not start.",
+    "mcp-failed": "No explanation: every call of an MCP server failed, so it taught nothing.",
     "timed-out": "No explanation: Codex did not finish in time.",
     "sandbox-dead": "No explanation: Codex's sandbox cannot start on this machine, which needs "
     "unprivileged user namespaces.",
@@ -98,6 +100,7 @@ def _pieces(
         tuple(_struck(struck)),
         tuple(_patch(checked.get("patch"))),
         _proposal(checked),
+        tuple(_tool_failures(checked)),
         tuple(_next_steps(checked)),
     ]
 
@@ -175,7 +178,7 @@ def _reason(checked: Mapping[str, Any], *, unfold: bool = False) -> tuple[Block,
     parts: tuple[Span, ...] = (Code(f"{checked['status']}: {checked['reason']}"),)
     if checked["detail"]:
         parts += (" ", Untrusted(checked["detail"]))
-    blocks: list[Block] = [Paragraph(parts)]
+    blocks: list[Block] = [Paragraph(parts), *_tool_failures(checked)]
     if checked["usage"]:
         blocks.append(Paragraph(_usage(checked["usage"])))
     return (Details("What happened", tuple(blocks), open=unfold and bool(checked["detail"])),)
@@ -249,6 +252,17 @@ def _many(count: int, name: str) -> str:
     return f"{count} {name}{'s' * (count != 1)}"
 
 
+def _tool_failures(checked: Mapping[str, Any]) -> Iterable[Block]:
+    """Name the calls of MCP servers that failed: the answer was written without what they hold."""
+    failures = checked.get("tool_failures", ())
+    if not failures:
+        return
+    usage = checked["usage"]
+    items = [(Code(f"{c['server']}: {c['tool']}"), " ", Untrusted(c["said"])) for c in failures]
+    many = f"{usage['mcp_failures']} of {_many(usage['mcp_calls'], 'call')} of MCP servers failed"
+    yield Details(f"⚠️ {many}", (Items(tuple(items)),), open=True)
+
+
 def _unmeasured(tokens: Sequence[str]) -> Iterable[Block]:
     if tokens:
         yield Paragraph(("⚠️ Unverified, nothing measured matches: ", Code(", ".join(tokens))))
@@ -276,8 +290,9 @@ def _usage(usage: Mapping[str, Any] | None) -> tuple[Span, ...]:
     cached = f", {usage['cached_input_tokens']:,} of them cached" * bool(
         usage["cached_input_tokens"]
     )
+    calls = f", {_many(usage['mcp_calls'], 'MCP call')}" * bool(usage["mcp_calls"])
     words = (
         f": {usage['input_tokens']:,} tokens in{cached}, {usage['output_tokens']:,} out, "
-        f"{usage['commands']} command{'s' * (usage['commands'] != 1)}, {usage['seconds']:.1f} s."
+        f"{_many(usage['commands'], 'command')}{calls}, {usage['seconds']:.1f} s."
     )
     return (f"Codex {usage['codex_version']}, ", Code(usage["model"] or "default model"), words)

@@ -45,6 +45,8 @@ _EMPTY: Mapping[str, Any] = {
 MAX_REPORT = 4_000_000
 """Characters: every answer that is accepted fits, so that the artifact has all of it."""
 
+MAX_TOOL_FAILURES = 20
+
 SUGGESTED = "suggested.patch"
 """The name of a suggested diff that applies, in the bundle of the checked answer."""
 
@@ -138,7 +140,21 @@ def _trace(workspace: Workspace, context: Context, outcome: str) -> Trace:
         session=read_session(workspace.home / new[0]) if len(new) == 1 else None,
         actor=context.actor,
         declined=context.declined,
+        servers=context.servers,
     )
+
+
+def _tool_failures(session: Session | None) -> list[dict[str, str]]:
+    """List the calls of MCP servers that failed: what Codex then wrote rests on less."""
+    failed = [call for call in session.tool_calls if call.failed] if session else []
+    return [
+        {
+            "server": call.server,
+            "tool": call.tool,
+            "said": markdown.printable(clean(call.said))[:300],
+        }
+        for call in failed[:MAX_TOOL_FAILURES]
+    ]
 
 
 def _write(
@@ -156,6 +172,7 @@ def _write(
         "commit": commit,
         **found.body,
         "usage": asdict(session.usage) if session else None,
+        "tool_failures": _tool_failures(session),
     }
     clear_bundle(workspace)
     path = workspace.bundle / "checked-answer.json"

@@ -88,7 +88,8 @@ def clear_bundle(workspace: Workspace) -> None:
 class Context:
     """What `verify` must know. `reason` says why Codex is not called, empty if it is.
 
-    `declined`: the actor is a bot that codex-action does not answer.
+    `declined`: the actor is a bot that codex-action does not answer. `servers` are the MCP servers
+    that Codex was given.
     """
 
     reason: str
@@ -100,6 +101,7 @@ class Context:
     declined: bool
     sessions: tuple[str, ...]
     config: str
+    servers: tuple[str, ...] = ()
 
 
 def write_context(workspace: Workspace, context: Context) -> None:
@@ -112,8 +114,9 @@ def read_context(workspace: Workspace) -> Context | None:
     document = _question(workspace)
     if "sessions" not in document:
         return None
-    values = {field.name: document[field.name] for field in fields(Context)}
-    return Context(**{**values, "sessions": tuple(values["sessions"])})
+    known = (field.name for field in fields(Context) if field.name in document)
+    lists = {name: tuple(document.get(name, ())) for name in ("sessions", "servers")}
+    return Context(**{**{name: document[name] for name in known}, **lists})
 
 
 def _question(workspace: Workspace) -> dict[str, Any]:
