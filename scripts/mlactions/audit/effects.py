@@ -1,0 +1,195 @@
+"""What the functions of a file do that decides whether a program can be repeated."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+from mlactions.audit.model import Conditional, Function, Summary
+from mlactions.audit.names import is_main_guard
+from mlactions.audit.rules import determinism
+from mlactions.audit.source import Source, called, constant, keyword, last_part, receiver
+
+_SEED_NAME = re.compile(
+    r"(?:seed_everything|seed_all|seed_it_all|fix_seeds?|fix_random_seeds?|init_seeds?|make_reproducible"
+    r"|(?:set|setup|init)_(?:all_|global_|random_|manual_)?seeds?(?:_all)?|set_determinism|manual_seed"
+    r"|enable_full_determinism|make_deterministic|set_random_state|seed_rng|seed_torch)"
+)
+_RANDOM = frozenset(
+    {"random", "randint", "uniform", "shuffle", "choice", "choices", "sample", "gauss"}
+    | {"randrange", "normalvariate", "betavariate", "expovariate", "triangular"}
+)
+_NUMPY = frozenset(
+    {"rand", "randn", "randint", "random", "random_sample", "shuffle", "permutation", "choice"}
+    | {"uniform", "normal", "beta", "binomial", "multinomial", "dirichlet", "poisson", "gamma"}
+    | {"exponential", "standard_normal", "laplace", "triangular", "ranf", "sample"}
+)
+_TRAINERS = ("lightning", "pytorch_lightning")
+_HUGGING = ("transformers", "trl", "sentence_transformers", "setfit")
+_TORCH = frozenset({"torch", "lightning", "pytorch_lightning", "accelerate", "transformers", "trl"})
+_STARTERS = frozenset({"hydra.main", "click.command", "typer.command", "fire.Fire", "app.command"})
+_METRICS = frozenset({"log_metric", "log_metrics"})
+_PARAMS = frozenset(
+    {"log_param", "log_params", "log_hyperparams", "log_dict", "log_artifact", "log_artifacts"}
+    | {"set_tags", "autolog", "log_input", "log_batch", "save_hyperparameters"}
+)
+
+
+def summarize(source: Source) -> Summary:
+    """Return what later steps need of a file, so that its syntax tree can be let go."""
+    references: dict[str, set[str]] = defaultdict(set)
+    effects: dict[str, dict[str, int]] = defaultdict(dict)
+    names = source.names
+    torch = bool(source.roots & _TORCH)
+    for node, scope in names.loads:
+        if not _is_inner(source, node) and (name := names.name(node, scope)):
+            if not name.startswith("builtins."):
+                references[scope.key].add(name)
+    for call, scope, name in source.calls:
+        for effect in _effects(source, call, name, torch=torch):
+            effects[scope.key].setdefault(effect, call.lineno)
+    for node, scope in names.texts:
+        for effect in _text_effects(node):
+            effects[scope.key].setdefault(effect, node.lineno)
+    _device_effects(source, effects)
+    keys = {"", *references, *effects}
+    entry, starts = _entry(source, effects)
+    return Summary(
+        path=source.path,
+        functions={
+            key: Function(frozenset(references[key]), dict(effects[key])) for key in sorted(keys)
+        },
+        exports=dict(names.module.imports),
+        stars=tuple(names.stars),
+        entry=entry,
+        entry_place=source.place(entry or 1),
+        entry_quote=source.quote(entry or 1),
+        notebook=source.notebook is not None,
+        conditional=tuple(_conditional(source)),
+        starts=starts,
+    )
+
+
+def _conditional(source: Source) -> Iterator[Conditional]:
+    yield from determinism.candidates(source)
+
+
+def _is_inner(source: Source, node: ast.expr) -> bool:
+    """Say whether a load is only the start of a longer dotted name."""
+    return isinstance(source.names.parents.get(node), ast.Attribute)
+
+
+def _effects(source: Source, call: ast.Call, name: str, *, torch: bool) -> Iterator[str]:
+    what = last_part(name) or called(call)
+    root = name.partition(".")[0]
+    if torch:
+        yield from _training(source, call, what, root)
+    yield from _seeding(call, name, what, root)
+    if root == "random" and what in _RANDOM and name.count(".") == 1:
+        yield "use.random"
+    if name.startswith("numpy.random.") and what in _NUMPY and name.count(".") == 2:  # noqa: PLR2004
+        yield "use.numpy"
+    yield from _deterministic(call, name, what)
+    if what in _METRICS and root == "mlflow":
+        yield "log.metrics"
+    if what in _PARAMS or (what == "start_run" and keyword(call, "params") is not None):
+        yield "log.params"
+    if (
+        what == "cuda"
+        and isinstance(call.func, ast.Attribute)
+        and not name.startswith("torch.cuda")
+    ):
+        yield "cuda"
+
+
+def _training(source: Source, call: ast.Call, what: str, root: str) -> Iterator[str]:
+    of = receiver(call).lower()
+    if what == "backward" and isinstance(call.func, ast.Attribute):
+        yield "backward"
+    if what == "step" and any(part in of for part in ("optim", "opt", "scaler", "adam", "sgd")):
+        yield "step"
+    if what == "fit" and "trainer" in of and source.roots & set(_TRAINERS):
+        yield "train"
+    if what == "train" and "trainer" in of and source.roots & set(_HUGGING):
+        yield "train"
+        yield "seed.all"  # Trainer seeds everything from its arguments, 42 unless told otherwise
+    if what.endswith("TrainingArguments") and root in _HUGGING:
+        if constant(keyword(call, "full_determinism")) is True:
+            yield from ("deterministic", "cublas")
+
+
+def _seeding(call: ast.Call, name: str, what: str, root: str) -> Iterator[str]:
+    if name.startswith("@"):
+        return  # followed into its own body
+    if name in {"torch.manual_seed", "torch.random.manual_seed", "torch.set_rng_state"}:
+        yield "seed.torch"
+    elif name in {"torch.cuda.manual_seed", "torch.cuda.manual_seed_all"}:
+        yield "seed.cuda"
+    elif name in {"numpy.random.seed", "numpy.random.set_state"}:
+        yield "seed.numpy"
+    elif name in {"random.seed", "random.setstate"}:
+        yield "seed.random"
+    elif root not in {"torch", "numpy", "random"} and _SEED_NAME.fullmatch(what):
+        is_generator = what == "manual_seed" and isinstance(call.func, ast.Attribute) and not name
+        if not is_generator:
+            yield f"seed.call.{name}" if name else "seed.all"
+
+
+def _deterministic(call: ast.Call, name: str, what: str) -> Iterator[str]:
+    if name == "torch.use_deterministic_algorithms":
+        mode = call.args[0] if call.args else keyword(call, "mode")
+        if constant(mode) is not False:
+            yield "deterministic"
+        if constant(mode) is True:
+            yield "deterministic.call"
+    elif name == "torch.set_deterministic_debug_mode":
+        yield "deterministic"
+    elif what in {"Trainer", "Fabric"}:
+        if constant(keyword(call, "deterministic")) in (True, "warn"):
+            yield from ("deterministic", "cublas")
+        if constant(keyword(call, "accelerator")) in {"gpu", "cuda"}:
+            yield "cuda"
+    elif what in {"enable_full_determinism", "set_determinism"}:
+        yield from ("deterministic", "cublas")
+
+
+def _text_effects(node: ast.Constant) -> Iterator[str]:
+    if node.value == "cuda" or node.value.startswith("cuda:"):  # type: ignore[union-attr]  # a str
+        yield "cuda"
+    if node.value == "CUBLAS_WORKSPACE_CONFIG":
+        yield "cublas"
+
+
+def _device_effects(source: Source, effects: dict[str, dict[str, int]]) -> None:
+    for node, scope in source.names.assigned:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        for target in targets:
+            name = source.names.name(target, scope)
+            if name == "torch.backends.cudnn.deterministic" and constant(node.value) is True:
+                effects[scope.key].setdefault("cudnn.deterministic", node.lineno)
+
+
+def _entry(
+    source: Source, effects: dict[str, dict[str, int]]
+) -> tuple[int | None, tuple[str, ...]]:
+    """Return the line where a program starts, and the functions that start it."""
+    started = []
+    line: int | None = None
+    for node in source.tree.body:
+        if isinstance(node, ast.If) and is_main_guard(node):
+            line = node.lineno
+            started.append("__main__")
+    for function, scope in source.names.functions:
+        for decorator in function.decorator_list:
+            called_ = decorator.func if isinstance(decorator, ast.Call) else decorator
+            name = source.names.name(called_, scope)
+            if name in _STARTERS or name.endswith((".hydra.main", "app.command")):
+                line = line or function.lineno
+                started.append(function.name)
+    body = effects.get("", {})
+    script = "train" in body or {"backward", "step"} <= set(body)
+    if line is None and (source.notebook is not None or script):
+        line = body.get("backward") or body.get("train", 1)
+    return line, tuple(started)

@@ -1,0 +1,159 @@
+"""Deterministic kernels: cuDNN's flags, PyTorch's switch, and operators that add atomically."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping
+
+from mlactions.audit.model import Conditional, Finding, Rule
+from mlactions.audit.source import Source, constant, keyword, last_part
+
+FAMILY = "determinism"
+_NOTES = "https://docs.pytorch.org/docs/stable/notes/randomness.html"
+_SWITCH = "https://docs.pytorch.org/docs/stable/generated/torch.use_deterministic_algorithms.html"
+
+OFF = Rule(
+    "deterministic-algorithms-off",
+    FAMILY,
+    "note",
+    "A seeded GPU training does not ask for deterministic algorithms",
+    "With the same seed, CUDA kernels that add in any order still give other gradients each run.",
+    "Call `torch.use_deterministic_algorithms(True)` (Lightning: `Trainer(deterministic=True)`,"
+    " Transformers: `full_determinism=True`), at least in runs whose numbers are compared.",
+    _SWITCH,
+)
+CUBLAS = Rule(
+    "cublas-workspace-missing",
+    FAMILY,
+    "warning",
+    "Deterministic algorithms without CUBLAS_WORKSPACE_CONFIG",
+    "cuBLAS needs a fixed workspace to be deterministic; PyTorch raises an error on the GPU at the"
+    " first matrix product without it.",
+    "Set `CUBLAS_WORKSPACE_CONFIG=:4096:8` before CUDA starts: in the environment, or with"
+    " `os.environ` before the first tensor.",
+    "https://docs.nvidia.com/cuda/cublas/index.html#results-reproducibility",
+)
+BENCHMARK = Rule(
+    "cudnn-benchmark",
+    FAMILY,
+    "warning",
+    "cuDNN chooses its algorithms by timing them",
+    "`torch.backends.cudnn.benchmark = True` measures several algorithms and takes the fastest of"
+    " that moment: another run may take another one and round differently.",
+    "Leave it `False` where results are compared; make it an option where speed counts.",
+    f"{_NOTES}#cuda-convolution-benchmarking",
+)
+DISABLED = Rule(
+    "determinism-disabled",
+    FAMILY,
+    "warning",
+    "Deterministic kernels are switched off",
+    "The code asks for kernels that may give another result each run.",
+    "Switch them on, or make the choice an option that is logged with the run.",
+    _SWITCH,
+)
+OPERATOR = Rule(
+    "nondeterministic-operator",
+    FAMILY,
+    "note",
+    "An operator that adds atomically on the GPU",
+    "PyTorch documents no deterministic CUDA kernel for it: additions happen in any order, so equal"
+    " inputs give slightly different gradients.",
+    "Take a deterministic alternative, or accept it and compare runs with a tolerance;"
+    " `torch.use_deterministic_algorithms(True)` turns it into an error.",
+    _SWITCH,
+)
+RULES = (OFF, CUBLAS, BENCHMARK, DISABLED, OPERATOR)
+
+_MODES = frozenset({"linear", "bilinear", "bicubic", "trilinear"})
+
+
+def _always(_call: ast.Call) -> bool:
+    return True
+
+
+def _interpolates(call: ast.Call) -> bool:
+    return constant(keyword(call, "mode")) in _MODES
+
+
+def _adds(call: ast.Call) -> bool:
+    return constant(keyword(call, "accumulate", 2)) is True
+
+
+def _weighted(call: ast.Call) -> bool:
+    return keyword(call, "weights", 1) is not None
+
+
+def _largest(call: ast.Call) -> bool:
+    return constant(keyword(call, "mode")) == "max"
+
+
+def _product(call: ast.Call) -> bool:
+    return constant(keyword(call, "reduce", 3)) == "prod"
+
+
+_NN = (
+    *("AvgPool3d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool2d"),
+    *("FractionalMaxPool2d", "FractionalMaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"),
+    *("ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d", "CTCLoss"),
+)
+_FUNCTIONAL = (
+    *("avg_pool3d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool2d"),
+    *("fractional_max_pool2d", "fractional_max_pool3d", "max_unpool1d", "max_unpool2d"),
+    *("max_unpool3d", "ctc_loss", "grid_sample"),
+)
+# https://docs.pytorch.org/docs/stable/generated/torch.use_deterministic_algorithms.html: what
+# raises an error there. Dense NLLLoss and cumsum depend on shapes and types: they are left out.
+OPERATORS: Mapping[str, Callable[[ast.Call], bool]] = {
+    **{f"torch.nn.{name}": _always for name in _NN},
+    **{f"torch.nn.functional.{name}": _always for name in _FUNCTIONAL},
+    "torch.nn.EmbeddingBag": _largest,
+    "torch.nn.Upsample": _interpolates,
+    "torch.nn.functional.interpolate": _interpolates,
+    "torch.nn.functional.upsample": _interpolates,
+    "torch.bincount": _weighted,
+    "torch.histc": _always,
+    "torch.scatter_reduce": _product,
+}
+METHODS: Mapping[str, Callable[[ast.Call], bool]] = {
+    "put_": _adds,
+    "scatter_reduce": _product,
+    "scatter_reduce_": _product,
+    "histc": _always,
+}
+
+
+def check(source: Source) -> Iterator[Finding]:
+    """Yield flags that are set to what is not deterministic, as literals."""
+    for node, scope in source.names.assigned:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        value = constant(node.value)
+        for target in targets:
+            name = source.names.name(target, scope)
+            if not name.startswith("torch.backends.cudnn."):
+                continue
+            if last_part(name) == "benchmark" and value is True:
+                yield source.finding(BENCHMARK, node, "cuDNN's benchmark mode is on.")
+            if last_part(name) == "deterministic" and value is False:
+                yield source.finding(DISABLED, node, f"`{name}` is False.")
+    for call, _, name in source.calls:
+        if name == "torch.use_deterministic_algorithms" and call.args:
+            if constant(call.args[0]) is False:
+                yield source.finding(DISABLED, call, f"`{name}(False)`.")
+        if last_part(name) in {"Trainer", "Fabric"} and "lightning" in name:
+            if constant(keyword(call, "benchmark")) is True:
+                yield source.finding(BENCHMARK, call, "The trainer switches benchmark mode on.")
+
+
+def candidates(source: Source) -> Iterator[Conditional]:
+    """Yield operators without a deterministic kernel: they count where a GPU program trains."""
+    if "torch" not in source.roots:
+        return
+    for call, scope, name in source.calls:
+        test = OPERATORS.get(name)
+        if test is None and not name and isinstance(call.func, ast.Attribute):
+            test = METHODS.get(call.func.attr)
+        if test is not None and test(call):
+            what = name or f".{call.func.attr}"  # type: ignore[union-attr]  # an Attribute
+            text = f"`{what}` has no deterministic CUDA kernel."
+            yield Conditional(scope.key, source.finding(OPERATOR, call, text))

@@ -1,0 +1,232 @@
+"""Order: sets, folders and hashes come in another order on another machine, or each run."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from mlactions.audit.model import Finding, Rule
+from mlactions.audit.names import Scope
+from mlactions.audit.source import LEARNING, Source, called
+
+FAMILY = "ordering"
+
+SET = Rule(
+    "set-order",
+    FAMILY,
+    "warning",
+    "The order of a set decides",
+    "Strings hash differently in every process (PYTHONHASHSEED), so a set of them has another order"
+    " each run: class indices, vocabularies and columns change places.",
+    "Sort it: `sorted(set(labels))`; or keep the first occurrence: `dict.fromkeys(labels)`.",
+    "https://docs.python.org/3/reference/datamodel.html#object.__hash__",
+)
+LISTING = Rule(
+    "listing-order",
+    FAMILY,
+    "warning",
+    "The order of a folder's files decides",
+    "`os.listdir`, `glob` and `Path.iterdir` return files in the order of the file system, which"
+    " differs between machines and copies of the data.",
+    "Sort it: `sorted(path.glob(...))`.",
+    "https://docs.python.org/3/library/os.html#os.listdir",
+)
+HASH = Rule(
+    "hash-order",
+    FAMILY,
+    "warning",
+    "`hash()` of a string decides",
+    "Python's `hash` of strings and bytes is salted anew in each process.",
+    "Take a stable hash: `hashlib.sha256(text.encode()).digest()` or `zlib.crc32`.",
+    "https://docs.python.org/3/reference/datamodel.html#object.__hash__",
+)
+RULES = (SET, LISTING, HASH)
+
+_SET_METHODS = frozenset({"union", "intersection", "difference", "symmetric_difference"})
+_LISTERS = frozenset({"os.listdir", "os.scandir", "glob.glob", "glob.iglob"})
+_PATH_METHODS = frozenset({"iterdir", "rglob"})
+# What gives the same whatever order its argument has.
+_FREE = frozenset(
+    {"builtins.sorted", "builtins.len", "builtins.set", "builtins.frozenset", "builtins.any"}
+    | {"builtins.all", "builtins.sum", "builtins.min", "builtins.max", "builtins.bool"}
+    | {"collections.Counter", "numpy.sort", "numpy.unique", "natsort.natsorted", "builtins.print"}
+    | {
+        "natsort.os_sorted",
+        "builtins.next",
+        "builtins.isinstance",
+        "os.path.exists",
+        "shutil.rmtree",
+    }
+)
+_KEEPS = frozenset({"builtins.list", "builtins.tuple", "builtins.enumerate", "numpy.array"})
+_WRAPS = frozenset(
+    {"builtins.list", "builtins.tuple", "builtins.iter", "builtins.filter", "builtins.map"}
+    | {"builtins.zip", "builtins.enumerate", "builtins.reversed", "tqdm.tqdm", "tqdm.auto.tqdm"}
+)
+_GROWS = frozenset({"append", "extend", "write", "add_module", "append_row", "insert"})
+
+
+def check(source: Source) -> Iterator[Finding]:
+    """Yield places where an order that is not fixed becomes part of a result."""
+    if not source.roots & (LEARNING - {"mlflow"}):
+        return
+    for call, scope, name in source.calls:
+        if name in _KEEPS and call.args and _is_set(call.args[0], scope, source):
+            if not _order_lost(call, scope, source):
+                yield source.finding(SET, call, f"`{called(call)}` keeps the order of a set.")
+        elif _lists(call, scope, name, source) and not _order_lost(call, scope, source):
+            yield source.finding(LISTING, call, f"`{called(call)}` returns files in any order.")
+        elif name == "builtins.hash" and _reduced(call, source) and not _own_hash(call, source):
+            yield source.finding(HASH, call, "`hash` differs from process to process.")
+    yield from _loops(source)
+
+
+def _loops(source: Source) -> Iterator[Finding]:
+    for node, scope in source.names.loops:
+        iterated = node.iter  # type: ignore[attr-defined]  # a loop or a comprehension
+        if isinstance(node, ast.comprehension):
+            made = source.names.parents.get(node)
+            matters = isinstance(made, ast.ListComp) and not _order_lost(made, scope, source)
+        else:
+            matters = _builds(node)
+        if matters and _is_set(iterated, scope, source):
+            line = iterated
+            yield source.finding(SET, line, "The loop takes a set in its order.")
+
+
+def _builds(loop: ast.AST) -> bool:
+    """Say whether a loop's body appends, yields or numbers what it sees."""
+    for statement in loop.body:  # type: ignore[attr-defined]  # a loop
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Yield | ast.YieldFrom):
+                return True
+            if isinstance(node, ast.Call) and called(node) in _GROWS:
+                return True
+            if isinstance(node, ast.Assign) and any(
+                isinstance(target, ast.Subscript)
+                and isinstance(node.value, ast.Call)
+                and called(node.value) == "len"
+                for target in node.targets
+            ):
+                return True
+    return False
+
+
+def _is_set(node: ast.expr, scope: Scope, source: Source, depth: int = 0) -> bool:
+    """Say whether an expression is surely a set of more than numbers."""
+    if isinstance(node, ast.Set):
+        return len(node.elts) > 1 and not all(
+            isinstance(item, ast.Constant) and isinstance(item.value, int | float)
+            for item in node.elts
+        )
+    if isinstance(node, ast.SetComp):
+        return not _numbers(node.elt, source, scope)
+    if isinstance(node, ast.Call):
+        name = source.names.name(node.func, scope)
+        if name in {"builtins.set", "builtins.frozenset"}:
+            return bool(node.args) and not _ranges(node.args[0], scope, source)
+        return (
+            isinstance(node.func, ast.Attribute)
+            and node.func.attr in _SET_METHODS
+            and _is_set(node.func.value, scope, source, depth + 1)
+        )
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr | ast.BitAnd | ast.Sub):
+        return _is_set(node.left, scope, source, depth + 1) and _is_set(
+            node.right, scope, source, depth + 1
+        )
+    if isinstance(node, ast.Name) and depth < 3:  # noqa: PLR2004  # a chain of names is rare
+        value = scope.value_of(node.id)
+        return value is not None and _is_set(value, scope, source, depth + 1)
+    return False
+
+
+def _numbers(node: ast.expr, source: Source, scope: Scope) -> bool:
+    if isinstance(node, ast.Call):
+        return source.names.name(node.func, scope) in {"builtins.int", "builtins.len"}
+    return isinstance(node, ast.Constant) and not isinstance(node.value, str)
+
+
+def _ranges(node: ast.expr, scope: Scope, source: Source) -> bool:
+    return isinstance(node, ast.Call) and source.names.name(node.func, scope) == "builtins.range"
+
+
+def _lists(call: ast.Call, scope: Scope, name: str, source: Source) -> bool:
+    if name in _LISTERS:
+        return True
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    if call.func.attr in _PATH_METHODS and "pathlib" in source.roots:
+        return True
+    return call.func.attr == "glob" and "pathlib" in source.roots and name != "glob.glob"
+
+
+def _order_lost(node: ast.AST | None, scope: Scope, source: Source) -> bool:
+    """Say whether what an expression gives is sorted, counted or otherwise freed of its order."""
+    names = source.names
+    before = node
+    for above in names.above(node) if node is not None else ():
+        if isinstance(above, ast.Call):
+            name = names.name(above.func, scope)
+            if before is above.func:
+                return called(above) in {"exists", "unlink", "is_file"}
+            if name in _FREE or called(above) in {"sort", "sort_values", "natsorted", "update"}:
+                return True
+            if name not in _WRAPS and called(above) not in {"tqdm", "track"}:
+                return False
+        elif isinstance(above, ast.comprehension):
+            pass
+        elif isinstance(above, ast.SetComp | ast.Compare | ast.JoinedStr | ast.Raise):
+            return True
+        elif isinstance(above, ast.For | ast.AsyncFor):
+            return before is above.iter and not _builds(above)
+        elif isinstance(above, ast.Assign | ast.AnnAssign):
+            return _sorted_later(above, scope, source)
+        elif isinstance(above, ast.Subscript | ast.stmt):
+            return isinstance(above, ast.Expr | ast.If | ast.While | ast.Assert)
+        before = above
+    return False
+
+
+def _sorted_later(assign: ast.Assign | ast.AnnAssign, scope: Scope, source: Source) -> bool:
+    """Say whether the name is sorted afterwards, or only used where order does not count."""
+    target = assign.targets[0] if isinstance(assign, ast.Assign) else assign.target
+    if not isinstance(target, ast.Name | ast.Attribute):
+        return False
+    text = ast.unparse(target)
+    uses = []
+    for call, _, name in source.calls:
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "sort":
+            if ast.unparse(call.func.value) == text:
+                return True
+        for given in call.args:
+            if isinstance(given, type(target)) and ast.unparse(given) == text:
+                uses.append(name)
+    if "builtins.sorted" in uses or "natsort.natsorted" in uses:
+        return True
+    loops = [n for n, _ in source.names.loops if ast.unparse(n.iter) == text]  # type: ignore[attr-defined]
+    if loops:
+        return all(isinstance(n, ast.For) and not _builds(n) for n in loops)
+    return bool(uses) and all(name in _FREE for name in uses) and isinstance(target, ast.Name)
+
+
+def _reduced(call: ast.Call, source: Source) -> bool:
+    """Say whether the hash becomes a number in a range, a seed or a bucket: `hash(x) % n`."""
+    for above in source.names.above(call):
+        if isinstance(above, ast.BinOp) and isinstance(above.op, ast.Mod | ast.BitAnd):
+            return True
+        if isinstance(above, ast.Call) and "seed" in called(above).lower():
+            return True
+        if isinstance(above, ast.stmt):
+            return False
+    return False
+
+
+def _own_hash(call: ast.Call, source: Source) -> bool:
+    if call.args and isinstance(call.args[0], ast.Constant | ast.Tuple):
+        node = call.args[0]
+        if isinstance(node, ast.Constant):
+            return not isinstance(node.value, str | bytes)
+    return any(
+        isinstance(above, ast.FunctionDef) and above.name == "__hash__"
+        for above in source.names.above(call)
+    )

@@ -1,0 +1,158 @@
+"""Seeds: what one file shows. Whether a program is seeded is decided in `programs`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from mlactions.audit.model import Finding, Rule
+from mlactions.audit.source import Source, constant, is_open, keyword, last_part
+
+FAMILY = "seeds"
+_TORCH = "https://docs.pytorch.org/docs/stable/notes/randomness.html"
+
+MISSING = Rule(
+    "seed-missing",
+    FAMILY,
+    "error",
+    "A training program sets no seed",
+    "Initial weights, dropout and the order of the data differ in every run, so no result of this"
+    " program can be had again.",
+    "Call one seeding function at the start of the program, with a seed from the config:"
+    " `torch.manual_seed`, `numpy.random.seed` and `random.seed`, or a helper that does all three"
+    " (`lightning.seed_everything`, `accelerate.utils.set_seed`, `transformers.set_seed`).",
+    _TORCH,
+)
+PARTIAL = Rule(
+    "seed-partial",
+    FAMILY,
+    "warning",
+    "A generator that the program draws from is not seeded",
+    "Each library has a generator of its own: seeding one leaves the others random.",
+    "Seed every generator that is drawn from: `torch.manual_seed` covers the CPU and all GPUs,"
+    " `numpy.random.seed` NumPy's legacy functions, `random.seed` the standard library.",
+    _TORCH,
+)
+UNSEEDED = Rule(
+    "generator-unseeded",
+    FAMILY,
+    "warning",
+    "A generator is made without a seed",
+    "`numpy.random.default_rng()`, `RandomState()` and `random.Random()` take their state from the"
+    " operating system; `numpy.random.seed` does not reach them.",
+    "Hand the generator a seed from the config.",
+    "https://numpy.org/doc/stable/reference/random/generator.html",
+)
+ENTROPY = Rule(
+    "seed-from-entropy",
+    FAMILY,
+    "warning",
+    "The seed is itself random",
+    "A seed taken from the clock, the process id or the operating system is another one each time.",
+    "Take the seed from the config. If it has to be drawn, log it, so that the run can be repeated.",
+    "https://docs.python.org/3/library/random.html#random.seed",
+)
+TOO_LATE = Rule(
+    "hash-seed-too-late",
+    FAMILY,
+    "note",
+    "PYTHONHASHSEED is set by the running program",
+    "Python reads PYTHONHASHSEED when it starts: set later, it changes child processes only, and"
+    " the order of sets in this one stays random.",
+    "Set it where the program is started (workflow, Dockerfile, launcher), or sort sets.",
+    "https://docs.python.org/3/using/cmdline.html#envvar-PYTHONHASHSEED",
+)
+RULES = (MISSING, PARTIAL, UNSEEDED, ENTROPY, TOO_LATE)
+
+_MAKERS = frozenset(
+    {"numpy.random.default_rng", "numpy.random.RandomState", "random.Random"}
+    | {f"numpy.random.{name}" for name in ("PCG64", "MT19937", "Philox", "SFC64", "SeedSequence")}
+)
+_SEEDERS = frozenset(
+    {"random.seed", "numpy.random.seed", "torch.manual_seed", "torch.random.manual_seed"}
+    | {"torch.cuda.manual_seed", "torch.cuda.manual_seed_all"}
+)
+_HELPERS = frozenset({"seed_everything", "set_seed", "manual_seed"})
+_RANDOM_SOURCES = frozenset(
+    {"time.time", "time.time_ns", "time.perf_counter", "time.monotonic", "os.getpid", "os.urandom"}
+    | {"secrets.randbits", "secrets.randbelow", "uuid.uuid4", "uuid.uuid1"}
+    | {"datetime.datetime.now", "datetime.datetime.utcnow", "torch.seed", "torch.initial_seed"}
+)
+
+
+def check(source: Source) -> Iterator[Finding]:
+    """Yield generators without a seed, seeds that are random, and PYTHONHASHSEED set too late."""
+    for call, scope, name in source.calls:
+        if name in _MAKERS and _is_empty(call):
+            text = f"`{name}()` is made without a seed."
+            if not _is_seeded_later(source, call):
+                yield source.finding(UNSEEDED, call, text)
+        elif name in {"torch.seed", "torch.random.seed", "torch.cuda.seed", "torch.cuda.seed_all"}:
+            if isinstance(source.names.parents.get(call), ast.Expr):
+                yield source.finding(ENTROPY, call, f"`{name}()` draws the seed at random.")
+        elif name in {"random.SystemRandom"}:
+            yield source.finding(ENTROPY, call, f"`{name}` cannot be seeded.")
+        elif name in _SEEDERS or last_part(name) in _HELPERS:
+            yield from _seeding(source, call, scope, name)
+    yield from _hash_seed(source)
+
+
+def _is_empty(call: ast.Call) -> bool:
+    if is_open(call):
+        return False
+    given = call.args[0] if call.args else keyword(call, "seed")
+    return given is None or constant(given) is None
+
+
+def _is_seeded_later(source: Source, call: ast.Call) -> bool:
+    """Say whether the new generator's own `.seed(x)` is called, on it or on its name."""
+    parent = source.names.parents.get(call)
+    if isinstance(parent, ast.Attribute):
+        return parent.attr in {"seed", "spawn", "generate_state"}
+    if not isinstance(parent, ast.Assign):
+        return False
+    names = {ast.dump(target).replace("Store()", "Load()") for target in parent.targets}
+    return any(
+        isinstance(other.func, ast.Attribute)
+        and other.func.attr in {"seed", "setstate"}
+        and other.args
+        and ast.dump(other.func.value) in names
+        for other, _, _ in source.calls
+    )
+
+
+def _seeding(source: Source, call: ast.Call, scope: object, name: str) -> Iterator[Finding]:
+    given = call.args[0] if call.args else keyword(call, "seed") or keyword(call, "a")
+    if name in {"random.seed", "numpy.random.seed"} and not is_open(call):
+        if given is None or constant(given) is None:
+            yield source.finding(ENTROPY, call, f"`{name}()` without a number seeds at random.")
+            return
+    for node in ast.walk(given) if given is not None else ():
+        if isinstance(node, ast.Call):
+            inner = source.names.name(node.func, scope)  # type: ignore[arg-type]  # a Scope
+            if inner in _RANDOM_SOURCES and not _in_worker(source, call, inner):
+                yield source.finding(ENTROPY, call, f"The seed comes from `{inner}()`.")
+                return
+
+
+def _in_worker(source: Source, call: ast.Call, inner: str) -> bool:
+    """`torch.initial_seed()` in a DataLoader's worker is what PyTorch's documentation advises."""
+    return inner == "torch.initial_seed"
+
+
+def _hash_seed(source: Source) -> Iterator[Finding]:
+    restarts = any(
+        name.startswith("os.exec") or name == "subprocess.run" for _, _, name in source.calls
+    )
+    if restarts:
+        return
+    for node, scope in source.names.assigned:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        for target in targets:
+            if isinstance(target, ast.Subscript) and constant(target.slice) == "PYTHONHASHSEED":
+                if source.names.name(target.value, scope) == "os.environ":
+                    yield source.finding(TOO_LATE, node, "Python has read PYTHONHASHSEED already.")
+    for call, _, name in source.calls:
+        if name in {"os.environ.setdefault", "os.putenv"} and call.args:
+            if constant(call.args[0]) == "PYTHONHASHSEED":
+                yield source.finding(TOO_LATE, call, "Python has read PYTHONHASHSEED already.")
