@@ -34,6 +34,7 @@ class Mlflow:
 
     port: int
     folder: Path
+    backend: str = ""
     name: str = field(default_factory=lambda: f"tests-{next(_NUMBERS)}")
 
     @property
@@ -44,7 +45,7 @@ class Mlflow:
     @property
     def database(self) -> str:
         """The address that goes around the server."""
-        return f"sqlite:///{self.folder / 'mlflow.db'}"
+        return self.backend or f"sqlite:///{self.folder / 'mlflow.db'}"
 
     def call(self, path: str, body: Mapping[str, Any], method: str = "POST") -> Any:
         """Ask the server for one change."""
@@ -139,11 +140,11 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Mlflow]:
-    """Run a server over a new database in a folder."""
+def running(folder: Path, backend: str = "") -> Iterator[Mlflow]:
+    """Run a server over a database of its own: a new file in the folder, unless one is named."""
     program = TOOLS / "mlflow"
     assert program.exists(), "`make test` installs the MLflow server: scripts/dev/mlflow.sh"
-    server = Mlflow(free_port(), folder)
+    server = Mlflow(free_port(), folder, backend)
     environ = {
         "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder),
@@ -168,7 +169,8 @@ def running(folder: Path) -> Iterator[Mlflow]:
             _wait(process, server)
             yield server
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
 
 
