@@ -15,6 +15,7 @@ from src.evaluation.metrics import predict, summarise
 from src.models.factory import build_model
 from src.training.loop import TrainingConfig, fit
 from src.training.reproducibility import make_reproducible
+from src.training.resume import Keeper
 from src.training.tracking import Tracker, TrackingConfig
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,9 @@ def compose_experiment(config_file: Path, overrides: Sequence[str] = ()) -> Expe
         return read_experiment(compose(config_file.stem, list(overrides)))
 
 
-def train_model(experiment: Experiment, data: DigitsData, tracker: Tracker) -> nn.Module:
+def train_model(
+    experiment: Experiment, data: DigitsData, tracker: Tracker, keeper: Keeper | None = None
+) -> nn.Module:
     """Train the experiment's model from its seed; the test split is not looked at."""
     make_reproducible(experiment.seed, experiment.training.threads)
     config = experiment.training
@@ -75,5 +78,5 @@ def train_model(experiment: Experiment, data: DigitsData, tracker: Tracker) -> n
         tracker.log_metrics(metrics, epoch)
         log.info("epoch %d: %s", epoch, " ".join(f"{k} {v:.4f}" for k, v in metrics.items()))
 
-    fit(model, data.train, config, experiment.seed, on_epoch_end)
+    fit(model, data.train, config, experiment.seed, on_epoch_end, keeper)
     return model

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from src.data.digits import Split
 from src.training.precision import autocast
+from src.training.resume import Keeper, Stateful
 
 Batches = DataLoader[tuple[Tensor, ...]]
 EpochEnd = Callable[[int, float], None]
@@ -42,9 +43,16 @@ def make_batches(split: Split, batch_size: int, seed: int) -> Batches:
 
 
 def fit(
-    model: nn.Module, train: Split, config: TrainingConfig, seed: int, on_epoch_end: EpochEnd
+    model: nn.Module,
+    train: Split,
+    config: TrainingConfig,
+    seed: int,
+    on_epoch_end: EpochEnd,
+    keeper: Keeper | None = None,
 ) -> None:
     """Train `model` in place; `on_epoch_end` gets the epoch (from 1) and its mean training loss.
+
+    A `keeper` saves the state after each epoch, and says where to begin.
 
     The last weights are the result: a one-cycle schedule ends at its best, and choosing an epoch
     by validation accuracy would add noise to every comparison.
@@ -55,7 +63,10 @@ def fit(
     steps = config.epochs * len(batches)
     scheduler = OneCycleLR(optimizer, max_lr=config.max_lr, total_steps=steps)
     loss_function = nn.CrossEntropyLoss(label_smoothing=config.label_smoothing)
-    for epoch in range(1, config.epochs + 1):
+    parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+    order = batches.generator
+    done = keeper.restore(parts, order) if keeper else 0
+    for epoch in range(done + 1, config.epochs + 1):
         model.train()
         total = torch.zeros((), device=config.device)
         for images, targets in batches:
@@ -68,4 +79,7 @@ def fit(
             optimizer.step()
             scheduler.step()
             total += loss.detach() * len(targets)
-        on_epoch_end(epoch, float(total) / len(train))
+        mean = float(total) / len(train)
+        on_epoch_end(epoch, mean)
+        if keeper:
+            keeper.save(parts, order, epoch, mean)

@@ -1,10 +1,13 @@
 """Experiment tracking with MLflow, imported only by the runs that track."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+from src.training.resume import Stopped
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,9 @@ class TrackingConfig:
 
 
 class Tracker(Protocol):
-    """What a training run records."""
+    """What a training run records. `run_id` is empty where nothing is recorded."""
+
+    run_id: str
 
     def log_metrics(self, metrics: Mapping[str, float], epoch: int) -> None:
         """Record metrics of one epoch."""
@@ -31,6 +36,8 @@ class Tracker(Protocol):
 class NoTracker:
     """Records nothing."""
 
+    run_id = ""
+
     def log_metrics(self, metrics: Mapping[str, float], epoch: int) -> None:
         """Drop the metrics."""
 
@@ -40,6 +47,9 @@ class NoTracker:
 
 class MLflowTracker:
     """Records to the active MLflow run."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
 
     def log_metrics(self, metrics: Mapping[str, float], epoch: int) -> None:
         """Record metrics with the epoch as their step."""
@@ -69,7 +79,8 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def start_run(config: TrackingConfig, params: Mapping[str, Any]) -> Iterator[Tracker]:
     """Open a run with its parameters logged first, so that one that crashes still says what it was.
 
-    The run is closed as FINISHED, or as FAILED when the block raises.
+    The run is closed as FINISHED, as FAILED when the block raises, and as KILLED when it was
+    stopped. MLFLOW_RUN_ID, which MLflow reads itself, continues such a run.
     """
     if not config.enabled:
         yield NoTracker()
@@ -78,7 +89,13 @@ def start_run(config: TrackingConfig, params: Mapping[str, Any]) -> Iterator[Tra
 
     mlflow.set_tracking_uri(config.uri)
     mlflow.set_experiment(config.experiment)
-    with mlflow.start_run(run_name=config.run_name):
-        mlflow.log_params(flatten(params))
-        mlflow.set_tags(dict(config.tags))
-        yield MLflowTracker()
+    continued = "MLFLOW_RUN_ID" in os.environ
+    with mlflow.start_run(run_name=config.run_name) as run:
+        if not continued:
+            mlflow.log_params(flatten(params))
+            mlflow.set_tags(dict(config.tags))
+        try:
+            yield MLflowTracker(run.info.run_id)
+        except Stopped:
+            mlflow.end_run("KILLED")
+            raise

@@ -1,0 +1,298 @@
+"""Checkpoints that survive a kill, progress that can be watched, a stop that is asked for.
+
+Copy this file beside your training loop; it needs Python 3.9 and nothing else. A loop uses it so:
+
+    checkpoints = Checkpoints(config, allow=("training.epochs", "data.workers"))
+    found = checkpoints.latest()  # None on a first start; a damaged one is passed over
+    if found:
+        state = torch.load(found.path, weights_only=True)
+    for epoch in range(found.step + 1 if found else 1, epochs + 1):
+        ...
+        progress(step=epoch, loss=loss)
+        checkpoints.save(
+            lambda path: torch.save(state, path), step=epoch, metric=("val_loss", loss)
+        )
+        if should_stop():  # SIGTERM came: the run will be continued
+            sys.exit(0)
+
+The files it writes, `latest.json` and `best.json`, are described in checkpoint.schema.json of
+codex-ml-actions. Whoever unpickles a checkpoint runs what is in it: load with `weights_only=True`,
+or keep safetensors. With several processes only rank 0 writes; agree on `should_stop` among them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import hashlib
+import json
+import math
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_stop = threading.Event()
+_last = {"progress": -math.inf}
+
+
+class ConfigChangedError(Exception):
+    """The checkpoint belongs to another configuration; the message names every difference."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A checkpoint whose content was verified."""
+
+    path: Path
+    step: int
+    metric: float | None
+    run_id: str
+
+
+class Checkpoints:
+    """The checkpoints of one configuration in one folder.
+
+    `config` may be nested. Keys that `allow` names, as dotted globs, may differ on a resume.
+    `keep` checkpoints stay, and the best one. The folder is that of `mlactions train`, if it runs
+    this, else `folder`.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        *,
+        allow: Sequence[str] = (),
+        folder: str = "checkpoints",
+        keep: int = 3,
+    ) -> None:
+        given = os.environ.get("MLACTIONS_ALLOW_CHANGE", "").split("\n")
+        self.allow = (*allow, *(name for name in given if name))
+        self.config = _plain(config)
+        self.folder = Path(os.environ.get("MLACTIONS_CHECKPOINTS") or folder)
+        self.keep = max(keep, 1)
+        _listen()
+
+    def latest(self) -> Found | None:
+        """Return the newest checkpoint that is undamaged, or None.
+
+        Raises ConfigChangedError if it belongs to another configuration.
+        """
+        for entry in _entries(self.folder / "latest.json"):
+            path = self.folder / entry["path"]
+            if _is_good(path, entry):
+                self._check(entry)
+                metric = (entry.get("metric") or {}).get("value")
+                return Found(path, entry["step"], metric, entry.get("run_id") or "")
+            print(f"checkpoint {path} is damaged: trying the one before", flush=True)
+        return None
+
+    def save(self, write: Callable[[Path], Any], *, step: int, **about: Any) -> None:
+        """Have `write` make a file or folder, then `record` it, which says what `about` may be.
+
+        A kill at any moment leaves the checkpoint before, or this one.
+        """
+        if os.environ.get("RANK", "0") != "0":
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self._unused(step)
+        temporary = path.with_name(f".{path.name}.tmp")
+        _remove(temporary)
+        write(temporary)
+        _sync(temporary)
+        temporary.rename(path)
+        self.record(path, step=step, **about)
+
+    def record(
+        self,
+        path: Path,
+        *,
+        step: int,
+        metric: tuple[str, float] | None = None,
+        lower_is_better: bool = True,
+        run_id: str = "",
+        hashed: bool = True,
+    ) -> None:
+        """Let `latest.json` and `best.json` name a checkpoint, such as one written by many ranks.
+
+        `hashed=False` is for those so large that reading them again takes too long.
+        """
+        value = metric[1] if metric and math.isfinite(metric[1]) else None
+        entry = {
+            "path": path.relative_to(self.folder).as_posix(),
+            "step": step,
+            "metric": {"name": metric[0], "value": value} if metric else None,
+            "sha256": digest(path) if hashed else None,
+            "bytes": sum(file.stat().st_size for file in files_of(path)),
+            "config_hash": os.environ.get("MLACTIONS_CONFIG_HASH") or self._hash(),
+            "config": self.config,
+            "run_id": run_id,
+        }
+        before = list(_entries(self.folder / "latest.json"))
+        _point(self.folder / "latest.json", entry, before[: self.keep - 1])
+        best = next(_entries(self.folder / "best.json"), None)
+        if value is not None and _is_better(value, best, lower_is_better):
+            _point(self.folder / "best.json", entry, [])
+        self._tidy()
+
+    def _unused(self, step: int) -> Path:
+        """Return a name that no checkpoint has: one of the same step may be in use."""
+        names = [f"step-{step:09d}", *(f"step-{step:09d}-{n}" for n in range(2, 1000))]
+        return next(self.folder / name for name in names if not (self.folder / name).exists())
+
+    def _tidy(self) -> None:
+        """Remove what no pointer names any more, and what a kill left half-written."""
+        pointers = ("latest.json", "best.json")
+        named = {entry["path"] for name in pointers for entry in _entries(self.folder / name)}
+        ours = ("step-*", ".step-*.tmp", ".latest.json.*.tmp", ".best.json.*.tmp")
+        for path in (path for pattern in ours for path in self.folder.glob(pattern)):
+            if path.name not in named:
+                _remove(path)
+
+    def _may_change(self, key: str) -> bool:
+        return any(fnmatch.fnmatchcase(key, pattern) for pattern in self.allow)
+
+    def _hash(self) -> str:
+        fixed = {key: value for key, value in self.config.items() if not self._may_change(key)}
+        return "sha256:" + hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+
+    def _check(self, entry: Mapping[str, Any]) -> None:
+        theirs = entry.get("config")
+        if theirs is None:
+            expected = entry.get("config_hash")
+            if expected and expected != (os.environ.get("MLACTIONS_CONFIG_HASH") or self._hash()):
+                raise ConfigChangedError("the checkpoint was made with another configuration")
+            return
+        changed = [
+            f"{key} was {_shown(theirs, key)}, is {_shown(self.config, key)}"
+            for key in sorted({*theirs, *self.config})
+            if _shown(theirs, key) != _shown(self.config, key) and not self._may_change(key)
+        ]
+        if changed:
+            listed = "; ".join(changed)
+            raise ConfigChangedError(
+                f"{entry['path']} was made with another configuration: {listed}."
+                " Take another folder, or name in `allow` what may change."
+            )
+
+
+def progress(
+    *,
+    step: int,
+    loss: float | None = None,
+    eta: float | None = None,
+) -> None:
+    """Say how far the training is, at most once a second; `eta` is in seconds."""
+    path, now = os.environ.get("MLACTIONS_PROGRESS"), time.monotonic()
+    if not path or os.environ.get("RANK", "0") != "0" or now - _last["progress"] < 1:
+        return
+    _last["progress"] = now
+    shown = loss if loss is None or math.isfinite(loss) else str(loss)
+    _write(Path(path), {"step": step, "loss": shown, "eta": eta})
+
+
+def should_stop() -> bool:
+    """Return whether SIGTERM asked this process to save and end."""
+    _listen()
+    return _stop.is_set()
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file; of a folder that of the lines `sha256sum` prints, sorted."""
+    if path.is_dir():
+        lines = (
+            f"{digest(file)}  {file.relative_to(path).as_posix()}\n" for file in files_of(path)
+        )
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    found = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            found.update(piece)
+    return found.hexdigest()
+
+
+def _listen() -> None:
+    """Note SIGTERM from now on; only the main thread may say so."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: _stop.set())
+
+
+def _entries(pointer: Path) -> Iterator[dict[str, Any]]:
+    """Yield what a pointer file names, the newest first; nothing for one that is no pointer."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        first = json.loads(pointer.read_text(encoding="utf-8"))
+        for entry in (first, *first.get("previous", ())):
+            inside = not Path(entry["path"]).is_absolute() and ".." not in Path(entry["path"]).parts
+            if inside and int(entry["step"]) >= 0:
+                yield {k: v for k, v in entry.items() if k not in {"version", "previous"}}
+
+
+def _is_good(path: Path, entry: Mapping[str, Any]) -> bool:
+    try:
+        size = sum(file.stat().st_size for file in files_of(path))
+        if not path.exists() or entry.get("bytes") not in (None, size):
+            return False
+        return entry.get("sha256") in (None, digest(path))
+    except OSError:
+        return False
+
+
+def _is_better(value: float, best: Mapping[str, Any] | None, lower: bool) -> bool:
+    known = (best or {}).get("metric") or {}
+    if known.get("value") is None:
+        return True
+    return bool(value < known["value"] if lower else value > known["value"])
+
+
+def _point(pointer: Path, entry: Mapping[str, Any], previous: Sequence[Any]) -> None:
+    _write(pointer, {"version": 1, **entry, "previous": list(previous)})
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
+    _sync(temporary)
+    temporary.replace(path)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold it before a name points to it: a machine may lose power."""
+    for file in files_of(path):
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files of a checkpoint, itself or a folder, sorted by path."""
+    if path.is_dir():
+        found = [file for file in path.rglob("*") if file.is_file()]
+        return sorted(found, key=lambda file: file.relative_to(path).as_posix().encode())
+    return [path]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.exists():
+        path.unlink()
+
+
+def _plain(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as dotted ones, each as JSON has it."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            found.update(_plain(value, f"{prefix}{key}."))
+        else:
+            text = json.dumps(value, sort_keys=True, default=str)
+            found[f"{prefix}{key}"] = json.loads(text) if "NaN" not in text else text
+    return found
+
+
+def _shown(config: Mapping[str, Any], key: str) -> str:
+    return json.dumps(config[key], sort_keys=True) if key in config else "absent"
