@@ -83,7 +83,7 @@ class HuggingFace:
         endpoint: str,
         token: str = "",
         *,
-        waits: tuple[float, ...] = WAITS,
+        waits: tuple[float, ...] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._quiet()
@@ -93,7 +93,8 @@ class HuggingFace:
         # It would print parts of cards, and a line of those can be a command to the runner.
         words.set_verbosity(logging.CRITICAL)
         set_client_factory(_client)
-        self._endpoint, self._waits, self._sleep = endpoint, waits, sleep
+        self._endpoint, self._sleep = endpoint, sleep
+        self._waits = WAITS if waits is None else waits
         # Without a token of ours none at all: one that was saved on this machine is not meant.
         self._api = HfApi(endpoint=endpoint, token=token or False)
 

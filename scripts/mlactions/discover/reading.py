@@ -25,8 +25,8 @@ _WEIGHTS = (".gguf", ".h5", ".keras", ".msgpack", ".onnx", ".safetensors", ".tfl
 _BESIDE = ("optimizer", "rng_state", "scaler", "scheduler", "training_args")
 _NOT_PICKLED = ("openvino", "spiece", "tokenizer", "vocab")
 _AUTO = re.compile(r"Auto[A-Z][A-Za-z0-9]{1,60}")
-_RANGE = re.compile(r"(?:n|(\d+)([KMBT])?)<n(?:<(\d+)([KMBT])?)?|n>(\d+)([KMBT])?")
-_POWERS = {None: 0, "K": 3, "M": 6, "B": 9, "T": 12}
+_RANGE = re.compile(r"(?:(\d{1,9})([KMBT]?)<n|n>(\d{1,9})([KMBT]?)|n)(?:<\d{1,9}[KMBT]?)?")
+_POWERS = {"": 0, "K": 3, "M": 6, "B": 9, "T": 12}
 
 
 def read_entry(kind: Kind, raw: Mapping[str, Any], *, asked: str = "") -> Entry:
@@ -190,10 +190,9 @@ def _least(tags: Sequence[str], card: Mapping[str, Any]) -> int | None:
     found = []
     for text in named:
         match = _RANGE.fullmatch(text.upper().replace("N", "n"))
-        if match is None:
-            continue
-        number, power = (match[1], match[2]) if match[5] is None else (match[5], match[6])
-        found.append(int(number or 0) * 10 ** _POWERS[power])
+        if match is not None:
+            number, power = match[1] or match[3] or "0", match[2] or match[4] or ""
+            found.append(int(number) * 10 ** _POWERS[power])
     return min(found) if found else None
 
 
