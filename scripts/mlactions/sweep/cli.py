@@ -1,0 +1,252 @@
+"""The command line of `sweep`: generate, and its commands `next` and `status`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from mlactions.bundle import write_atomic
+from mlactions.environment import caller_environment, user_environment
+from mlactions.errors import Exit, UserError
+from mlactions.publish import empty_folder, out_folder, publish
+from mlactions.runner import Annotation, Runner
+from mlactions.settings import check_key, lines_option, option
+from mlactions.sweep.facts import facts
+from mlactions.sweep.generate import generate, read_space
+from mlactions.sweep.lookup import Known, Reuse, check_data, look_up
+from mlactions.sweep.render import render
+from mlactions.sweep.result import document
+from mlactions.sweep.scripts import BACKENDS, MAX_JOBS, matrix_text
+from mlactions.sweep.settings import Settings
+from mlactions.sweep.user.sweep_trials import code_version
+from mlactions.user_python import without_credentials
+
+ANSWER = "answer"
+SPACE = "space.yaml"
+MATRIX = "matrix.json"
+WRITTEN = {ANSWER, SPACE, MATRIX}
+"""What a run leaves beside its result."""
+
+NOTHING: Mapping[str, Any] = {
+    "tracking": "",
+    "experiment": "",
+    "runs": 0,
+    "requests": 0,
+    "code": "",
+    "data": "",
+}
+_OVER_HTTP = ("http://", "https://")
+
+
+class _Group(click.Group):
+    """`sweep` alone generates; its other commands are imported when they are called."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return ["next", "status"]
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        from mlactions.sweep import later
+
+        return {"next": later.next_command, "status": later.status_command}.get(name)
+
+
+@click.group(
+    "sweep",
+    cls=_Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@option("--space", metavar="FILE", default="configs/sweep.yaml", show_default=True, help="Space.")
+@option("--config-dir", metavar="DIR", default="configs", show_default=True, help="Config tree.")
+@option("--config-name", metavar="NAME", default="", help="The config that trials change.")
+@lines_option("--backend", metavar="NAME", help="shell, matrix, slurm, ray, hydra; default: shell.")
+@option("--name", default="", help="The sweep's name; default: the file's.")
+@option("--command", default="", metavar="LINE", help="Training command; default: the file's.")
+@option("--python", default="python", show_default=True, help="The project's Python, for Hydra.")
+@lines_option("--import-module", metavar="MODULE", help="Registers resolvers or ConfigStore.")
+@option("--compose", type=click.Choice(["choices", "all", "none"]), help="Default: choices.")
+@click.option("--compose-all", is_flag=True, help="The same as --compose all.")
+@option("--no-files", is_flag=True, help="Write the manifest only.")
+@option("--replace", is_flag=True, help="Write over another sweep of the same name.")
+@option("--tracking-uri", metavar="URI", default="", help="Default: MLFLOW_TRACKING_URI.")
+@option("--experiment", metavar="NAME", default="", help="Experiment that trials are recorded in.")
+@option("--data-version", metavar="TEXT", default="", help="Version of the data, as you name it.")
+@option("--reuse-across-commits", is_flag=True, help="Take results of other commits.")
+@option("--max-jobs", type=click.IntRange(1, MAX_JOBS), help="Jobs of the matrix; default: 256.")
+@option("--working-directory", default=".", help="Folder that paths are relative to.")
+@option("--key", default="sweep", help="Name of the comment and the artifact.")
+@option("--out", type=click.Path(path_type=Path), help="Folder for result and reports.")
+@option("--ask", is_flag=True, help="Let the codex on the PATH propose a better space.")
+@click.pass_context
+def command(context: click.Context, /, **given: Any) -> int:
+    """Generate the trials of a search space. Nothing is executed.
+
+    Exit code 0: generated. 1: refused, because it is above the budget. 2: the space, the config
+    tree or MLflow cannot be used.
+    """
+    if context.invoked_subcommand is not None:
+        return Exit.PASS
+    runner: Runner = context.obj
+    caller = caller_environment(runner.environ)
+    out = out_folder(given["out"], runner, "sweep")
+    settings = read_settings(given, caller)
+    empty_folder(out, "sweep", WRITTEN)
+    result = run(settings, caller)
+    finish(result, settings, out, runner)
+    if given["ask"]:
+        from mlactions.compare.explain import explain  # only who asks pays for it
+
+        explain(runner, out, (), "", out=out / ANSWER)
+    return Exit.FAILED_CHECK if result["refused"] else Exit.PASS
+
+
+def read_settings(given: Mapping[str, Any], caller: Mapping[str, str]) -> Settings:
+    """Check what click parsed and could not check itself."""
+    folder = Path(given["working_directory"])
+    config_name = given["config_name"].removesuffix(".yaml")
+    if not config_name:
+        raise UserError("bad input", "`config-name` is missing.", "Write for example `train`.")
+    backends = tuple(dict.fromkeys(given["backend"])) or ("shell",)
+    for name in backends:
+        if name not in BACKENDS:
+            hint = f"There are {', '.join(BACKENDS)}."
+            raise UserError("bad input", f"`backend` is {name!r}.", hint)
+    return Settings(
+        space=folder / given["space"],
+        folder=folder,
+        config_dir=given["config_dir"],
+        config_name=config_name,
+        backends=backends,
+        name=given["name"],
+        command=_command(given["command"]),
+        python=given["python"],
+        imports=given["import_module"],
+        compose="all" if given["compose_all"] else given["compose"] or "choices",
+        files=not given["no_files"],
+        replace=given["replace"],
+        tracking_uri=tracking_uri(given["tracking_uri"], caller),
+        experiment=_experiment(given["experiment"]),
+        data=check_data(given["data_version"]),
+        across_commits=given["reuse_across_commits"],
+        max_jobs=given["max_jobs"] or MAX_JOBS,
+        now_ms=datetime.now(UTC).timestamp() * 1000,
+        key=check_key(given["key"], field="key"),
+    )
+
+
+def tracking_uri(given: str, caller: Mapping[str, str]) -> str:
+    """Return the tracking URI, which is written into scripts and must hold no password."""
+    uri = (given or caller.get("MLFLOW_TRACKING_URI", "")).strip()
+    if "://" in uri and (urlsplit(uri).username or urlsplit(uri).password):
+        hint = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead."
+        raise UserError("bad input", "the tracking URI holds credentials.", hint)
+    return uri
+
+
+def _command(line: str) -> str:
+    try:
+        shlex.split(line)
+    except ValueError as error:
+        message = f"`command` cannot be read: {str(error).lower()}."
+        raise UserError("bad input", message, "Close its quotes.") from None
+    if "\n" in line.strip():
+        raise UserError("bad input", "`command` has several lines.", "Write one command.")
+    return line.strip()
+
+
+def _experiment(name: str) -> str:
+    if not name.isprintable():
+        raise UserError("bad input", f"`experiment` is {name!r}.", "Write its name.")
+    return name
+
+
+def run(settings: Settings, caller: Mapping[str, str]) -> dict[str, Any]:
+    """Generate; return the result's document."""
+    folder = settings.folder
+    code = code_version(str(folder))
+    known, lookup = ask_mlflow(settings, caller, code)
+    environ = without_credentials(user_environment(caller))
+    plan = generate(settings, environ, known)
+    return document(plan, settings, code.partition("+")[0], lookup)
+
+
+def ask_mlflow(
+    settings: Settings, caller: Mapping[str, str], code: str
+) -> tuple[Known | None, Mapping[str, Any]]:
+    """Ask what has run already, where an experiment is named."""
+    if not settings.experiment:
+        return None, {**NOTHING, "code": code, "data": settings.data}
+    if not settings.tracking_uri:
+        hint = "Write for example `https://mlflow.example.org`, or set MLFLOW_TRACKING_URI."
+        raise UserError("bad input", "`experiment` is named and `tracking-uri` is not.", hint)
+    space = read_space(settings)
+    reuse = Reuse(code, settings.data, settings.across_commits or space.reuse_across_commits)
+    if _is_new_database(settings):
+        return Known(), {**NOTHING, "tracking": settings.tracking_uri, "code": code}
+    from mlactions.mlflow_store import open_store
+
+    with open_store(absolute_uri(settings), caller) as store:
+        known = look_up(
+            store, settings.experiment, reuse, space.metric.name if space.metric else ""
+        )
+        lookup = {
+            "tracking": settings.tracking_uri,
+            "experiment": settings.experiment,
+            "runs": sum(map(len, known.attempts.values())),
+            "requests": store.counters.requests,
+            "code": code,
+            "data": settings.data,
+        }
+    return known, lookup
+
+
+def _is_new_database(settings: Settings) -> bool:
+    """Tell whether the first trial will make the database: then nothing has run."""
+    path = _sqlite(settings)
+    return path is not None and not path.exists()
+
+
+def _sqlite(settings: Settings) -> Path | None:
+    prefix = "sqlite:///"
+    if not settings.tracking_uri.startswith(prefix):
+        return None
+    return settings.folder / settings.tracking_uri.removeprefix(prefix)
+
+
+def absolute_uri(settings: Settings) -> str:
+    """Return the URI with a database's path as seen from here, not from the project."""
+    path = _sqlite(settings)
+    return settings.tracking_uri if path is None else f"sqlite:///{os.path.abspath(path)}"  # noqa: PTH100  # links stay
+
+
+def finish(result: Mapping[str, Any], settings: Settings, out: Path, runner: Runner) -> None:
+    """Write result and reports, and set the outputs of the action."""
+    for text in result["warnings"]:
+        runner.mark(Annotation("warning", text.replace("`", ""), "sweep"))
+    numbers = numbers_of(result["left"]) if not result["refused"] else []
+    found = matrix_text(numbers, max_jobs=settings.max_jobs)
+    if "matrix" in result["backends"] or result["kind"] != "plan":
+        write_atomic(out / MATRIX, found + "\n")
+    if settings.space.is_file():
+        write_atomic(out / SPACE, settings.space.read_bytes())
+    runner.output("matrix", found)
+    runner.output("trials", result["left"])
+    runner.output("left", str(result["counts"]["left"]))
+    runner.output("folder", str((settings.folder / result["folder"]).resolve()))
+    publish(runner, out, result, render, facts(result))
+
+
+def numbers_of(text: str) -> Sequence[int]:
+    """Return the numbers that `1-3,7` stands for."""
+    found: list[int] = []
+    for part in filter(None, text.split(",")):
+        low, _, high = part.partition("-")
+        found.extend(range(int(low), int(high or low) + 1))
+    return found

@@ -1,0 +1,145 @@
+"""Add to a sweep the trials that TPE proposes, given those that are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+from mlactions.errors import UserError
+from mlactions.settings import Status
+from mlactions.sweep import compose as hydra
+from mlactions.sweep.best import best, observed, reached
+from mlactions.sweep.compose_checks import Samples, check_files, check_values
+from mlactions.sweep.cost import estimate, over_budget
+from mlactions.sweep.folder import locked, staging, write_files
+from mlactions.sweep.generate import project_of
+from mlactions.sweep.manifest import NAME, row_text, write_manifest
+from mlactions.sweep.model import Space, Trial
+from mlactions.sweep.overrides import Writer
+from mlactions.sweep.scripts import matrix, ranges
+from mlactions.sweep.standing import Seen, counts_of, document, rows
+from mlactions.sweep.tpe import propose
+from mlactions.sweep.tree import group_options
+from mlactions.sweep.trials import Bases, Hasher, resolve_globs
+from mlactions.text import plural
+
+
+def extend(seen: Seen, environ: Mapping[str, str], *, count: int) -> dict[str, Any]:
+    """Add what TPE proposes to the sweep; return the result."""
+    space = seen.space
+    if space.method != "tpe" or space.metric is None:
+        message = f"the method is {space.method}, whose trials are all there."
+        raise UserError("nothing to propose", message, "Write `method: tpe`.", space.file)
+    found = best(seen.manifest, seen.states, space.metric)
+    if reached(space.metric, found):
+        text = f"The target {space.metric.target:g} of {space.metric.name} is reached"
+        return document(seen, "next", verdict=f"{text}: no more trials.")
+    per = max(len(space.seeds), 1)
+    room = (space.wanted or 0) - len(seen.manifest.rows) // per
+    if room <= 0:
+        text = f"All {space.run_cap:,} runs of `run_cap` are there: no more trials."
+        return document(seen, "next", verdict=text)
+    return _add(seen, environ, min(count, room))
+
+
+def _add(seen: Seen, environ: Mapping[str, str], count: int) -> dict[str, Any]:
+    space, bases = _based(seen, environ)
+    fresh = _fresh(seen, space, bases, count)
+    hours, runs = seen.known.median_hours, len(seen.known.hours)
+    cost = estimate(space, len(seen.left) + len(fresh), hours, runs)
+    broken = over_budget(space, cost)
+    if broken:
+        text = f"Refused: {'; '.join(broken)}."
+        refused: dict[str, Any] = {
+            "refused": broken,
+            "status": str(Status.REFUSED),
+            "estimate": asdict(cost),
+        }
+        return document(seen, "next", verdict=text, **refused)
+    _install(seen, space, bases, fresh, environ)
+    left = [*seen.left, *(trial.number for trial in fresh)]
+    width = seen.manifest.header["width"]
+    proposed = [
+        {"trial": trial.name(width), "seed": trial.seed, "overrides": dict(trial.values)}
+        for trial in fresh
+    ]
+    counts = counts_of(seen)
+    states = counts["states"]
+    counts |= {
+        "trials": counts["trials"] + len(fresh),
+        "configurations": counts["configurations"] + len({trial.hash for trial in fresh}),
+        "left": len(left),
+        "states": {**states, "missing": states.get("missing", 0) + len(fresh)},
+    }
+    return document(
+        seen,
+        "next",
+        verdict=f"TPE proposes {plural(len(fresh), 'trial')} for `{_name(seen)}`.",
+        counts=counts,
+        left=ranges(left),
+        proposed=proposed,
+        estimate=asdict(cost),
+        jobs=len(matrix(left, max_jobs=seen.settings.max_jobs)["include"]),
+    )
+
+
+def _based(seen: Seen, environ: Mapping[str, str]) -> tuple[Space, Bases]:
+    """Return the space with its globs resolved, and the composed configs."""
+    if seen.settings.compose == "none":
+        options = group_options(seen.settings.configs, seen.space)
+        return resolve_globs(seen.space, options), Bases(frozenset(options))
+    project = project_of(seen.settings, environ)
+    options = hydra.options_of(project, seen.space)
+    space = resolve_globs(seen.space, options)
+    return space, hydra.bases_of(hydra.compose(project, space, options), space)
+
+
+def _fresh(seen: Seen, space: Space, bases: Bases, count: int) -> list[Trial]:
+    """Return the trials to add: configurations that were not there, with all seeds."""
+    hasher = Hasher(space, bases)
+    known = {row["hash"] for row in seen.manifest.rows}
+    found: list[Trial] = []
+    number = len(seen.manifest.rows) + 1
+    wanted = count
+    for values in islice(propose(space, observed(seen.manifest, seen.states)), 50 * count + 100):
+        digest = hasher.hash(values)
+        if digest in known:
+            continue
+        known.add(digest)
+        for seed in space.seeds or (None,):
+            found.append(Trial(number, values, digest, seed))
+            number += 1
+        wanted -= 1
+        if not wanted:
+            break
+    return found
+
+
+def _install(
+    seen: Seen, space: Space, bases: Bases, fresh: list[Trial], environ: Mapping[str, str]
+) -> None:
+    """Compose the new files, then put them into the sweep; the manifest comes last."""
+    sweep, width = seen.manifest.header["sweep"], seen.manifest.header["width"]
+    writer = Writer(space, bases.groups)
+    files = [(f"{trial.name(width)}.yaml", writer.text(trial, sweep)) for trial in fresh]
+    with locked(seen.folder), staging(seen.folder) as stage:
+        write_files(stage, files)
+        if seen.settings.compose != "none":
+            project = project_of(seen.settings, environ)
+            samples = Samples(bases.groups)
+            for trial in fresh:
+                samples.note(trial)
+            options = hydra.options_of(project, space)
+            check_values(project, space, hydra.compose(project, space, options), samples)
+            named = [(trial.name(width), trial) for trial in fresh]
+            check_files(project, space, f"sweeps/{stage.name}", named, bases.groups)
+        for name, _ in files:
+            (stage / name).replace(seen.folder / name)
+        all_rows = [*rows(seen), *(row_text(trial, width, "missing") for trial in fresh)]
+        write_manifest(seen.folder / NAME, seen.manifest.header, all_rows)
+
+
+def _name(seen: Seen) -> str:
+    return str(seen.manifest.header["sweep"])

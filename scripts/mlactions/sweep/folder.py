@@ -1,0 +1,107 @@
+"""The folder of a sweep: written beside, checked, then moved into place; one writer at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlactions.bundle import write_atomic
+from mlactions.errors import UserError
+from mlactions.sweep.manifest import NAME, Manifest, read_manifest
+
+_EXECUTABLE = 0o755
+_READABLE = 0o644
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a sweep's folder; a second writer is refused, not mixed in."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = (folder.parent / f".{folder.name}.lock").open("w")
+    except OSError as error:
+        message = f"{(error.strerror or 'failed').lower()}."
+        raise UserError("cannot write", message, file=str(folder)) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            message = "another process is writing this sweep."
+            hint = "Wait for it, or give the sweep another `name`."
+            raise UserError("sweep is being written", message, hint, str(folder)) from None
+        yield
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """Give a new folder beside the sweep's, whose name Hydra takes for a config group's."""
+    stage = folder.parent / f"_{folder.name}_new"
+    shutil.rmtree(stage, ignore_errors=True)  # of a process that was killed: we hold the lock
+    stage.mkdir(parents=True)
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def write_files(folder: Path, files: Iterable[tuple[str, str]]) -> None:
+    """Write many small files quickly; the folder is nobody else's until it is moved."""
+    base = f"{folder}/"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    try:
+        for name, text in files:
+            descriptor = os.open(base + name, flags, _READABLE)
+            os.write(descriptor, text.encode("utf-8", "surrogatepass"))
+            os.close(descriptor)
+    except OSError as error:
+        message = f"{(error.strerror or 'failed').lower()}."
+        hint = "Name a folder on a disk with room."
+        raise UserError("cannot write", message, hint, str(folder)) from None
+
+
+def write_scripts(folder: Path, scripts: Mapping[str, str]) -> None:
+    """Write the scripts beside the trials."""
+    for name, text in scripts.items():
+        write_atomic(folder / name, text, mode=_EXECUTABLE if name.endswith(".sh") else _READABLE)
+
+
+def existing(folder: Path, *, replace: bool) -> Manifest | None:
+    """Return the manifest of the sweep that is there; with `replace` it does not matter.
+
+    A folder with other things in it is refused, whatever is asked for.
+    """
+    if not folder.exists():
+        return None
+    if not folder.is_dir() or folder.is_symlink():
+        raise UserError("bad input", "it is not a folder.", file=str(folder))
+    if not any(folder.iterdir()):
+        return None
+    if not (folder / NAME).exists() and not (folder / "run_sweep.sh").exists():
+        message = "the folder holds files that are no sweep's."
+        raise UserError("bad input", message, "Give the sweep another `name`.", str(folder))
+    return None if replace else read_manifest(folder / NAME)
+
+
+def install(stage: Path, folder: Path) -> None:
+    """Move what was staged into place: trials and scripts first, the manifest last."""
+    if not folder.exists() or not any(folder.iterdir()):
+        if folder.exists():
+            folder.rmdir()
+        stage.rename(folder)
+        return
+    staged = {path.name for path in stage.iterdir()}
+    for name in sorted(staged - {NAME}):
+        (stage / name).replace(folder / name)
+    (stage / NAME).replace(folder / NAME)
+
+
+def remove_trials(folder: Path, keep: Iterable[str]) -> None:
+    """Remove override files of a sweep that was replaced."""
+    kept = set(keep)
+    for path in folder.glob("[0-9]*-*.yaml"):
+        if path.name not in kept:
+            path.unlink()

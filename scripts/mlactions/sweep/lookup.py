@@ -1,0 +1,109 @@
+"""What MLflow knows of a sweep's trials, in pages of a thousand runs, not a request per trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import median
+
+from mlactions import mlflow_tags
+from mlactions.errors import UserError
+from mlactions.mlflow_store import Run, Store
+from mlactions.sweep.model import Trial
+from mlactions.sweep.user.sweep_trials import Attempt, State, state_of
+
+HASH_PREFIX = "sha256:"
+_MS_PER_HOUR = 3_600_000
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """What makes a result the result of a trial, beside configuration and seed."""
+
+    commit: str
+    data: str = ""
+    across_commits: bool = False
+
+    def takes(self, run: Run) -> bool:
+        """Tell whether a run is of this code and this data."""
+        same_code = self.across_commits or run.tags.get(mlflow_tags.COMMIT, "") == self.commit
+        return same_code and run.tags.get(mlflow_tags.DATA, "") == self.data
+
+    def condition(self) -> str:
+        """Return MLflow's filter for the runs that may count."""
+        parts = [f"tags.`{mlflow_tags.CONFIG_HASH}` LIKE '{HASH_PREFIX}%'"]
+        if not self.across_commits:
+            parts.append(f"tags.`{mlflow_tags.COMMIT}` = '{self.commit}'")
+        return " AND ".join(parts)
+
+
+@dataclass
+class Known:
+    """The attempts at each configuration and seed, the values, and how long finished ones took."""
+
+    attempts: dict[tuple[str, str], list[Attempt]] = field(default_factory=dict)
+    hours: list[float] = field(default_factory=list)
+
+    def state(self, trial: Trial, retry: int, now_ms: float) -> State:
+        """Return what MLflow says of a trial."""
+        return state_of(self.attempts.get(key_of(trial), ()), retry, now_ms)
+
+    @property
+    def median_hours(self) -> float | None:
+        """How long a finished run took, None where none says."""
+        return median(self.hours) if self.hours else None
+
+
+def key_of(trial: Trial) -> tuple[str, str]:
+    """Return a trial's configuration and seed as the tags of its runs have them."""
+    return f"{HASH_PREFIX}{trial.hash}", "" if trial.seed is None else str(trial.seed)
+
+
+def look_up(store: Store, experiment: str, reuse: Reuse, metric: str = "") -> Known:
+    """Read all runs that may be reused. No such experiment yet means that nothing has run."""
+    from mlactions.mlflow_store import StoreError
+
+    try:
+        identity = store.experiment(experiment).id
+    except StoreError as error:
+        if error.state == "no-experiment":
+            return Known()
+        raise
+    known = Known()
+    for run in store.runs([identity], filter=reuse.condition()):
+        if reuse.takes(run):
+            _note(known, run, metric)
+    return known
+
+
+def _note(known: Known, run: Run, metric: str) -> None:
+    key = (run.tags[mlflow_tags.CONFIG_HASH], run.tags.get(mlflow_tags.SEED, ""))
+    ended = run.tags.get(mlflow_tags.ENDED, "")
+    attempt = Attempt(run.status, run.start_ms or 0, ended, run.id, run.metrics.get(metric))
+    known.attempts.setdefault(key, []).append(attempt)
+    if run.status == "FINISHED" and run.start_ms and run.end_ms and run.end_ms > run.start_ms:
+        known.hours.append((run.end_ms - run.start_ms) / _MS_PER_HOUR)
+
+
+def value_of(state: State) -> float | None:
+    """Return the metric of a finished trial's last run that has it."""
+    values = [item.value for item in state.attempts if item.status == "FINISHED"]
+    known = [value for value in values if value is not None]
+    return known[-1] if known else None
+
+
+def check_data(text: str) -> str:
+    """Return a data version that a tag can hold and a filter can ask for."""
+    limit = 200
+    if len(text) > limit or "'" in text or not text.isprintable():
+        hint = f"Write a version or a hash of at most {limit} characters, without quotes."
+        raise UserError("bad input", f"`data-version` is {text[:50]!r}.", hint)
+    return text
+
+
+def counted(states: Mapping[int, State]) -> dict[str, int]:
+    """Return how many trials are in each state."""
+    found: dict[str, int] = {}
+    for state in states.values():
+        found[state.name] = found.get(state.name, 0) + 1
+    return found

@@ -1,0 +1,167 @@
+"""A sweep as it stands: what was generated, and what MLflow says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlactions.errors import UserError
+from mlactions.schema import validate
+from mlactions.settings import Status
+from mlactions.sweep.best import best
+from mlactions.sweep.cli import NOTHING, absolute_uri, ask_mlflow
+from mlactions.sweep.cost import estimate
+from mlactions.sweep.generate import read_space
+from mlactions.sweep.lookup import Known
+from mlactions.sweep.manifest import NAME, Manifest, read_manifest, row_text
+from mlactions.sweep.model import Space
+from mlactions.sweep.result import head, space_document
+from mlactions.sweep.scripts import matrix, ranges
+from mlactions.sweep.settings import Settings, sweep_name
+from mlactions.sweep.user.sweep_trials import State, code_version
+from mlactions.text import plural
+
+_DONE = frozenset({"finished", "running", "failed"})
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A sweep as it stands: what was generated, and what MLflow says of it."""
+
+    settings: Settings
+    space: Space
+    folder: Path
+    manifest: Manifest
+    known: Known
+    lookup: Mapping[str, Any]
+    states: Mapping[int, State]
+
+    @property
+    def left(self) -> list[int]:
+        """The trials that are left to run."""
+        return [number for number, state in self.states.items() if state.name not in _DONE]
+
+
+def look(settings: Settings, caller: Mapping[str, str]) -> Seen:
+    """Read the sweep's manifest, and ask MLflow about its trials."""
+    space = read_space(settings)
+    folder = settings.configs / "sweeps" / sweep_name(settings.name, space)
+    manifest = read_manifest(folder / NAME)
+    header = manifest.header
+    settings = _with(settings, header)
+    if not settings.experiment:
+        hint = "Name the experiment that the trials are recorded in: `--experiment`."
+        raise UserError("bad input", "nothing says where to ask.", hint)
+    code = code_version(str(settings.folder))
+    known, lookup = ask_mlflow(settings, caller, code)
+    known = known or Known()
+    states = {
+        trial.number: known.state(trial, space.retry, settings.now_ms)
+        for trial in manifest.trials()
+    }
+    return Seen(settings, space, folder, manifest, known, lookup or NOTHING, states)
+
+
+def _with(settings: Settings, header: Mapping[str, Any]) -> Settings:
+    """Return settings where the sweep says what the user did not."""
+    return replace(
+        settings,
+        config_name=header["config_name"],
+        experiment=settings.experiment or header["experiment"],
+        tracking_uri=settings.tracking_uri or header["tracking_uri"],
+        data=settings.data or header["data"],
+        across_commits=header["reuse_across_commits"],
+        files=header["files"],
+    )
+
+
+def rows(seen: Seen) -> Iterator[str]:
+    """Yield the manifest's rows with the states as they are now."""
+    width = seen.manifest.header["width"]
+    for trial in seen.manifest.trials():
+        yield row_text(trial, width, seen.states[trial.number].name)
+
+
+def analysed(seen: Seen, caller: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return what `analyze` says of the sweep's runs; None where there is no metric to rank by."""
+    metric = seen.space.metric
+    if metric is None or not any(state.attempts for state in seen.states.values()):
+        return None
+    from mlactions.analyze.command import analyse
+    from mlactions.analyze.model import Settings as AnalyzeSettings
+    from mlactions.mlflow_store import open_store
+
+    settings = AnalyzeSettings(
+        experiment=seen.settings.experiment,
+        metric=metric.name,
+        direction="higher" if metric.higher else "lower",
+        sweep=seen.manifest.header["sweep"],
+        seeds=(seen.space.seed_parameter,),
+        day_ms=int(seen.settings.now_ms),
+    )
+    with open_store(absolute_uri(seen.settings), caller) as store:
+        return analyse(store, settings, None)
+
+
+def document(
+    seen: Seen, kind: str, *, analysis: Mapping[str, Any] | None = None, **changes: Any
+) -> dict[str, Any]:
+    """Return the result, checked against its schema."""
+    space, counts = seen.space, counts_of(seen)
+    found = best(seen.manifest, seen.states, space.metric) if space.metric else []
+    hours, runs = seen.known.median_hours, len(seen.known.hours)
+    status = Status.FAIL if counts["states"].get("failed") else Status.PASS
+    result = {
+        **head(kind, status, _verdict(seen, found), _commit(seen), seen.settings),
+        "sweep": seen.manifest.header["sweep"],
+        "folder": seen.folder.as_posix(),
+        "space": space_document(space),
+        "counts": counts,
+        "left": ranges(seen.left)[:20_000],
+        "estimate": asdict(estimate(space, len(seen.left), hours, runs)),
+        "refused": [],
+        "coverage": [],
+        "notes": list(space.notes),
+        "warnings": [],
+        "composed": {"how": "none", "choices": 0, "files": 0},
+        "backends": ["matrix"],
+        "scripts": [],
+        "jobs": len(matrix(seen.left, max_jobs=seen.settings.max_jobs)["include"]),
+        "lookup": dict(seen.lookup),
+        "best": found,
+        "analysis": analysis,
+        "proposed": [],
+        **changes,
+    }
+    validate(result, "sweep-result", file="result.json")
+    return result
+
+
+def _commit(seen: Seen) -> str:
+    return str(seen.lookup["code"]).partition("+")[0]
+
+
+def counts_of(seen: Seen) -> dict[str, Any]:
+    """Return how many trials there are, and in which state."""
+    states: dict[str, int] = {}
+    for state in seen.states.values():
+        states[state.name] = states.get(state.name, 0) + 1
+    return {
+        "trials": len(seen.manifest.rows),
+        "configurations": len({row["hash"] for row in seen.manifest.rows}),
+        "left": len(seen.left),
+        "states": dict(sorted(states.items())),
+    }
+
+
+def _verdict(seen: Seen, found: list[dict[str, Any]]) -> str:
+    name, total = seen.manifest.header["sweep"], len(seen.manifest.rows)
+    states = counts_of(seen)["states"]
+    text = f"`{name}`: {states.get('finished', 0):,} of {plural(total, 'trial')} finished"
+    if states.get("failed"):
+        text += f", {states['failed']:,} failed"
+    if found and seen.space.metric:
+        text += f"; best {seen.space.metric.name} {found[0]['mean']:.5g} in `{found[0]['trial']}`"
+    return f"{text}."
