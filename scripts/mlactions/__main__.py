@@ -30,6 +30,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "mlactions.export.command",  # not the package: workers import that, and need no options
         "Turn a checkpoint into an ONNX model that is proven equal.",
     ),
+    "sweep": (
+        "mlactions.sweep",
+        "Turn a search space into override files and scripts that resume.",
+    ),
     "drift": ("mlactions.drift", "Check a production config against the deployed MLflow run."),
     "analyze": ("mlactions.analyze", "Say what the runs of an MLflow experiment show."),
     "discover": (
@@ -37,6 +41,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "Find models and data sets on the Hugging Face Hub, by licence and size.",
     ),
     "diagnose": ("mlactions.diagnose", "Say what is wrong with a training run, from what it logged."),
+    "audit": ("mlactions.audit", "Audit the reproducibility of training code."),
     "ask": ("mlactions.ask", "Let Codex explain a result; every claim is checked."),
     "codex-home": (
         "mlactions.codex_home.command",
