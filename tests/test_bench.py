@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from bench import comment_requests, compare_speed, faults, gate_overhead, machine, measure, seeds
+from bench import (
+    comment_requests,
+    compare_speed,
+    faults,
+    gate_overhead,
+    machine,
+    mcp,
+    measure,
+    seeds,
+)
 from bench.comment_requests import Upsert
 from bench.fault_corpus import CORPUS, FAMILIES, controls, family
 from bench.fault_corpus import faults as corpus
@@ -193,3 +202,8 @@ def test_the_page_is_what_make_bench_wrote() -> None:
         "## Serving an exported model",
     ]
     assert "Traceback" not in page
+
+
+def test_the_section_on_mcp_tells_medians() -> None:
+    found = {mcp.OURS: [mcp.Found(seconds, seconds + 1, seconds + 2) for seconds in (1, 2, 9)]}
+    assert "| the locked environment | 2.0 s | 3.0 s | 4.0 s |" in mcp.section(found)
