@@ -45,6 +45,8 @@ COMMANDS = {
     "actions/ask/action.yml": (("ask", "prepare"), ("ask", "verify")),
     "actions/comment/action.yml": (("comment",),),
     "actions/discover/action.yml": (("discover",),),
+    "actions/diagnose/action.yml": (("diagnose",),),
+    "actions/diagnose/probe/action.yml": (("diagnose", "probe"),),
     "actions/drift/action.yml": (("drift",),),
     "actions/export/action.yml": (("export",),),
     "actions/export/measure/action.yml": (("export", "measure"),),
@@ -58,7 +60,11 @@ USELESS: Mapping[tuple[str, ...], set[str]] = {
     ("export", "retry"): {"target", "base_image", "name"},
 }
 # Actions without a report of their own: they change a file, or leave the verdict to another job.
-PARTIAL = {"actions/compare/update/action.yml", "actions/export/measure/action.yml"}
+PARTIAL = {
+    "actions/compare/update/action.yml",
+    "actions/diagnose/probe/action.yml",
+    "actions/export/measure/action.yml",
+}
 # Actions for a workflow of one step, which the reusable workflows do not use.
 FRONT_DOORS = {"action.yml", "actions/export/action.yml"}
 REUSABLE = sorted(name for name in WORKFLOWS if "workflow_call" in WORKFLOWS[name].triggers)

@@ -12,17 +12,22 @@ ROLES: list[Rule] = []
 
 _CODEX = "openai/codex-action"
 _ASK = ("actions/ask", _CODEX)
-_MEASURE = ("actions/evaluate", *(f"actions/export{part}" for part in ("", "/measure", "/retry")))
+_MEASURE = (
+    "actions/diagnose/probe",
+    "actions/evaluate",
+    *(f"actions/export{part}" for part in ("", "/measure", "/retry")),
+)
 _DECIDE = (
     "actions/analyze",
     "actions/compare",
+    "actions/diagnose",
     "actions/discover",
     "actions/drift",
     "actions/export/verify",
 )
 # The action at the root evaluates and compares: `$/`, or `owner/codex-ml-actions` in a template.
 _ROOT = re.compile(r"\$/?|\./?|[\w.-]+/codex-ml-actions")
-_RUNS_USER_CODE = re.compile(r'/scripts/run" (evaluate|export(?! (verify|smoke)))\b')
+_RUNS_USER_CODE = re.compile(r'/scripts/run" (evaluate|diagnose probe|export(?! (verify|smoke)))\b')
 _BEFORE_ASK = ("actions/checkout", "actions/download-artifact", "astral-sh/setup-uv")
 _BESIDE_WRITER = ("actions/download-artifact", "actions/attest", "actions/comment")
 # Jobs that write by a script of ours, which runs nothing that they fetched.
@@ -36,7 +41,7 @@ _EXACT = re.compile(r"\d+\.\d+\.\d+")
 _SECRET = re.compile(r"secrets(\.[\w-]++|\[[^]]+\])(?!\s*+[!=]=\s*'')")
 # `checkpoint-key` is a place in a file.
 # Who reads MLflow gets what opens it, and nothing else.
-_READS_MLFLOW = ("actions/analyze", "actions/drift")
+_READS_MLFLOW = ("actions/analyze", "actions/diagnose", "actions/drift")
 _MLFLOW_SECRET = re.compile(r"\$\{\{ secrets\.mlflow[-_]tracking[-_]\w+ \}\}", re.IGNORECASE)
 _READS_HUB = ("actions/discover",)
 _HUB_SECRET = re.compile(r"\$\{\{ secrets\.hf[-_]token \}\}", re.IGNORECASE)

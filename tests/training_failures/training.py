@@ -117,7 +117,7 @@ def setup(variant: str = "healthy") -> dict[str, Any]:
     if recipe.dead:
         nn.init.constant_(model.get_submodule("features.2").bias, -50.0)  # type: ignore[arg-type]  # it has one
     if recipe.frozen_head:
-        model.get_submodule("head").requires_grad_(False)
+        model.get_submodule("head").requires_grad_(requires_grad=False)
     batches = DataLoader(
         train, batch_size=BATCH, shuffle=True, generator=torch.Generator().manual_seed(0)
     )

@@ -20,7 +20,9 @@ from mlactions.settings import Status
 
 RENDERERS: Mapping[str, str] = {
     "analyze": "mlactions.analyze.render",
+    "audit": "mlactions.audit.render",
     "compare": "mlactions.compare",
+    "diagnose": "mlactions.diagnose.render",
     "drift": "mlactions.drift",
     "evaluate": "mlactions.evaluate",
     "export": "mlactions.export.render",

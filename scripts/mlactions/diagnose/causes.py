@@ -50,7 +50,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "non-finite-inputs", "fail", "The inputs hold NaN or infinite values",
-        "Find them before training: a deviation of 0 that is divided by, missing values, a log of 0.",
+        "Find them before training: a division by a deviation of 0, missing values, a log of 0.",
         shown=(("inputs-broken",),),
         possible=(("non-finite", "!inputs-finite"),),
         check="inputs",
@@ -117,8 +117,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "learning-rate-too-low", "warn", "The learning rate is too low",
         "Multiply it by ten until the loss stops falling steadily.",
-        likely=_each("rate-low", ("never-moved", "learned-little", "at-constant"))
-        + (("rate-zero",),),
+        likely=(
+            *_each("rate-low", ("never-moved", "learned-little", "at-constant")), ("rate-zero",),
+        ),
         possible=(("rate-low",), ("rate-below-configured",)),
         check="Train the same for a few hundred steps with ten times the learning rate.",
     ),

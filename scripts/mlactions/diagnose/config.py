@@ -48,9 +48,9 @@ def find(params: Mapping[str, Any], names: Sequence[str]) -> Found | None:
         for key in sorted(params, key=lambda key: (key.count("."), key)):
             last = key.rpartition(".")[2].lower().replace("-", "_")
             value = parse(params[key]) if isinstance(params[key], str) else params[key]
-            if last == name and isinstance(value, int | float) and not isinstance(value, bool):
-                if math.isfinite(value):
-                    return Found(key, float(value))
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if last == name and is_number and math.isfinite(value):
+                return Found(key, float(value))
     return None
 
 

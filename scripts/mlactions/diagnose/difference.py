@@ -25,7 +25,7 @@ MAX_FILES = 40
 MAX_VALUE = 200
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SECRET = re.compile(
-    r"password|passwd|secret|api_?key|access_?key|credential|(?:^|[._-])token$", re.I
+    r"password|passwd|secret|api_?key|access_?key|credential|(?:^|[._-])token$", re.IGNORECASE
 )
 
 

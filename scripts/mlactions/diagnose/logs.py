@@ -6,6 +6,7 @@ Hugging Face's Trainer. A line without a number that belongs to a name is no err
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -137,12 +138,10 @@ def _first(pairs: Mapping[str, float], names: Iterable[str]) -> float | None:
 
 
 def _in_order(records: list[tuple[float | None, float | None, float]]) -> tuple[Value, ...]:
-    """Number the values by step where all have one, else by epoch, else as they came."""
+    """Return values by step where all have one, else by epoch, else as they came."""
     for position in (0, 1):
         places = [record[position] for record in records]
         steps = [int(place) for place in places if place is not None and place.is_integer()]
-        if len(steps) == len(records) and all(
-            a < b for a, b in zip(steps, steps[1:], strict=False)
-        ):
+        if len(steps) == len(records) and all(a < b for a, b in itertools.pairwise(steps)):
             return tuple(zip(steps, (record[2] for record in records), strict=True))
     return tuple((number, record[2]) for number, record in enumerate(records, 1))

@@ -105,9 +105,11 @@ def read_probe_settings(given: Mapping[str, Any]) -> ProbeSettings:
 
 
 def _names(wanted: tuple[str, ...], answer: str) -> tuple[str, ...]:
-    """Return the probes that were named, by the user and in an answer; else all of them."""
+    """Return the probes that were named, by the user and in an answer; without either all."""
+    if not (wanted or answer):
+        return tuple(PROBES)
     asked = asked_for(Path(answer)) if answer else ()
-    names = tuple(dict.fromkeys((*wanted, *asked))) or tuple(PROBES)
+    names = tuple(dict.fromkeys((*wanted, *asked)))
     for name in names:
         if name not in PROBES:
             hint = f"There are: {', '.join(PROBES)}."
@@ -145,7 +147,7 @@ class Prober:
             try:
                 request = scratch / "request.json"
                 write_json(request, self._request())
-                ended = self._ask(request)
+                ended = self._ask(request) if self.settings.probes else None
                 document = self._document(scratch, ended)
             finally:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -189,7 +191,7 @@ class Prober:
         elif self.runner.on_github:
             self.runner.say(f"model | {line}")
 
-    def _document(self, scratch: Path, ended: Ended) -> dict[str, Any]:
+    def _document(self, scratch: Path, ended: Ended | None) -> dict[str, Any]:
         response = scratch / "response.json"
         answer = load_json(response, max_bytes=MAX_FILE_BYTES) if response.is_file() else {}
         git = Git.find(self.settings.folder)
@@ -205,8 +207,10 @@ class Prober:
         }
 
     def _failure(
-        self, answer: Mapping[str, Any], scratch: Path, ended: Ended
+        self, answer: Mapping[str, Any], scratch: Path, ended: Ended | None
     ) -> dict[str, str] | None:
+        if ended is None:
+            return None
         if answer.get("status") == "bad-input":
             return {"title": answer["title"], "message": answer["message"], "hint": answer["hint"]}
         if ended.by == "itself" and ended.code == 0:
@@ -225,7 +229,8 @@ class Prober:
 def _tell(runner: Runner, out: Path, document: Mapping[str, Any]) -> None:
     failure = document["failure"]
     failed = [n for n, answer in document["probes"].items() if answer["outcome"] == "failed"]
-    runner.output("status", "fail" if failure or failed else "pass")
+    status = "pass" if document["asked"] else "skipped"
+    runner.output("status", "fail" if failure or failed else status)
     runner.output("bundle", str(out))
     if failure:
         text = f"{failure['message']} {failure['hint']}".strip()

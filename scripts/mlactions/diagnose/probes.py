@@ -40,12 +40,16 @@ Answer = Mapping[str, Any]
 
 def probe_signs(answers: Mapping[str, Answer]) -> Iterator[Sign]:
     """Yield what the probes that measured something show, and name those that could not."""
+    failed: dict[str, list[str]] = {}
     for name, answer in answers.items():
         if answer["outcome"] == "measured":
             yield from _SIGNS[name](answer)
         elif answer["outcome"] == "failed":
-            told = f"The probe `{name}` failed: {answer['why']}"
-            yield Sign(f"probe-failed-{name}", "notice", told)
+            failed.setdefault(str(answer["why"]), []).append(name)
+    if failed:
+        why, names = next(iter(failed.items()))
+        told = f"{plural(sum(map(len, failed.values())), 'probe')} failed: {listed(names)}: {why}"
+        yield Sign("probes-failed", "warn", told)
 
 
 def constant_of(answers: Mapping[str, Answer]) -> Constant | None:

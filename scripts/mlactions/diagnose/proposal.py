@@ -24,9 +24,7 @@ def check_proposal(
 ) -> CheckedProposal:
     """Strike hypotheses that cite nothing we measured, or a place that is not there."""
     result = open_bundle(bundle, word="diagnose").json("result.json", schema="diagnose-result")
-    done = {
-        name for name, answer in result["probes"].items() if answer["outcome"] == "measured"
-    }
+    done = {name for name, answer in result["probes"].items() if answer["outcome"] == "measured"}
     hypotheses = [
         _checked(item, facts, repository, done) for item in value["hypotheses"][:MAX_HYPOTHESES]
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
@@ -43,7 +44,7 @@ def _finite(values: Sequence[Value]) -> list[Value]:
 def _rising(name: str, rate: Sequence[Value], params: Mapping[str, Any]) -> Iterator[Sign]:
     """Say that the schedule never came down: its end is its peak, far above its start."""
     values = [value for _, value in rate]
-    falls = any(b < a for a, b in zip(values, values[1:], strict=False))
+    falls = any(b < a for a, b in itertools.pairwise(values))
     if falls or values[-1] < 2 * max(values[0], 1e-30):
         return
     wanted = highest_rate_of(params)

@@ -25,7 +25,9 @@ MAX_BYTES = 1024 * 1024
 COMMIT_TAGS = (mlflow_tags.COMMIT, "mlflow.source.git.commit")
 REQUIREMENTS = ("requirements.txt", "model/requirements.txt")
 
-_DATA = re.compile(r"(?:^|[._-])data(?:set)?[._-]?(?:sha256|hash|digest|version|revision)$", re.I)
+_DATA = re.compile(
+    r"(?:^|[._-])data(?:set)?[._-]?(?:sha256|hash|digest|version|revision)$", re.IGNORECASE
+)
 _MEMORY = {"gpu-out-of-memory", "host-out-of-memory"}
 
 

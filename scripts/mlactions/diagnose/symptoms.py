@@ -5,6 +5,7 @@ A loss is held against that of a predictor that always says the same: ln K for K
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
@@ -126,14 +127,17 @@ def _against_constant(
         told = f"`{roles.loss}` ends at {number(end_of(loss))}, at the loss of {told_constant}."
         values: dict[str, Number] = {"end": end_of(loss), "constant": limit}
         yield Sign("at-constant", "fail", told, roles.loss, values)
-    elif loss and len(held) >= FEWEST and min(v for _, v in held) >= AT_CONSTANT * limit:
-        if end_of(loss) < LEARNS * limit:
-            told = (
-                f"`{roles.held_out_loss}` never got below {told_constant}, while"
-                f" `{roles.loss}` fell to {number(end_of(loss))}."
-            )
-            values = {"best": min(v for _, v in held), "constant": limit, "loss": end_of(loss)}
-            yield Sign("held-out-at-constant", "fail", told, roles.held_out_loss, values)
+    elif loss and end_of(loss) < LEARNS * limit and _never_below(held, AT_CONSTANT * limit):
+        told = (
+            f"`{roles.held_out_loss}` never got below {told_constant}, while"
+            f" `{roles.loss}` fell to {number(end_of(loss))}."
+        )
+        values = {"best": min(v for _, v in held), "constant": limit, "loss": end_of(loss)}
+        yield Sign("held-out-at-constant", "fail", told, roles.held_out_loss, values)
+
+
+def _never_below(values: Sequence[Value], limit: float) -> bool:
+    return len(values) >= FEWEST and min(value for _, value in values) >= limit
 
 
 def _apart(training: Training, roles: Roles) -> Iterator[Sign]:
@@ -171,7 +175,7 @@ def _jumping(training: Training, roles: Roles) -> Iterator[Sign]:
         span = max(values) - min(values)
         if span <= MOVED * abs(values[0]):
             continue
-        ups = [b - a for a, b in zip(smooth, smooth[1:], strict=False) if b - a > JUMP_SHARE * span]
+        ups = [b - a for a, b in itertools.pairwise(smooth) if b - a > JUMP_SHARE * span]
         lost = sum(ups)
         if ups and (len(ups) >= JUMPS or lost > span / 2):
             told = (

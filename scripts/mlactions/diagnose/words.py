@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+WHOLE = 1e6
+"""Whole numbers below this are written out."""
+
 
 def number(value: float | None) -> str:
     """Return a number with four digits that count; a dash where there is none."""
     if value is None:
         return "–"
-    if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e6):
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) < WHOLE):
         return f"{int(value):,}"
     return f"{value:.4g}"
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .items import NotApplicableError, digests, flat, items_of, part_of, some
 from .setup import Made, is_classes, logits_of, tensors_of
 
-MAX_ITEMS = 2048
-MAX_BATCHES = 200
 MAX_LISTED = 200
 OVERFIT_ITEMS = 32
 DEAD_CLASSES = (nn.ReLU, nn.ReLU6, nn.Threshold)
@@ -24,14 +22,10 @@ NORMS = (
 )
 
 
-class NotApplicable(Exception):
-    """The set-up has nothing for this probe."""
-
-
 def one_batch(made: Made, request: Mapping[str, Any]) -> dict[str, Any]:
     """Train on a few items alone: whatever learns at all learns them by heart."""
     inputs, targets = next(made.batches())
-    inputs, targets = _part(inputs, OVERFIT_ITEMS), _part(targets, OVERFIT_ITEMS)
+    inputs, targets = part_of(inputs, OVERFIT_ITEMS), part_of(targets, OVERFIT_ITEMS)
     optimizer, steps = made.fresh_optimizer(), int(request["steps"])
     _quieten(made.model)
     losses: list[float] = []
@@ -73,16 +67,16 @@ def gradients(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
         "last": layers[-MAX_LISTED:][-4:],
         "count": len(layers),
         "frozen": len(frozen),
-        "frozen_parameters": sum(int(x["parameters"]) for x in frozen),  # type: ignore[call-overload]  # numbers
-        "parameters": sum(int(x["parameters"]) for x in layers),  # type: ignore[call-overload]  # numbers
+        "frozen_parameters": sum(int(x["parameters"]) for x in frozen),
+        "parameters": sum(int(x["parameters"]) for x in layers),
     }
 
 
 def labels(made: Made, request: Mapping[str, Any]) -> dict[str, Any]:
     """Do inputs tell labels? Nearest neighbours, and short training on true and shuffled labels."""
-    inputs, targets = _items(made, made.train)
+    inputs, targets = items_of(made, made.train)
     if not is_classes(targets) or targets.dim() != 1:
-        raise NotApplicable("its targets are no classes, one an item")
+        raise NotApplicableError("its targets are no classes, one an item")
     order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(0))
     inputs, targets = inputs[order], targets[order]
     half = len(targets) // 2
@@ -107,7 +101,7 @@ def labels(made: Made, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def constant(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a predictor that always says the same gets, from the training targets."""
-    targets = torch.cat([_flat(t) for _, t in _some(made, made.train)])
+    targets = torch.cat([flat(t) for _, t in some(made, made.train)])
     if is_classes(targets):
         counts = torch.bincount(targets[targets >= 0]).double()
         shares = counts[counts > 0] / counts.sum()
@@ -142,11 +136,11 @@ def activations(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
 
     modules = [(n, m) for n, m in made.model.named_modules() if isinstance(m, DEAD_CLASSES)]
     if not modules:
-        raise NotApplicable("the model has no ReLU module")
+        raise NotApplicableError("the model has no ReLU module")
     handles = [module.register_forward_hook(watch(name)) for name, module in modules]
     made.model.train()
     with torch.no_grad():
-        for inputs, _ in _some(made, made.train):
+        for inputs, _ in some(made, made.train):
             made.forward(inputs)
     for handle in handles:
         handle.remove()
@@ -160,7 +154,7 @@ def activations(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
 def groups(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the optimiser's parameter groups, and which of them decay norms and biases."""
     if made.optimizer is None:
-        raise NotApplicable("the set-up returned no `optimizer`")
+        raise NotApplicableError("the set-up returned no `optimizer`")
     names = {id(parameter): name for name, parameter in made.model.named_parameters()}
     norms = {
         id(parameter)
@@ -187,10 +181,10 @@ def groups(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
 
 def inputs(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the scale of what the model sees."""
-    parts = [t for given, _ in _some(made, made.train) for t in tensors_of(given)]
+    parts = [t for given, _ in some(made, made.train) for t in tensors_of(given)]
     floats = [part.detach().double().flatten() for part in parts if part.is_floating_point()]
     if not floats:
-        raise NotApplicable("its inputs are no floating-point tensors")
+        raise NotApplicableError("its inputs are no floating-point tensors")
     values = torch.cat(floats)
     finite = values[values.isfinite()]
     if not len(finite):
@@ -207,38 +201,11 @@ def inputs(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
 def overlap(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
     """Return how many held-out items are, byte for byte, among the training items."""
     if made.validation is None:
-        raise NotApplicable("the set-up returned no `validation`")
-    training = {digest for digest in _digests(made, made.train)}
-    held = list(_digests(made, made.validation))
+        raise NotApplicableError("the set-up returned no `validation`")
+    training = set(digests(made, made.train))
+    held = list(digests(made, made.validation))
     shared = sum(digest in training for digest in held)
     return {"training": len(training), "held_out": len(held), "shared": shared}
-
-
-def _digests(made: Made, items: Iterable[Any]) -> Iterable[bytes]:
-    for given, _ in made.batches(items):
-        for tensor in tensors_of(given)[:1]:
-            for item in tensor.detach().cpu().contiguous():
-                yield hashlib.sha256(item.numpy().tobytes()).digest()
-
-
-def _some(made: Made, items: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
-    """Yield batches until there are enough items."""
-    seen = 0
-    for number, (given, targets) in enumerate(made.batches(items)):
-        if seen >= MAX_ITEMS or number >= MAX_BATCHES:
-            return
-        yield given, targets
-        seen += len(targets) if isinstance(targets, Tensor) and targets.dim() else 1
-
-
-def _items(made: Made, items: Iterable[Any]) -> tuple[Tensor, Tensor]:
-    """Return inputs and targets as two tensors, where inputs are one tensor of one shape."""
-    pairs = list(_some(made, items))
-    if not all(isinstance(given, Tensor) and isinstance(t, Tensor) for given, t in pairs):
-        raise NotApplicable("its inputs are not one tensor")
-    if len({given.shape[1:] for given, _ in pairs}) > 1:
-        raise NotApplicable("its inputs have several shapes")
-    return torch.cat([given for given, _ in pairs]), torch.cat([t for _, t in pairs])
 
 
 def _fit(made: Made, given: Tensor, targets: Tensor, steps: int) -> None:
@@ -253,10 +220,10 @@ def _fit(made: Made, given: Tensor, targets: Tensor, steps: int) -> None:
         optimizer.step()
 
 
-@torch.no_grad()
 def _held_out(made: Made, given: Tensor, targets: Tensor) -> float:
     made.model.eval()
-    logits = logits_of(made.forward(given))
+    with torch.no_grad():
+        logits = logits_of(made.forward(given))
     return float((logits.argmax(-1) == targets).double().mean())
 
 
@@ -280,18 +247,6 @@ def _quieten(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):  # noqa: SLF001  # the base of them all
             module.eval()
-
-
-def _part(value: Any, count: int) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _part(item, count) for key, item in value.items()}
-    return value[:count] if isinstance(value, Tensor) and value.dim() else value
-
-
-def _flat(targets: Any) -> Tensor:
-    if not isinstance(targets, Tensor):
-        raise NotApplicable("its targets are no tensor")
-    return targets.detach().flatten().cpu()
 
 
 def _optimised(optimizer: torch.optim.Optimizer | None) -> set[int] | None:

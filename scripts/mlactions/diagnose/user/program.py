@@ -15,7 +15,7 @@ from typing import Any
 STAGE = "[probe]"
 
 
-class BadInput(Exception):
+class BadInputError(Exception):
     """Something about the user's set-up that its author can mend."""
 
     def __init__(self, title: str, message: str, hint: str = "") -> None:
@@ -35,7 +35,7 @@ def main(path: Path) -> None:
             print(f"{STAGE} {name}", flush=True)
             answers[name] = _probed(name, factory, request)
             _write(path, answer)
-    except BadInput as problem:
+    except BadInputError as problem:
         answer |= {
             "status": "bad-input",
             "title": problem.title,
@@ -64,24 +64,25 @@ def _plain(value: Any) -> Any:
 
 def _probed(name: str, factory: Callable[..., Any], request: Mapping[str, Any]) -> dict[str, Any]:
     """Run one probe; one that fails says so, and the others still run."""
-    from . import probes
-    from .setup import Made
-
     import torch
+
+    from .items import NotApplicableError
+    from .probes import PROBES
+    from .setup import Made
 
     torch.manual_seed(0)  # the same answer each time
     try:
         made = Made.of(factory(**request["setup_arguments"]), request["setup"])
-    except BadInput:
+    except BadInputError:
         raise
     except Exception as error:
         traceback.print_exc()
         hint = "Call it in that Python with the same arguments, and mend what it says."
         message = f"`{request['setup']}` raised {_first_line(error)}."
-        raise BadInput("the set-up raised", message, hint) from error
+        raise BadInputError("the set-up raised", message, hint) from error
     try:
-        return {"outcome": "measured", **probes.PROBES[name](made, request)}
-    except probes.NotApplicable as why:
+        return {"outcome": "measured", **PROBES[name](made, request)}
+    except NotApplicableError as why:
         return {"outcome": "not-applicable", "why": str(why)}
     except Exception as error:  # noqa: BLE001  # a model of the user's may raise anything
         traceback.print_exc()
@@ -96,7 +97,7 @@ def _first_line(error: BaseException) -> str:
 def _need_torch() -> None:
     if importlib.util.find_spec("torch") is None:
         name, hint = Path(sys.executable).name, "Name the Python that trains the model."
-        raise BadInput("missing package", f"torch is not installed for {name}.", hint)
+        raise BadInputError("missing package", f"torch is not installed for {name}.", hint)
 
 
 def _find(target: str) -> Callable[..., Any]:
@@ -106,12 +107,12 @@ def _find(target: str) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         message = f"`setup` is `{target}`, and `{error.name}` cannot be imported."
-        raise BadInput("no such module", message, hint) from error
+        raise BadInputError("no such module", message, hint) from error
     except Exception as error:
         traceback.print_exc()
         message = f"`setup` is `{target}`, and importing it raised {_first_line(error)}."
-        raise BadInput("import failed", message) from error
+        raise BadInputError("import failed", message) from error
     found = getattr(module, name, None)
     if not callable(found):
-        raise BadInput("no such function", f"`{module_name}` has no function `{name}`.", hint)
+        raise BadInputError("no such function", f"`{module_name}` has no function `{name}`.", hint)
     return found  # type: ignore[no-any-return]  # whatever it is, it can be called

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
-from .program import BadInput
+from .program import BadInputError
 
 _HINT = (
     "Return a mapping with `model`, `train` (batches of inputs and targets) and, where you have"
@@ -37,13 +37,15 @@ class Made:
         given = returned if isinstance(returned, Mapping) else _attributes(returned)
         if not isinstance(given.get("model"), nn.Module):
             found = type(given.get("model")).__name__
-            raise BadInput("no model", f"`{target}` returned {found} as `model`.", _HINT)
+            raise BadInputError("no model", f"`{target}` returned {found} as `model`.", _HINT)
         if not isinstance(given.get("train"), Iterable):
-            raise BadInput("no data", f"`{target}` returned no batches as `train`.", _HINT)
+            raise BadInputError("no data", f"`{target}` returned no batches as `train`.", _HINT)
         optimizer = given.get("optimizer")
         if optimizer is not None and not isinstance(optimizer, torch.optim.Optimizer):
             found = type(optimizer).__name__
-            raise BadInput("no optimizer", f"`{target}` returned {found} as `optimizer`.", _HINT)
+            raise BadInputError(
+                "no optimizer", f"`{target}` returned {found} as `optimizer`.", _HINT
+            )
         return cls(
             given["model"], given["train"], given.get("validation"), given.get("loss"), optimizer
         )
@@ -64,14 +66,14 @@ class Made:
             elif isinstance(batch, list | tuple) and len(batch) >= PAIR:
                 yield _moved(batch[0], self.device), _moved(batch[1], self.device)
             else:
-                raise BadInput("bad batch", f"a batch is a {type(batch).__name__}.", _HINT)
+                raise BadInputError("bad batch", f"a batch is a {type(batch).__name__}.", _HINT)
 
     def forward(self, inputs: Any) -> Any:
         """Call the model."""
         return self.model(**inputs) if isinstance(inputs, Mapping) else self.model(inputs)
 
     def loss(self, outputs: Any, targets: Any) -> Tensor:
-        """Return the user's loss; else cross entropy for class targets, squared error for others."""
+        """Return the user's loss; else cross entropy for classes, squared error for values."""
         if self.given_loss is not None:
             found: Tensor = self.given_loss(outputs, targets)
             return found
@@ -81,7 +83,7 @@ class Made:
         return mse_loss(outputs.squeeze(-1), targets.float())
 
     def fresh_optimizer(self) -> torch.optim.Optimizer:
-        """Return Adam over everything that may be trained, to probe the model and not its recipe."""
+        """Return Adam over all that may be trained: the model is probed, not its recipe."""
         trainable = [p for p in self.model.parameters() if p.requires_grad]
         return torch.optim.Adam(trainable, lr=1e-3)
 
@@ -109,7 +111,7 @@ def logits_of(outputs: Any) -> Tensor:
     else:
         outputs = getattr(outputs, "logits", outputs)
     if not isinstance(outputs, Tensor):
-        raise BadInput("no logits", f"the model returned {type(outputs).__name__}.", _HINT)
+        raise BadInputError("no logits", f"the model returned {type(outputs).__name__}.", _HINT)
     return outputs
 
 
