@@ -128,7 +128,8 @@ def test_the_same_search_gives_the_same_bytes(hub: FakeHub, tmp_path: Path) -> N
 
 
 def test_the_search_turns_pages(tmp_path: Path) -> None:
-    with FakeHub(*(model(f"acme/vit-{n}", parameters=n + 1) for n in range(8))) as hub:
+    many = (model(f"acme/vit-{n}", parameters=n + 1) for n in range(8))
+    with FakeHub(*many, page=3) as hub:
         ran = discover(hub, tmp_path, "--limit", "7")
         assert len(ran.found) == 7
         pages = [request for request in hub.state.requests if request.path == "/api/models"]

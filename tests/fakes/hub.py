@@ -22,8 +22,8 @@ from tests.fakes.loopback import Handler, Loopback, Reply, Request
 
 Json = dict[str, Any]
 
-PAGE = 3
-"""Repositories on a page: few, so that every test turns one."""
+PAGE = 1000
+"""Repositories on a page, where nobody asks for fewer."""
 
 _ALWAYS = ("_id", "id")
 _LISTED = ("likes", "private", "downloads", "tags", "pipeline_tag", "library_name", "createdAt")
@@ -184,8 +184,11 @@ class State:
 class FakeHub(Loopback):
     """The Hub. With `token`, another one is refused; `deleted` are listed and gone when read."""
 
-    def __init__(self, *repositories: Repository, token: str | None = None) -> None:
+    def __init__(
+        self, *repositories: Repository, token: str | None = None, page: int = PAGE
+    ) -> None:
         super().__init__()
+        self.page = page
         self.state = State(list(repositories), token=token)
 
     @property
@@ -239,7 +242,7 @@ class FakeHub(Loopback):
         )
         limit = int(query.get("limit", ["1000"])[0])
         start = int(query.get("cursor", ["0"])[0])
-        size = min(limit, PAGE)
+        size = min(limit, self.page)
         page = [_chosen(item.about, query, _LISTED) for item in found[start : start + size]]
         headers = {}
         if start + size < len(found):

@@ -5,6 +5,7 @@ API: https://huggingface.co/docs/huggingface_hub/package_reference/hf_api
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import time
@@ -57,6 +58,12 @@ def open_hub(environ: Mapping[str, str] | None = None) -> HuggingFace:
     if environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         hint = "Unset it, or leave this check out."
         raise HubError("offline", "HF_HUB_OFFLINE is set.", hint, state="unreachable")
+    if importlib.util.find_spec("huggingface_hub") is None:
+        message = "huggingface_hub is not in this environment."
+        hint = (
+            "scripts/run installs it for `discover`, and for `ask` where `mcp` names huggingface."
+        )
+        raise HubError("not installed", message, hint)
     endpoint = read_endpoint(environ.get(ENDPOINT, "").strip())
     return HuggingFace(endpoint, environ.get(TOKEN, "").strip())
 
