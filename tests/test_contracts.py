@@ -48,6 +48,7 @@ COMMANDS = {
     "actions/diagnose/action.yml": (("diagnose",),),
     "actions/diagnose/probe/action.yml": (("diagnose", "probe"),),
     "actions/drift/action.yml": (("drift",),),
+    "actions/train/action.yml": (("train",),),
     "actions/export/action.yml": (("export",),),
     "actions/export/measure/action.yml": (("export", "measure"),),
     "actions/export/verify/action.yml": (("export", "verify"),),

@@ -16,6 +16,7 @@ _MEASURE = (
     "actions/diagnose/probe",
     "actions/evaluate",
     *(f"actions/export{part}" for part in ("", "/measure", "/retry")),
+    "actions/train",
 )
 _DECIDE = (
     "actions/analyze",
@@ -27,13 +28,14 @@ _DECIDE = (
 )
 # The action at the root evaluates and compares: `$/`, or `owner/codex-ml-actions` in a template.
 _ROOT = re.compile(r"\$/?|\./?|[\w.-]+/codex-ml-actions")
-_RUNS_USER_CODE = re.compile(r'/scripts/run" (evaluate|diagnose probe|export(?! (verify|smoke)))\b')
+_RUNS_USER_CODE = re.compile(r'/scripts/run" (evaluate|diagnose probe|train|export(?! (verify|smoke)))\b')
 _BEFORE_ASK = ("actions/checkout", "actions/download-artifact", "astral-sh/setup-uv")
 _BESIDE_WRITER = ("actions/download-artifact", "actions/attest", "actions/comment")
 # Jobs that write by a script of ours, which runs nothing that they fetched.
 _WRITER_SCRIPTS = {
     ("workflows/baseline-update.yml", "propose"),
     ("workflows/export.yml", "upload"),
+    ("workflows/train.yml", "requeue"),
     (".github/workflows/release.yml", "publish"),
 }
 _HARMLESS_WRITES = {"pull-requests", "issues"}

@@ -57,7 +57,7 @@ ADVICE: Mapping[FailureClass, tuple[str, ...]] = {
         "For a library that does not load, see `torch` and `driver` in the preflight.",
     ),
     "stalled": (
-        "The stacks above say where each thread waits.",
+        "The stacks below say where each thread waits.",
         (
             "DataLoader workers that hang: try `num_workers=0`. Ranks that wait for others: every"
             " rank has to reach every collective."

@@ -142,7 +142,7 @@ def _stalled(stacks: Sequence[str], root: Path) -> Failure:
     if place is None:
         return Failure("stalled", "nothing moved, and no Python frame of this repository is known")
     file, line, function = place
-    return Failure("stalled", f"it hangs in {function}, {file}:{line}", None, file, line)
+    return Failure("stalled", f"it hangs in {function}", None, file, line)
 
 
 def _stopped(ended: Ended) -> Failure:

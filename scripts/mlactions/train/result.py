@@ -127,7 +127,8 @@ def verdict(result: Result) -> str:
     }
     told = words.get(failure.kind, f"failed after {took}: {failure.kind}")
     shown = {"time-limit", "pre-empted", "cancelled"}
-    evidence = "" if failure.kind in shown or not failure.evidence else f" ({failure.evidence})"
+    place = f", {failure.file}:{failure.file_line}" if failure.file else ""
+    evidence = "" if failure.kind in shown else f" ({failure.evidence}{place})"
     return f"The training {told}{evidence}{_no_more(result)}."
 
 

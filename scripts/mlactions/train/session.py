@@ -213,9 +213,8 @@ def _outputs(made: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, str]]
     yield "evidence", one_line(failure["evidence"]) if failure else ""
     yield "requeue", json.dumps(attempt["requeue"])
     yield "next-attempt", str(attempt["number"] + 1)
-    for name in ("latest", "best"):
-        one = found[name]
-        yield f"{name}-checkpoint", str(folder / one["path"]) if one else ""
+    for name, one in (("latest-checkpoint", found["latest"]), ("best-checkpoint", found["best"])):
+        yield name, str(folder / one["path"]) if one else ""
     yield "run-id", (found["latest"] or {}).get("run_id", "")
     yield "gpu-hours", f"{made['cost']['gpu_hours']:.6f}"
 
