@@ -69,7 +69,7 @@ HUB_VERSION = "0.4.23"
 """The package that our tests start. `@huggingface/mcp-server` of many articles does not exist."""
 
 HUB_VARIABLES = ("DEFAULT_HF_TOKEN", "HF_ENDPOINT")
-"""This version reads its token from DEFAULT_HF_TOKEN, not from HF_TOKEN."""
+"""This version takes its token from DEFAULT_HF_TOKEN, not HF_TOKEN, and asks the one Hub only."""
 
 START_SECONDS = 120.0
 TOOL_SECONDS = 60.0
