@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -28,7 +29,7 @@ def record(
         "tensors": {name: digest(value) for name, value in tensors.items()},
         "metrics": {name: float(value).hex() for name, value in (metrics or {}).items()},
     }
-    with open(path, "a", encoding="utf-8") as stream:
+    with Path(path).open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
 
 

@@ -88,7 +88,7 @@ def check(runner: Runner, /, **given: Any) -> int:
     empty_folder(out, "audit", {FILE, ANSWER, MEASURED})
     git = git_in(settings.folder)
     commit = _line(git("rev-parse", "--verify", "--quiet", "HEAD"))
-    measured = _measured(given, runner, out, settings, caller, commit)
+    measured = _measured(given, runner, out, settings.folder, caller=caller, commit=commit)
     result = _audit(settings, git, commit, measured)
     if given["write_baseline"]:
         runner.say(f"baseline: {given['baseline']}")
@@ -188,7 +188,8 @@ def _measured(
     given: Mapping[str, Any],
     runner: Runner,
     out: Path,
-    settings: Settings,
+    folder: Path,
+    *,
     caller: Mapping[str, str],
     commit: str,
 ) -> Mapping[str, Any] | None:
@@ -210,7 +211,7 @@ def _measured(
     asked = _asked(given)
     environ = user_environment(caller)
     return measure.run_measure(
-        runner, out / MEASURED, asked, folder=settings.folder, environ=environ, commit=commit
+        runner, out / MEASURED, asked, folder=folder, environ=environ, commit=commit
     )
 
 

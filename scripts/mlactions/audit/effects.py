@@ -44,9 +44,9 @@ def summarize(source: Source) -> Summary:
     names = source.names
     torch = bool(source.roots & _TORCH)
     for node, scope in names.loads:
-        if not _is_inner(source, node) and (name := names.name(node, scope)):
-            if not name.startswith("builtins."):
-                references[scope.key].add(name)
+        name = "" if _is_inner(source, node) else names.name(node, scope)
+        if name and not name.startswith("builtins."):
+            references[scope.key].add(name)
     for call, scope, name in source.calls:
         for effect in _effects(source, call, name, torch=torch):
             effects[scope.key].setdefault(effect, call.lineno)
@@ -115,9 +115,9 @@ def _training(source: Source, call: ast.Call, what: str, root: str) -> Iterator[
     if what == "train" and "trainer" in of and source.roots & set(_HUGGING):
         yield "train"
         yield "seed.all"  # Trainer seeds everything from its arguments, 42 unless told otherwise
-    if what.endswith("TrainingArguments") and root in _HUGGING:
-        if constant(keyword(call, "full_determinism")) is True:
-            yield from ("deterministic", "cublas")
+    full = constant(keyword(call, "full_determinism")) is True
+    if what.endswith("TrainingArguments") and root in _HUGGING and full:
+        yield from ("deterministic", "cublas")
 
 
 def _seeding(call: ast.Call, name: str, what: str, root: str) -> Iterator[str]:
@@ -156,9 +156,10 @@ def _deterministic(call: ast.Call, name: str, what: str) -> Iterator[str]:
 
 
 def _text_effects(node: ast.Constant) -> Iterator[str]:
-    if node.value == "cuda" or node.value.startswith("cuda:"):  # type: ignore[union-attr]  # a str
+    text = str(node.value)
+    if text == "cuda" or text.startswith("cuda:"):
         yield "cuda"
-    if node.value == "CUBLAS_WORKSPACE_CONFIG":
+    if text == "CUBLAS_WORKSPACE_CONFIG":
         yield "cublas"
 
 

@@ -121,37 +121,33 @@ def read_names(tree: ast.Module) -> Names:
 
 def _children(node: ast.AST, scope: Scope, names: Names) -> Iterator[tuple[ast.AST, Scope]]:
     """Record a node and yield what is below it, each with its scope."""
-    kind = type(node)
-    if kind in _LEAVES:
-        return
-    if kind is ast.Name:
-        if isinstance(node.ctx, ast.Load):  # type: ignore[attr-defined]
-            names.loads.append((node, scope))  # type: ignore[arg-type]
-        else:
-            scope.bound.add(node.id)  # type: ignore[attr-defined]
-        return
-    if kind is ast.Constant:
-        if type(node.value) is str:  # type: ignore[attr-defined]
-            names.texts.append((node, scope))  # type: ignore[arg-type]
-        return
-    if kind is ast.Attribute:
-        names.loads.append((node, scope))  # type: ignore[arg-type]
-        yield node.value, scope  # type: ignore[attr-defined]
-        return
-    if isinstance(node, (*_FUNCTIONS, ast.Lambda, ast.ClassDef)):
-        yield from _inner(node, scope, names)
-        return
-    _record(node, scope, names)
+    match node:
+        case ast.Name(name, context):
+            if isinstance(context, ast.Load):
+                names.loads.append((node, scope))
+            else:
+                scope.bound.add(name)
+        case ast.Constant(value):
+            if isinstance(value, str):
+                names.texts.append((node, scope))
+        case ast.Attribute(value):
+            names.loads.append((node, scope))
+            yield value, scope
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda() | ast.ClassDef():
+            yield from _inner(node, scope, names)
+        case _:
+            _record(node, scope, names)
+            yield from _fields(node, scope, names)
+
+
+def _fields(node: ast.AST, scope: Scope, names: Names) -> Iterator[tuple[ast.AST, Scope]]:
     main = isinstance(node, ast.If) and scope is names.module and is_main_guard(node)
     for name in node._fields:
         value = getattr(node, name)
         inside = _main_scope(scope, node) if main and name == "body" else scope
-        if isinstance(value, list):
-            for item in value:
-                if isinstance(item, ast.AST):
-                    yield item, inside
-        elif isinstance(value, ast.AST):
-            yield value, inside
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, ast.AST) and type(item) not in _LEAVES:
+                yield item, inside
 
 
 _LEAVES = frozenset({ast.Load, ast.Store, ast.Del, ast.Pass, ast.Break, ast.Continue})
@@ -223,16 +219,12 @@ _LOOPS = (ast.For, ast.AsyncFor, ast.comprehension)
 
 
 def _record(node: ast.AST, scope: Scope, names: Names) -> None:
+    """Note a node that rules ask for, and the names that it binds."""
     match node:
         case ast.Call():
             names.calls.append((node, scope))
-        case ast.Import(aliases):
-            for alias in aliases:
-                bound = alias.asname or alias.name.partition(".")[0]
-                scope.imports.setdefault(bound, alias.name if alias.asname else bound)
-            names.imported.append((node, scope))
-        case ast.ImportFrom():
-            _record_from(node, scope, names)
+        case ast.Import() | ast.ImportFrom():
+            _record_import(node, scope, names)
         case ast.Assign(targets, value):
             names.assigned.append((node, scope))
             for target in targets:
@@ -240,16 +232,32 @@ def _record(node: ast.AST, scope: Scope, names: Names) -> None:
         case ast.AnnAssign(target, _, value) if value is not None:
             names.assigned.append((node, scope))
             _bind(target, value, scope)
-        case ast.NamedExpr(target, value):
-            _bind(target, value, scope)
-        case ast.AugAssign(ast.Name(name), _, value):
-            scope.values.setdefault(name, []).append(value)
         case ast.For() | ast.AsyncFor() | ast.comprehension():
             names.loops.append((node, scope))
-        case ast.ExceptHandler(_, str() as name, _):
+        case _:
+            _record_binding(node, scope)
+
+
+def _record_binding(node: ast.AST, scope: Scope) -> None:
+    match node:
+        case ast.NamedExpr(target, value) | ast.AugAssign(target, _, value):
+            _bind(target, value, scope)
+        case (
+            ast.ExceptHandler(_, str() as name, _)
+            | ast.MatchAs(_, str() as name)
+            | ast.MatchStar(str() as name)
+        ):
             scope.bound.add(name)
-        case ast.MatchAs(_, str() as name) | ast.MatchStar(str() as name):
-            scope.bound.add(name)
+
+
+def _record_import(node: ast.Import | ast.ImportFrom, scope: Scope, names: Names) -> None:
+    names.imported.append((node, scope))
+    if isinstance(node, ast.ImportFrom):
+        _record_from(node, scope, names)
+        return
+    for alias in node.names:
+        bound = alias.asname or alias.name.partition(".")[0]
+        scope.imports.setdefault(bound, alias.name if alias.asname else bound)
 
 
 def _record_from(node: ast.ImportFrom, scope: Scope, names: Names) -> None:
@@ -261,7 +269,6 @@ def _record_from(node: ast.ImportFrom, scope: Scope, names: Names) -> None:
         else:
             dotted = f"{module}{joint}{alias.name}"
             scope.imports.setdefault(alias.asname or alias.name, dotted)
-    names.imported.append((node, scope))
 
 
 def _bind(target: ast.expr, value: ast.expr, scope: Scope) -> None:

@@ -87,12 +87,12 @@ def _families(rows: Sequence[Row]) -> Block:
     ]
     if old:
         columns.append(Column("Old", "right"))
-    cells = []
+    cells: list[tuple[Inline, ...]] = []
     for row in rows:
         numbers = [str(row[name] or "–") for name in ("error", "warning", "note")]
         if old:
             numbers.append(str(row["old"] or "–"))
-        cells.append((_TITLES.get(row["family"], row["family"]), *numbers))
+        cells.append((str(_TITLES.get(row["family"], row["family"])), *numbers))
     return Table(tuple(columns), tuple(cells))
 
 
@@ -223,5 +223,10 @@ def _known(result: Mapping[str, Any]) -> Iterator[Block]:
 
 def _skipped(result: Mapping[str, Any]) -> Iterator[Block]:
     if result["skipped"]:
-        items = tuple((_place(row), f": {row['why']}") for row in result["skipped"])
+        items = tuple(_unread(row) for row in result["skipped"])
         yield Details("Not audited", (Items(items),))
+
+
+def _unread(row: Row) -> Inline:
+    cell = f", cell {row['cell']}" if row["cell"] else ""
+    return (Code(f"{row['file']}:{row['line']}"), f"{cell}: {row['why']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tarfile
 import tempfile
 from collections import Counter
@@ -34,9 +35,9 @@ class Point:
 
 
 def score(findings: Sequence[Finding]) -> float:
-    """Return 100 · 2^(-points / HALF), to one decimal: an error 10 points, a warning 3, a note 1."""
+    """Return 100 · 2^(-points / HALF), to one decimal."""
     points = sum(POINTS[item.level] for item in findings)
-    return round(100 * 2.0 ** (-points / HALF), 1)
+    return round(100 * math.pow(2, -points / HALF), 1)
 
 
 def counts(findings: Sequence[Finding]) -> dict[str, int]:

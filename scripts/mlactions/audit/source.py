@@ -48,7 +48,7 @@ class Source:
     @cached_property
     def roots(self) -> frozenset[str]:
         """The top-level packages that the file imports."""
-        found = set()
+        found: set[str] = set()
         for node, _ in self.names.imported:
             if isinstance(node, ast.Import):
                 found.update(alias.name.partition(".")[0] for alias in node.names)

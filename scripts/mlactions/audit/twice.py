@@ -175,10 +175,8 @@ def judge(command: str, runs: Sequence[Run], comparisons: Sequence[Comparison]) 
         return "fail", f"The double run failed: run {broken.name} {broken.ended}."
     empty = next((item for item in comparisons if not item.compared), None)
     if empty is not None or not comparisons:
-        return (
-            "fail",
-            "The double run compared nothing: the command left neither steps, parameters nor metrics.",
-        )
+        left = "the command left neither steps, parameters nor metrics"
+        return "fail", f"The double run compared nothing: {left}."
     again = next((item for item in comparisons if item.other == "again"), None)
     if again is not None and not again.equal:
         return "fail", f"Two runs of the same command differ: {_where(again)}."

@@ -16,7 +16,8 @@ HARD_CODED = Rule(
     FAMILY,
     "note",
     "A hyper-parameter is written into the training code",
-    "What is not in the config is not logged, not swept and not found again when a run is repeated.",
+    "What is not in the config is not logged, not swept, and not found again when a run is"
+    " repeated.",
     "Read it from the config, and log the config with the run.",
     "https://hydra.cc/docs/intro/",
 )
@@ -33,21 +34,20 @@ RULES = (HARD_CODED, NOT_LOGGED)
 
 _NAMED = ("lr", "weight_decay", "momentum", "betas", "max_lr", "gamma", "label_smoothing")
 _LOOP_NAMES = frozenset({"epoch", "epochs", "ep", "_epoch", "step", "iteration"})
-_DEFAULT_LIKE = frozenset({0, 0.0, 1, 1.0, None, True, False})
+_DEFAULT_LIKE = frozenset({0, 1, None})
 
 
 def check(source: Source) -> Iterator[Finding]:
     """Yield literals that decide a training, in files that train with PyTorch."""
     if "torch" not in source.roots or not _trains(source):
         return
-    for call, scope, name in source.calls:
+    for call, _, name in source.calls:
         if name.startswith("torch.optim.") and "lr_scheduler" not in name:
             yield from _optimizer(source, call, name)
         elif name.startswith("torch.") and last_part(name) == "DataLoader":
-            if _training_loader(call) and _is_literal(keyword(call, "batch_size", 1)):
-                size = constant(keyword(call, "batch_size", 1))
-                if size != 1:
-                    yield source.finding(HARD_CODED, call, f"`batch_size={size}` is a literal.")
+            size = constant(keyword(call, "batch_size", 1))
+            if _training_loader(call) and isinstance(size, int) and size > 1:
+                yield source.finding(HARD_CODED, call, f"`batch_size={size}` is a literal.")
     for node, scope in source.names.loops:
         yield from _epochs(source, node, scope)
 

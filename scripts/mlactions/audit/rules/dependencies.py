@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from mlactions.audit.model import Finding, Place, Rule
+from mlactions.audit.model import Finding, Level, Place, Rule
 from mlactions.audit.source import MAX_QUOTE, Source
 
 FAMILY = "dependencies"
@@ -76,7 +76,7 @@ def check_requirements(path: str, text: str, locks: Sequence[str]) -> Iterator[F
         problem = _problem(joined)
         if problem is not None:
             rule, message = problem
-            level = "note" if level_note else rule.level
+            level: Level = "note" if level_note else rule.level
             quote = joined.strip()[:MAX_QUOTE]
             yield Finding(
                 rule.id,
@@ -86,7 +86,7 @@ def check_requirements(path: str, text: str, locks: Sequence[str]) -> Iterator[F
                 message,
                 quote,
                 start,
-                number,  # type: ignore[arg-type]  # a level
+                number,
             )
         joined = ""
 

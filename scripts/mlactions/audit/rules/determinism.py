@@ -127,22 +127,22 @@ def check(source: Source) -> Iterator[Finding]:
     """Yield flags that are set to what is not deterministic, as literals."""
     for node, scope in source.names.assigned:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        value = constant(node.value)
         for target in targets:
-            name = source.names.name(target, scope)
-            if not name.startswith("torch.backends.cudnn."):
-                continue
-            if last_part(name) == "benchmark" and value is True:
-                yield source.finding(BENCHMARK, node, "cuDNN's benchmark mode is on.")
-            if last_part(name) == "deterministic" and value is False:
-                yield source.finding(DISABLED, node, f"`{name}` is False.")
+            yield from _flag(source, node, source.names.name(target, scope))
     for call, _, name in source.calls:
-        if name == "torch.use_deterministic_algorithms" and call.args:
-            if constant(call.args[0]) is False:
-                yield source.finding(DISABLED, call, f"`{name}(False)`.")
-        if last_part(name) in {"Trainer", "Fabric"} and "lightning" in name:
-            if constant(keyword(call, "benchmark")) is True:
-                yield source.finding(BENCHMARK, call, "The trainer switches benchmark mode on.")
+        mode = call.args[0] if call.args else keyword(call, "mode")
+        if name == "torch.use_deterministic_algorithms" and constant(mode) is False:
+            yield source.finding(DISABLED, call, f"`{name}(False)`.")
+        trainer = last_part(name) in {"Trainer", "Fabric"} and "lightning" in name
+        if trainer and constant(keyword(call, "benchmark")) is True:
+            yield source.finding(BENCHMARK, call, "The trainer switches benchmark mode on.")
+
+
+def _flag(source: Source, node: ast.Assign | ast.AnnAssign, name: str) -> Iterator[Finding]:
+    if name == "torch.backends.cudnn.benchmark" and constant(node.value) is True:
+        yield source.finding(BENCHMARK, node, "cuDNN's benchmark mode is on.")
+    if name == "torch.backends.cudnn.deterministic" and constant(node.value) is False:
+        yield source.finding(DISABLED, node, f"`{name}` is False.")
 
 
 def candidates(source: Source) -> Iterator[Conditional]:
@@ -151,9 +151,9 @@ def candidates(source: Source) -> Iterator[Conditional]:
         return
     for call, scope, name in source.calls:
         test = OPERATORS.get(name)
-        if test is None and not name and isinstance(call.func, ast.Attribute):
-            test = METHODS.get(call.func.attr)
+        function = call.func
+        if test is None and not name and isinstance(function, ast.Attribute):
+            test = METHODS.get(function.attr)
         if test is not None and test(call):
-            what = name or f".{call.func.attr}"  # type: ignore[union-attr]  # an Attribute
-            text = f"`{what}` has no deterministic CUDA kernel."
+            text = f"`{name or ast.unparse(function)}` has no deterministic CUDA kernel."
             yield Conditional(scope.key, source.finding(OPERATOR, call, text))

@@ -40,7 +40,7 @@ _SAMPLERS = frozenset({"RandomSampler", "WeightedRandomSampler", "SubsetRandomSa
 def check(source: Source) -> Iterator[Finding]:
     """Yield loaders that train and whose order hangs on the global generator."""
     seeded = _seeds_workers(source)
-    for call, scope, name in source.calls:
+    for call, _, name in source.calls:
         if not name.startswith(("torch.", "torch_geometric.", "monai.")):
             continue
         if is_open(call) or keyword(call, "generator") is not None:
@@ -49,10 +49,10 @@ def check(source: Source) -> Iterator[Finding]:
         if last in _SAMPLERS:
             yield source.finding(SHUFFLE, call, f"`{last}` has no `generator`.")
         elif last == "DataLoader":
-            yield from _loader(source, call, scope, seeded=seeded)
+            yield from _loader(source, call, seeded=seeded)
 
 
-def _loader(source: Source, call: ast.Call, scope: object, *, seeded: bool) -> Iterator[Finding]:
+def _loader(source: Source, call: ast.Call, *, seeded: bool) -> Iterator[Finding]:
     shuffle = keyword(call, "shuffle", 2)
     shuffles = shuffle is not None and constant(shuffle) not in (False, None)
     sampled = any(

@@ -120,7 +120,7 @@ def _is_set(node: ast.expr, scope: Scope, source: Source, depth: int = 0) -> boo
             for item in node.elts
         )
     if isinstance(node, ast.SetComp):
-        return not _numbers(node.elt, source, scope)
+        return not _numbers(node.elt, scope, source)
     if isinstance(node, ast.Call):
         name = source.names.name(node.func, scope)
         if name in {"builtins.set", "builtins.frozenset"}:
@@ -140,7 +140,7 @@ def _is_set(node: ast.expr, scope: Scope, source: Source, depth: int = 0) -> boo
     return False
 
 
-def _numbers(node: ast.expr, source: Source, scope: Scope) -> bool:
+def _numbers(node: ast.expr, scope: Scope, source: Source) -> bool:
     if isinstance(node, ast.Call):
         return source.names.name(node.func, scope) in {"builtins.int", "builtins.len"}
     return isinstance(node, ast.Constant) and not isinstance(node.value, str)
@@ -162,45 +162,55 @@ def _lists(call: ast.Call, scope: Scope, name: str, source: Source) -> bool:
 
 def _order_lost(node: ast.AST | None, scope: Scope, source: Source) -> bool:
     """Say whether what an expression gives is sorted, counted or otherwise freed of its order."""
-    names = source.names
     before = node
-    for above in names.above(node) if node is not None else ():
-        if isinstance(above, ast.Call):
-            name = names.name(above.func, scope)
-            if before is above.func:
-                return called(above) in {"exists", "unlink", "is_file"}
-            if name in _FREE or called(above) in {"sort", "sort_values", "natsorted", "update"}:
-                return True
-            if name not in _WRAPS and called(above) not in {"tqdm", "track"}:
-                return False
-        elif isinstance(above, ast.comprehension):
-            pass
-        elif isinstance(above, ast.SetComp | ast.Compare | ast.JoinedStr | ast.Raise):
-            return True
-        elif isinstance(above, ast.For | ast.AsyncFor):
-            return before is above.iter and not _builds(above)
-        elif isinstance(above, ast.Assign | ast.AnnAssign):
-            return _sorted_later(above, scope, source)
-        elif isinstance(above, ast.Subscript | ast.stmt):
-            return isinstance(above, ast.Expr | ast.If | ast.While | ast.Assert)
+    for above in source.names.above(node) if node is not None else ():
+        answer = _frees(above, before, scope, source)
+        if answer is not None:
+            return answer
         before = above
     return False
 
 
-def _sorted_later(assign: ast.Assign | ast.AnnAssign, scope: Scope, source: Source) -> bool:
+def _frees(above: ast.AST, before: ast.AST | None, scope: Scope, source: Source) -> bool | None:
+    """Say whether a node frees what is below it of its order; None: look further up."""
+    match above:
+        case ast.Call():
+            return _call_frees(above, before, scope, source)
+        case ast.SetComp() | ast.Compare() | ast.JoinedStr() | ast.Raise():
+            return True
+        case ast.For() | ast.AsyncFor():
+            return before is above.iter and not _builds(above)
+        case ast.Assign() | ast.AnnAssign():
+            return _sorted_later(above, source)
+        case ast.Subscript() | ast.stmt():
+            return isinstance(above, ast.Expr | ast.If | ast.While | ast.Assert)
+    return None
+
+
+def _call_frees(
+    call: ast.Call, before: ast.AST | None, scope: Scope, source: Source
+) -> bool | None:
+    if before is call.func:
+        return called(call) in {"exists", "unlink", "is_file"}
+    name = source.names.name(call.func, scope)
+    if name in _FREE or called(call) in {"sort", "sort_values", "natsorted", "update"}:
+        return True
+    return None if name in _WRAPS or called(call) in {"tqdm", "track"} else False
+
+
+def _sorted_later(assign: ast.Assign | ast.AnnAssign, source: Source) -> bool:
     """Say whether the name is sorted afterwards, or only used where order does not count."""
     target = assign.targets[0] if isinstance(assign, ast.Assign) else assign.target
     if not isinstance(target, ast.Name | ast.Attribute):
         return False
     text = ast.unparse(target)
-    uses = []
+    uses: list[str] = []
     for call, _, name in source.calls:
-        if isinstance(call.func, ast.Attribute) and call.func.attr == "sort":
-            if ast.unparse(call.func.value) == text:
-                return True
-        for given in call.args:
-            if isinstance(given, type(target)) and ast.unparse(given) == text:
-                uses.append(name)
+        function = call.func
+        if isinstance(function, ast.Attribute) and function.attr == "sort":
+            uses += ["builtins.sorted"] if ast.unparse(function.value) == text else []
+        given = (item for item in call.args if isinstance(item, type(target)))
+        uses += [name for item in given if ast.unparse(item) == text]
     if "builtins.sorted" in uses or "natsort.natsorted" in uses:
         return True
     loops = [n for n, _ in source.names.loops if ast.unparse(n.iter) == text]  # type: ignore[attr-defined]

@@ -66,12 +66,16 @@ def check(source: Source) -> Iterator[Finding]:
             yield from _load(source, call)
         elif name in {"torch.hub.load", "torch.hub.load_state_dict"}:
             yield from _hub(source, call, scope)
-        elif called(call) == "from_pretrained" or name == "datasets.load_dataset":
-            yield from _revision(source, call, scope, name)
-        elif last_part(name) in _DOWNLOADS and name.startswith("huggingface_hub."):
+        elif _fetches(call, name):
             yield from _revision(source, call, scope, name)
         elif name == "transformers.pipeline":
             yield from _pipeline(source, call, scope)
+
+
+def _fetches(call: ast.Call, name: str) -> bool:
+    if name.startswith("huggingface_hub."):
+        return last_part(name) in _DOWNLOADS
+    return called(call) == "from_pretrained" or name == "datasets.load_dataset"
 
 
 def _load(source: Source, call: ast.Call) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from mlactions.audit.model import Finding, Rule
+from mlactions.audit.names import Scope
 from mlactions.audit.source import Source, constant, is_open, keyword, last_part
 
 FAMILY = "seeds"
@@ -49,7 +50,8 @@ ENTROPY = Rule(
     "warning",
     "The seed is itself random",
     "A seed taken from the clock, the process id or the operating system is another one each time.",
-    "Take the seed from the config. If it has to be drawn, log it, so that the run can be repeated.",
+    "Take the seed from the config. If it has to be drawn, log it, so that the run can be"
+    " repeated.",
     "https://docs.python.org/3/library/random.html#random.seed",
 )
 TOO_LATE = Rule(
@@ -76,7 +78,7 @@ _HELPERS = frozenset({"seed_everything", "set_seed", "manual_seed"})
 _RANDOM_SOURCES = frozenset(
     {"time.time", "time.time_ns", "time.perf_counter", "time.monotonic", "os.getpid", "os.urandom"}
     | {"secrets.randbits", "secrets.randbelow", "uuid.uuid4", "uuid.uuid1"}
-    | {"datetime.datetime.now", "datetime.datetime.utcnow", "torch.seed", "torch.initial_seed"}
+    | {"datetime.datetime.now", "datetime.datetime.utcnow", "torch.seed"}
 )
 
 
@@ -90,7 +92,7 @@ def check(source: Source) -> Iterator[Finding]:
         elif name in {"torch.seed", "torch.random.seed", "torch.cuda.seed", "torch.cuda.seed_all"}:
             if isinstance(source.names.parents.get(call), ast.Expr):
                 yield source.finding(ENTROPY, call, f"`{name}()` draws the seed at random.")
-        elif name in {"random.SystemRandom"}:
+        elif name == "random.SystemRandom":
             yield source.finding(ENTROPY, call, f"`{name}` cannot be seeded.")
         elif name in _SEEDERS or last_part(name) in _HELPERS:
             yield from _seeding(source, call, scope, name)
@@ -121,38 +123,37 @@ def _is_seeded_later(source: Source, call: ast.Call) -> bool:
     )
 
 
-def _seeding(source: Source, call: ast.Call, scope: object, name: str) -> Iterator[Finding]:
+def _seeding(source: Source, call: ast.Call, scope: Scope, name: str) -> Iterator[Finding]:
     given = call.args[0] if call.args else keyword(call, "seed") or keyword(call, "a")
-    if name in {"random.seed", "numpy.random.seed"} and not is_open(call):
-        if given is None or constant(given) is None:
-            yield source.finding(ENTROPY, call, f"`{name}()` without a number seeds at random.")
-            return
+    empty = given is None or constant(given) is None
+    if empty and name in {"random.seed", "numpy.random.seed"} and not is_open(call):
+        yield source.finding(ENTROPY, call, f"`{name}()` without a number seeds at random.")
+        return
     for node in ast.walk(given) if given is not None else ():
         if isinstance(node, ast.Call):
-            inner = source.names.name(node.func, scope)  # type: ignore[arg-type]  # a Scope
-            if inner in _RANDOM_SOURCES and not _in_worker(source, call, inner):
+            inner = source.names.name(node.func, scope)
+            if inner in _RANDOM_SOURCES:
                 yield source.finding(ENTROPY, call, f"The seed comes from `{inner}()`.")
                 return
 
 
-def _in_worker(source: Source, call: ast.Call, inner: str) -> bool:
-    """`torch.initial_seed()` in a DataLoader's worker is what PyTorch's documentation advises."""
-    return inner == "torch.initial_seed"
-
-
 def _hash_seed(source: Source) -> Iterator[Finding]:
-    restarts = any(
-        name.startswith("os.exec") or name == "subprocess.run" for _, _, name in source.calls
-    )
-    if restarts:
-        return
+    if any(name.startswith(("os.exec", "subprocess.")) for _, _, name in source.calls):
+        return  # it may start itself anew
+    text = "Python has read PYTHONHASHSEED already."
     for node, scope in source.names.assigned:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        for target in targets:
-            if isinstance(target, ast.Subscript) and constant(target.slice) == "PYTHONHASHSEED":
-                if source.names.name(target.value, scope) == "os.environ":
-                    yield source.finding(TOO_LATE, node, "Python has read PYTHONHASHSEED already.")
+        if any(_is_hash_seed(source, target, scope) for target in targets):
+            yield source.finding(TOO_LATE, node, text)
     for call, _, name in source.calls:
-        if name in {"os.environ.setdefault", "os.putenv"} and call.args:
-            if constant(call.args[0]) == "PYTHONHASHSEED":
-                yield source.finding(TOO_LATE, call, "Python has read PYTHONHASHSEED already.")
+        sets = name in {"os.environ.setdefault", "os.putenv"} and call.args
+        if sets and constant(call.args[0]) == "PYTHONHASHSEED":
+            yield source.finding(TOO_LATE, call, text)
+
+
+def _is_hash_seed(source: Source, target: ast.expr, scope: Scope) -> bool:
+    return (
+        isinstance(target, ast.Subscript)
+        and constant(target.slice) == "PYTHONHASHSEED"
+        and source.names.name(target.value, scope) == "os.environ"
+    )

@@ -41,11 +41,10 @@ _FOLDS = frozenset({"KFold", "StratifiedKFold", "StratifiedGroupKFold"})
 
 def check(source: Source) -> Iterator[Finding]:
     """Yield splits and samples whose call names no seed."""
-    names = source.names
     seeded = any(
         name == "numpy.random.seed" or "seed" in last_part(name) for _, _, name in source.calls
     )
-    for call, scope, name in source.calls:
+    for call, _, name in source.calls:
         if is_open(call):
             continue
         last = last_part(name)
@@ -55,8 +54,7 @@ def check(source: Source) -> Iterator[Finding]:
             if keyword(call, "generator", 2) is None:
                 yield source.finding(SPLIT, call, "`random_split` has no `generator`.")
         elif not name or name.startswith("@"):
-            yield from _method(source, call, scope, seeded=seeded)
-    del names
+            yield from _method(source, call, seeded=seeded)
 
 
 def _sklearn(source: Source, call: ast.Call, last: str) -> Iterator[Finding]:
@@ -72,7 +70,7 @@ def _sklearn(source: Source, call: ast.Call, last: str) -> Iterator[Finding]:
         yield source.finding(SAMPLE, call, f"`sklearn.utils.{last}` has no `random_state`.")
 
 
-def _method(source: Source, call: ast.Call, scope: object, *, seeded: bool) -> Iterator[Finding]:
+def _method(source: Source, call: ast.Call, *, seeded: bool) -> Iterator[Finding]:
     what, of = called(call), receiver(call).lower()
     if what == "sample" and "pandas" in source.roots and not seeded:
         sized = keyword(call, "frac") is not None or keyword(call, "n") is not None

@@ -39,9 +39,9 @@ def tensors(path: Path) -> Iterator[tuple[str, Any]]:
         with safe_open(str(path), framework="pt") as stream:
             yield from ((key, stream.get_tensor(key)) for key in sorted(stream.keys()))
     elif path.suffix in {".npz", ".npy"}:
-        import numpy
+        import numpy as np
 
-        loaded = numpy.load(path, allow_pickle=False)
+        loaded = np.load(path, allow_pickle=False)
         yield from (
             ((key, loaded[key]) for key in loaded) if path.suffix == ".npz" else [("array", loaded)]
         )
