@@ -35,6 +35,7 @@ from mlactions.codex_home.toml import dumps
 from mlactions.errors import UserError
 from mlactions.runner import Runner
 from tests.ask_cases import codex_cli, codex_path, write
+from tests.fakes.model import FakeModel, runs, says
 
 NOBODY = ("--config", 'model_provider="nope"')
 STRANGE = (
@@ -142,6 +143,52 @@ def test_only_the_profile_opens_the_network(tmp_path: Path) -> None:
     assert 'test -f "$CODEX_HOME/ml-download.config.toml" && codex exec --strict-config -p' in said
     home(tmp_path)
     assert not (tmp_path / "ml-download.config.toml").exists(), "it was not asked for again"
+
+
+REACH = """\
+python3 - <<'END'
+import pathlib, socket
+for name in ("here.bin", "{outside}/there.bin", "/tmp/anywhere.bin"):
+    try:
+        pathlib.Path(name).write_text("x")
+        print("WROTE", name)
+    except OSError:
+        pass
+try:
+    socket.create_connection(("127.0.0.1", {port}), timeout=5).close()
+    print("REACHED")
+except OSError:
+    pass
+END
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "seen"),
+    [(("--sandbox", "read-only"), []), (("-p", "ml-download"), ["WROTE here.bin", "REACHED"])],
+)
+def test_what_commands_can_do(tmp_path: Path, more: Sequence[str], seen: Sequence[str]) -> None:
+    """In the profile they write where Codex works and reach the network; without it, neither."""
+    assert home(tmp_path / "home", "--profile", "ml-download")[0] == 0
+    (tmp_path / "work").mkdir()
+    with FakeModel(runs("placeholder"), says("done")) as model:
+        model.turns[0] = runs(REACH.format(outside=tmp_path, port=model.port))
+        config = tmp_path / "home/config.toml"
+        provider = f'[model_providers.p]\nname = "p"\nbase_url = "{model.url}/v1"\n'
+        config.write_text(f'model_provider = "p"\n{config.read_text()}\n{provider}')
+        command = ["codex", "exec", "--strict-config", "--skip-git-repo-check", *more]
+        done = subprocess.run(
+            [*command, "-m", "scripted-model", "-C", str(tmp_path / "work"), "fetch"],
+            executable=codex_cli(),
+            stdin=subprocess.DEVNULL,
+            env={"PATH": codex_path(), "HOME": str(tmp_path), "CODEX_HOME": str(config.parent)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        told = model.requests[-1].tool_outputs[0]
+    assert [line for line in told.splitlines() if line.startswith(("WROTE", "REACHED"))] == seen
 
 
 def test_nothing_that_changes_anything_is_offered_unless_it_is_named(tmp_path: Path) -> None:
