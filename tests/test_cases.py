@@ -2,8 +2,8 @@
 
 `tests/cases/<word>/<case>/` holds `command` (one argument a line), `files/` (the folder it runs
 in), `base/` (committed to git before, where rules come from a base) and `expected/`; for a word
-that talks to GitHub also what `case_github.py` describes. `make accept` writes `expected/` anew:
-read the diff.
+that talks to GitHub also what `case_github.py` describes, for one that reads a Hub `hub.json`.
+`make accept` writes `expected/` anew: read the diff.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from mlactions.__main__ import run
 from mlactions.bundle import seal
 from mlactions.runner import Runner
 from tests.case_github import borrow, github, left_behind, variables
+from tests.case_hub import hub_of, with_hub
 
 CASES = Path(__file__).parent / "cases"
 FOUND = sorted(path.parent for path in CASES.glob("*/*/command"))
@@ -82,9 +83,10 @@ def outcome(case: Path, folder: Path) -> dict[str, str]:
     stream = io.StringIO()
     arguments = (case / "command").read_text(encoding="utf-8").splitlines()
     environ = {"GITHUB_ACTIONS": "true", "RUNNER_TEMP": str(folder / "temp")}
-    with github(case, folder) as hub:
+    with github(case, folder) as hub, hub_of(case) as models:
         before = contents(folder)
         environ |= variables(case, folder, hub)
+        environ |= {} if models is None else {"HF_ENDPOINT": models.url}
         code = run([case.parent.name, *arguments], Runner(environ, stream))
         changed = {
             path: text
@@ -92,7 +94,8 @@ def outcome(case: Path, folder: Path) -> dict[str, str]:
             if before.get(path) != text and Path(path).name not in NOT_GOLDEN
         }
         said = stream.getvalue().replace(str(folder.resolve()), "/here")
-        return left_behind(hub, {"exit": f"{code}\n", "said.txt": said, **changed})
+        written = with_hub(models, {"exit": f"{code}\n", "said.txt": said, **changed})
+        return left_behind(hub, written)
 
 
 def contents(folder: Path) -> dict[str, str]:

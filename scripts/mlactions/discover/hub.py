@@ -227,21 +227,21 @@ class HuggingFace:
         if name and status in {400, 403, 451}:
             return NotReadError(Reason("no-access", f"the Hub does not show it (status {status})"))
         title, state = "the Hub failed", "hub-failed"
-        message, hint = f"{self._endpoint} answered {status}.", "Try again later."
+        message, hint = f"it answered {status}.", "Try again later."
         if status in _FAULTS:
             state, title, hint = _FAULTS[status]
         return HubError(title, message, hint, state=_state(state))
 
     def _unreachable(self, error: Exception) -> HubError:
         why = " ".join(str(error).split())[:200] or type(error).__name__
-        message = f"{self._endpoint}: {why.rstrip('.')}."
+        message = f"{why.rstrip('.')}."
         hint = f"Check the network, and {ENDPOINT} if it is set."
         return HubError("the Hub cannot be reached", message, hint, state="unreachable")
 
     def _unreadable(self, error: Exception, name: str) -> HubError | NotReadError:
         if name:
             return NotReadError(Reason("unreadable", "the Hub's answer about it has an odd form"))
-        message = f"{self._endpoint} answers with something else ({type(error).__name__})."
+        message = f"its answer has another form ({type(error).__name__})."
         hint = f"Check {ENDPOINT}: is a Hub there?"
         return HubError("not the Hub", message, hint, state="hub-failed")
 

@@ -16,6 +16,7 @@ from mlactions.discover.model import Entry, File, Kind, Metric, Split
 MAX_FILES = 12
 MAX_METRICS = 20
 MAX_TEXT = 300
+MAX_CELL = 60
 MAX_CITATION = 4_000
 
 PICKLES = (".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
@@ -66,7 +67,7 @@ def _model(
     tags: Sequence[str],
     files: Sequence[File],
 ) -> Entry:
-    library = _text(raw.get("library_name")) or _text(card.get("library_name"))
+    library = _short(raw.get("library_name")) or _short(card.get("library_name"))
     parameters, source = _parameters(raw)
     about, config = _mapping(raw.get("transformers_info")), _mapping(raw.get("config"))
     return replace(
@@ -131,16 +132,16 @@ def _metrics(index: Any) -> Iterator[Metric]:
                 value = _value(metric.get("value"))
                 if value:
                     yield Metric(
-                        name=_text(metric.get("name")) or _text(metric.get("type")) or "metric",
+                        name=_short(metric.get("name")) or _short(metric.get("type")) or "metric",
                         value=value,
                         dataset=_dataset_name(data),
-                        task=_text(task.get("type")),
-                        source=_text(source.get("name")) or "model card",
+                        task=_short(task.get("type")),
+                        source=_short(source.get("name")) or "model card",
                     )
 
 
 def _dataset_name(data: Mapping[str, Any]) -> str:
-    parts = (_text(data.get("name")) or _text(data.get("type")), _text(data.get("split")))
+    parts = (_short(data.get("name")) or _short(data.get("type")), _short(data.get("split")))
     return ", ".join(part for part in parts if part)
 
 
@@ -152,7 +153,7 @@ def _value(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return ""
     if isinstance(value, str):
-        return _text(value)[:40]
+        return _short(value)[:40]
     return f"{value:.4g}" if math.isfinite(value) else str(value)
 
 
@@ -232,7 +233,7 @@ def _gated(value: Any) -> str:
 
 def _licences(value: Any) -> tuple[str, ...]:
     names = [value] if isinstance(value, str) else _texts(value)
-    return tuple(dict.fromkeys(_text(name).lower() for name in names if _text(name)))
+    return tuple(dict.fromkeys(_short(name).lower() for name in names if _text(name)))
 
 
 def _tagged(tags: Sequence[str], prefix: str) -> tuple[str, ...]:
@@ -252,6 +253,12 @@ def _count(value: Any) -> int | None:
 
 def _text(value: Any) -> str:
     return " ".join(value.split())[:MAX_TEXT] if isinstance(value, str) else ""
+
+
+def _short(value: Any) -> str:
+    """Return a name that has to fit into a cell of a table."""
+    text = _text(value)
+    return text if len(text) <= MAX_CELL else f"{text[: MAX_CELL - 1]}…"
 
 
 def _long(value: Any) -> str:

@@ -49,7 +49,8 @@ def render(result: Mapping[str, Any]) -> Report:
 def _blocks(result: Mapping[str, Any]) -> Iterator[Block]:
     yield Paragraph(("Wanted: ", Untrusted(result["task"]), *_wanted(result)))
     if result["error"] is not None:
-        yield Paragraph((Strong("What to do: "), result["error"]["hint"]))
+        asked = ("The Hub that was asked: ", Code(result["hub"]), ". ")
+        yield Paragraph((*asked, Strong("What to do: "), result["error"]["hint"]))
     candidates = result["candidates"][:MAX_CANDIDATES]
     if candidates:
         yield comparison(result["kind"], candidates)
@@ -72,7 +73,7 @@ def _wanted(result: Mapping[str, Any]) -> Iterator[Span]:
     parts += [f"licence {' or '.join(given['licences'])}"] if given["licences"] else []
     parts += [f"for {given['library']}"] if given["library"] else []
     if given["max_parameters"] is not None:
-        parts.append(f"at most {show_count(given['max_parameters'])} parameters")
+        parts.append(f"at most {given['max_parameters']:,} parameters")
     if given["min_samples"] is not None:
         parts.append(f"at least {given['min_samples']:,} samples")
     parts += [f"with the splits {', '.join(given['splits'])}"] if given["splits"] else []
@@ -91,7 +92,7 @@ def comparison(kind: str, items: Sequence[Item], ranks: Sequence[int] = ()) -> B
         Column("Licence"),
         Column("Weights" if model else "Splits"),
         *([Column("Reported")] if model else []),
-        Column("Size", "right", optional=True),
+        Column("All files", "right", optional=True),
         Column("Downloads in 30 days", "right"),
         Column("Changed", optional=True),
         Column("Revision"),
@@ -155,7 +156,7 @@ def _splits(item: Item) -> Inline:
 
 def use(item: Item, *, opened: bool = False) -> Block:
     """Return how to load and cite one candidate, and what to know before."""
-    blocks: list[Block] = [Paragraph(("On the Hub: ", Link(item["url"], item["url"])))]
+    blocks: list[Block] = [_about(item)]
     if item["warnings"]:
         blocks.append(Items(tuple((Strong("Mind: "), *spans_of(w)) for w in item["warnings"])))
     for snippet in item["snippets"]:
@@ -171,6 +172,15 @@ def use(item: Item, *, opened: bool = False) -> Block:
     files = _files(item)
     blocks += [files] if files else []
     return Details((Code(item["id"]),), tuple(blocks), open=opened)
+
+
+def _about(item: Item) -> Block:
+    """Say in a line what it is and how well it is kept."""
+    parts = [item["task"], f"for {item['library']}" if item["library"] else ""]
+    parts += [f"{item['likes']:,} likes" if item["likes"] is not None else ""]
+    parts += [f"last changed {item['modified']}" if item["modified"] else ""]
+    said = "".join(f", {part}" for part in parts if part)
+    return Paragraph(("On the Hub: ", Link(item["id"], item["url"]), Untrusted(f"{said}.")))
 
 
 def _reported(metrics: Sequence[Item]) -> Block:

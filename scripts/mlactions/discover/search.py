@@ -64,7 +64,7 @@ def discover(settings: Settings, hub: Hub, uses: Conventions, say: Say = lambda 
     try:
         _gather(made, settings, hub, gathered)
         names = [hit.id for hit in gathered.hits.values()][: settings.limit]
-        say(f"{plural(len(names), NOUNS[settings.kind])} to look up at {hub.endpoint}")
+        say(f"Looking up {plural(len(names), NOUNS[settings.kind])} at {hub.endpoint}")
         for name in names:
             found = examine(name, look, listed=True)
             (candidates if isinstance(found, Candidate) else dropped).append(found)  # type: ignore[arg-type]  # each to its own
@@ -125,10 +125,10 @@ def judge(outcome: Outcome, kind: Kind) -> Verdict:
     """Return what an outcome means. Nothing found, or a Hub that failed, is never a pass."""
     noun = NOUNS[kind]
     if outcome.error is not None:
-        told = f"{outcome.error.title}: {outcome.error.message}"
+        told = f"{outcome.error.title}, {outcome.error.message}"
         seen = len(outcome.candidates) + len(outcome.dropped)
         part = f" {plural(seen, noun)} had been looked up." if seen else ""
-        return Verdict(Status.FAIL, outcome.error.state, f"Nothing can be said, {told}{part}")
+        return Verdict(Status.FAIL, outcome.error.state, f"Nothing can be said: {told}{part}")
     if not outcome.candidates:
         return Verdict(Status.FAIL, "no-candidate", _none(outcome.dropped, noun))
     count, seen = len(outcome.candidates), len(outcome.candidates) + len(outcome.dropped)
@@ -138,7 +138,8 @@ def judge(outcome: Outcome, kind: Kind) -> Verdict:
     begin = f"{count} of {plural(seen, noun)} {hold} to every constraint"
     most = f"{'it is' if count == 1 else 'the most downloaded is'} {first.id}{size}"
     if all(needs_care(candidate.entry) for candidate in outcome.candidates):
-        care = "loading any of them can run code that nobody here has read"
+        them = "it" if count == 1 else "any of them"
+        care = f"loading {them} can run code that nobody here has read"
         return Verdict(Status.WARN, "found", f"{begin}, but {care}.")
     return Verdict(Status.PASS, "found", f"{begin}; {most}.")
 
@@ -151,4 +152,4 @@ def _none(dropped: Sequence[Dropped], noun: str) -> str:
         counts[item.reasons[0].code] = counts.get(item.reasons[0].code, 0) + 1
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
     said = ", ".join(f"{count} {code.replace('-', ' ')}" for code, count in ordered[:4])
-    return f"No {noun} holds to every constraint: {plural(len(dropped), noun)} looked up, {said}."
+    return f"No {noun} holds to every constraint: {plural(len(dropped), noun)} looked up ({said})."
