@@ -32,6 +32,9 @@ LOCAL = {
     "check": "a pull request shows what would change",
     "allow": "a person who knows why does it on a laptop; nobody watches a schedule",
     "url": "in a workflow the servers are started",
+    "double_run": "in a workflow user code runs in a job of its own",
+    "sarif": "on a runner it stands in our own folder, and is an output",
+    "write_baseline": "a pull request shows what becomes old, and a person commits it",
 }
 COMMAND_LINE_ONLY = {"codex-home"}
 """Words for people, who call Codex themselves."""
@@ -42,6 +45,8 @@ COMMANDS = {
     "actions/compare/action.yml": (("compare",),),
     "actions/compare/update/action.yml": (("compare", "update"),),
     "actions/analyze/action.yml": (("analyze",),),
+    "actions/audit/action.yml": (("audit", "check"),),
+    "actions/audit/measure/action.yml": (("audit", "measure"),),
     "actions/ask/action.yml": (("ask", "prepare"), ("ask", "verify")),
     "actions/comment/action.yml": (("comment",),),
     "actions/discover/action.yml": (("discover",),),
@@ -59,10 +64,12 @@ COMMANDS = {
 USELESS: Mapping[tuple[str, ...], set[str]] = {
     ("compare", "update"): {"key"},
     ("export", "retry"): {"target", "base_image", "name"},
+    ("audit", "check"): {"workers", "python", "timeout_minutes"},  # they belong to `double_run`
 }
 # Actions without a report of their own: they change a file, or leave the verdict to another job.
 PARTIAL = {
     "actions/compare/update/action.yml",
+    "actions/audit/measure/action.yml",
     "actions/diagnose/probe/action.yml",
     "actions/export/measure/action.yml",
 }

@@ -149,6 +149,17 @@ def table(quality: Mapping[str, Quality]) -> Iterator[str]:
         )
 
 
+def documentation(name: str) -> Iterator[str]:
+    """Yield a table of the documentation: `rules`, or their `quality`."""
+    if name == "quality":
+        yield from table(measure(read_snippets()))
+        return
+    yield "| rule | level | what it finds |"
+    yield "|---|---|---|"
+    for rule in RULES.values():
+        yield f"| [`{rule.id}`]({rule.link}) | {rule.level} | {rule.family}: {rule.title} |"
+
+
 def main() -> None:
     """Print the table, and what is wrong or missing."""
     quality = measure(read_snippets())

@@ -5,7 +5,8 @@
     docs.py --pin SHA VERSION      let every template and example use this release of ours
 
 A block stands between `<!-- KIND:NAME -->` and `<!-- /KIND:NAME -->`. KIND is `inputs` (an
-action's inputs and outputs), `workflow` (those of a reusable workflow) or `template` (all of it).
+action's inputs and outputs), `workflow` (those of a reusable workflow), `template` (all of it) or
+`audit` (the rules of `audit`, and how good they are).
 """
 
 from __future__ import annotations
@@ -52,10 +53,19 @@ def template(root: Path, name: str) -> str:
     )
 
 
+def audit_tables(_root: Path, name: str) -> str:
+    """Return the audit's `rules`, or their `quality` on labelled snippets."""
+    from dev import audit_rules  # only where a document has such a block
+
+    lines = audit_rules.documentation(name)
+    return "\n".join(["", *lines, "", ""])
+
+
 KINDS: Mapping[str, Callable[[Path, str], str]] = {
     "inputs": action_tables,
     "workflow": workflow_tables,
     "template": template,
+    "audit": audit_tables,
 }
 
 

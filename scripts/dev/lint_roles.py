@@ -13,6 +13,7 @@ ROLES: list[Rule] = []
 _CODEX = "openai/codex-action"
 _ASK = ("actions/ask", _CODEX)
 _MEASURE = (
+    "actions/audit/measure",
     "actions/diagnose/probe",
     "actions/evaluate",
     *(f"actions/export{part}" for part in ("", "/measure", "/retry")),
@@ -20,6 +21,7 @@ _MEASURE = (
 )
 _DECIDE = (
     "actions/analyze",
+    "actions/audit",
     "actions/compare",
     "actions/diagnose",
     "actions/discover",
@@ -28,7 +30,9 @@ _DECIDE = (
 )
 # The action at the root evaluates and compares: `$/`, or `owner/codex-ml-actions` in a template.
 _ROOT = re.compile(r"\$/?|\./?|[\w.-]+/codex-ml-actions")
-_RUNS_USER_CODE = re.compile(r'/scripts/run" (evaluate|diagnose probe|train|export(?! (verify|smoke)))\b')
+_RUNS_USER_CODE = re.compile(
+    r'/scripts/run" (audit measure|evaluate|diagnose probe|train|export(?! (verify|smoke)))\b'
+)
 _BEFORE_ASK = ("actions/checkout", "actions/download-artifact", "astral-sh/setup-uv")
 _BESIDE_WRITER = ("actions/download-artifact", "actions/attest", "actions/comment")
 # Jobs that write by a script of ours, which runs nothing that they fetched.
@@ -259,6 +263,9 @@ def _comment_permissions(document: Document) -> Findings:
             yield job.line, f"job `{job.name}` comments: {message}"
 
 
+_OWN_EVENTS = {"workflow_dispatch", "schedule", "push"}
+
+
 @rule(
     "cache-mode",
     "a cache filled by code under review would be restored by what trusts it",
@@ -273,6 +280,9 @@ def _cache_mode(document: Document) -> Findings:
         if (reads or _asks(job) or _writes(job)) and mode != "none":
             yield job.line, f"job `{job.name}` needs no cache: write `cache-mode: none`"
         elif document.name.startswith("workflows/") and mode not in ("none", "read"):
+            # What only the default branch's own events fill, no pull request can poison.
+            if mode == "write" and document.triggers <= _OWN_EVENTS:
+                continue
             yield job.line, f"job `{job.name}` is copied by users: write `cache-mode: read`"
 
 
