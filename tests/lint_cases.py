@@ -428,11 +428,16 @@ CASES: Mapping[str, tuple[Case, ...]] = {
         ),
         *(
             Case(
-                job("- run: x").replace("    cache-mode: none\n", given),
-                job("- run: x").replace("mode: none", "mode: read"),
+                job("- run: x", on="pull_request").replace("    cache-mode: none\n", given),
+                job("- run: x", on="pull_request").replace("mode: none", "mode: read"),
                 "workflows/x.yml",
             )
             for given in ("", "    cache-mode: write\n")
+        ),
+        Case(
+            job("- run: x", on="[push, pull_request]").replace("mode: none", "mode: write"),
+            job("- run: x", on="[push, schedule]").replace("mode: none", "mode: write"),
+            "workflows/x.yml",
         ),
         Case(
             job("- run: x", permissions="contents: write # why").replace("none", "write"),
