@@ -13,7 +13,8 @@ from mlactions.sweep.domains import Choice, Numbers
 from mlactions.sweep.identity import fingerprint
 from mlactions.sweep.model import Parameter, Space
 from mlactions.sweep.places import closest
-from mlactions.sweep.trials import Base, Bases, Choices, settings_of
+from mlactions.sweep.tree import group_options
+from mlactions.sweep.trials import Base, Bases, Choices, resolve_globs, settings_of
 from mlactions.user_python import ask_python
 
 PROGRAM = Path(__file__).with_name("user") / "compose_trials.py"
@@ -38,20 +39,25 @@ class Project:
 class Composed:
     """What Hydra knows: the options of config groups, and the config for each choice of them."""
 
-    options: Mapping[str, tuple[str, ...]]
-    documents: Mapping[Choices, Mapping[str, Any]]
-    errors: Mapping[Choices, str]
+    options = group_options(project.config_dir, space)
+    known = all(key in options for key in _globs(space))
+    resolved = resolve_globs(space, options) if known else space
+    wanted = list(_all_choices(resolved, options)) if known else [()]
+    found = _composed(project, resolved, wanted)
+    if not known or found.options != options:
+        resolved = resolve_globs(space, found.options)
+        _check_options(resolved, found.options)
+        found = _composed(project, resolved, list(_all_choices(resolved, found.options)))
+    _check_options(resolved, found.options)
+    if not found.documents:
+        choice, error = next(iter(found.errors.items()))
+        raise cannot_compose(project, choice, error)
+    return resolved, found
 
 
-def options_of(project: Project, space: Space) -> dict[str, tuple[str, ...]]:
-    """Return the parameters that are config groups, with their options, as Hydra lists them."""
-    return dict(_composed(project, space, [()], {}).options)
-
-
-def compose(project: Project, space: Space, options: Mapping[str, Sequence[str]]) -> Composed:
-    """Compose the config once for every choice of config groups. The globs must be resolved."""
-    _check_options(space, options)
-    return _composed(project, space, list(_all_choices(space, options)), options)
+def _globs(space: Space) -> list[str]:
+    domains = ((item.key, item.domain) for item in space.parameters)
+    return [key for key, domain in domains if isinstance(domain, Choice) and domain.glob]
 
 
 def bases_of(found: Composed, space: Space) -> Bases:
@@ -67,12 +73,7 @@ def bases_of(found: Composed, space: Space) -> Bases:
     return Bases(groups, by_choices)
 
 
-def _composed(
-    project: Project,
-    space: Space,
-    wanted: Sequence[Choices],
-    options: Mapping[str, Sequence[str]],
-) -> Composed:
+def _composed(project: Project, space: Space, wanted: Sequence[Choices]) -> Composed:
     prefixes = {item.key: item.prefix for item in space.parameters}
     answer = ask_hydra(
         project,
@@ -85,13 +86,8 @@ def _composed(
             errors[choice] = config["error"]
         else:
             documents[choice] = config["raw"]
-    if errors and not documents:
-        choice, error = next(iter(errors.items()))
-        raise cannot_compose(project, choice, error)
-    groups = {key: tuple(found) for key, found in answer["groups"].items()}
-    return Composed(
-        groups or {key: tuple(value) for key, value in options.items()}, documents, errors
-    )
+    groups = {key: tuple(sorted(found)) for key, found in answer["groups"].items()}
+    return Composed(groups, documents, errors)
 
 
 def override(prefixes: Mapping[str, str], key: str, option: str | None) -> str:

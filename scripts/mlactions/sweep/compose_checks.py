@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,22 +47,69 @@ class Samples:
                 seen.setdefault(canonical_value(value), value)
 
 
-def check_values(project: Project, space: Space, found: Composed, samples: Samples) -> list[str]:
-    """Set what trials set in the composed configs; return what is odd and yet allowed.
+@dataclass(frozen=True)
+class Files:
+    """Override files to compose, by their names, and the config group that they lie in."""
 
-    Raises UserError for a parameter that does not exist, or that refuses a value's type.
+    group: str
+    trials: Sequence[tuple[str, Trial]] = ()
+
+
+def check(
+    project: Project, space: Space, found: Composed, samples: Samples, files: Files
+) -> list[str]:
+    """Set what trials set, and compose files as training will; return what is odd and yet allowed.
+
+    Raises UserError for a parameter that does not exist, for a value of a type that the config
+    refuses, and for one that does not arrive.
     """
-    for choice in samples.values:
+    order = list(samples.values)
+    for choice in order:
         if choice in found.errors:
             raise cannot_compose(project, choice, found.errors[choice])
-    order = list(samples.values)
+        _check_seed(space, found.documents[choice])
+    questions = [
+        item
+        for place, choice in enumerate(order)
+        for item in _values(space, samples, place, choice)
+    ]
+    odd = _check_names(space, found, samples)
     prefixes = {item.key: item.prefix for item in space.parameters}
+    names = {item.key: item.name for item in space.parameters if item.key not in samples.groups}
+    answer = ask_hydra(
+        project,
+        choices=[[override(prefixes, *pair) for pair in choice] for choice in order],
+        values=[question for _, question in questions],
+        files=[_asked(space, names, files.group, *item) for item in files.trials],
+    )
+    for (parameter, question), error in zip(questions, answer["values"], strict=True):
+        if error:
+            message = f"the config refuses {canonical_value(question['value'])[:80]}: {error[:400]}"
+            raise wrong(space, parameter, message)
+    for (file, trial), composed in zip(files.trials, answer["files"], strict=True):
+        _check_file(space, names, file, trial, composed)
+    return odd
+
+
+def _values(
+    space: Space, samples: Samples, place: int, choice: Choices
+) -> Iterator[tuple[Parameter, dict[str, Any]]]:
+    for key, values in samples.values[choice].items():
+        parameter = space.parameter(key)
+        for value in values.values():
+            add = bool(parameter.prefix)
+            yield (
+                parameter,
+                {"choice": place, "name": parameter.name, "value": value, "add": add},
+            )
+
+
+def _check_names(space: Space, found: Composed, samples: Samples) -> list[str]:
+    """Refuse names that the config does not have; return values of another kind than its own."""
     odd: dict[str, str] = {}
-    questions, asked = [], []
-    for place, choice in enumerate(order):
+    for choice, by_key in samples.values.items():
         document = found.documents[choice]
-        _check_seed(space, document)
-        for key, values in samples.values[choice].items():
+        for key, values in by_key.items():
             parameter = space.parameter(key)
             _check_exists(space, parameter, document, choice)
             present = value_at(document, parameter.name)
@@ -70,18 +117,27 @@ def check_values(project: Project, space: Space, found: Composed, samples: Sampl
                 if odd_kind(present, value):
                     shown = (canonical_value(present)[:60], canonical_value(value)[:60])
                     odd.setdefault(key, f"`{key}` is {shown[0]} in the config, {shown[1]} here")
-                add = bool(prefixes[key])
-                questions.append(
-                    {"choice": place, "name": parameter.name, "value": value, "add": add}
-                )
-                asked.append(parameter)
-    overrides = [[override(prefixes, *pair) for pair in choice] for choice in order]
-    answer = ask_hydra(project, choices=overrides, values=questions)
-    for parameter, question, error in zip(asked, questions, answer["values"], strict=True):
-        if error:
-            message = f"the config refuses {canonical_value(question['value'])[:80]}: {error[:400]}"
-            raise wrong(space, parameter, message)
     return list(odd.values())
+
+
+def _asked(
+    space: Space, names: Mapping[str, str], group: str, file: str, trial: Trial
+) -> dict[str, Any]:
+    wanted = [names[key] for key in trial.values if key in names]
+    seeded = [space.seed_parameter] if trial.seed is not None else []
+    return {"group": group, "file": file, "names": [*wanted, *seeded]}
+
+
+def _check_file(
+    space: Space, names: Mapping[str, str], file: str, trial: Trial, composed: Mapping[str, Any]
+) -> None:
+    if "error" in composed:
+        message = f"Hydra cannot compose trial {file}: {composed['error'][:600]}"
+        raise UserError("cannot compose", message, file=space.file)
+    meant = {names[key]: value for key, value in trial.values.items() if key in names}
+    if trial.seed is not None:
+        meant[space.seed_parameter] = trial.seed
+    _check_arrived(space, file, meant, composed["values"])
 
 
 def _check_seed(space: Space, document: Mapping[str, Any]) -> None:
@@ -120,31 +176,6 @@ def _kind(value: Any) -> str:
     if isinstance(value, int | float):
         return "number"
     return type(value).__name__
-
-
-def check_files(
-    project: Project,
-    space: Space,
-    group: str,
-    trials: Sequence[tuple[str, Trial]],
-    groups: Collection[str],
-) -> None:
-    """Compose override files as a training run will; every value has to arrive as it was meant."""
-    names = {item.key: item.name for item in space.parameters if item.key not in groups}
-    asked = []
-    for file, trial in trials:
-        wanted = [names[key] for key in trial.values if key in names]
-        seeded = [space.seed_parameter] if trial.seed is not None else []
-        asked.append({"group": group, "file": file, "names": [*wanted, *seeded]})
-    answer = ask_hydra(project, files=asked)
-    for (file, trial), found in zip(trials, answer["files"], strict=True):
-        if "error" in found:
-            message = f"Hydra cannot compose trial {file}: {found['error'][:600]}"
-            raise UserError("cannot compose", message, file=space.file)
-        meant = {names[key]: value for key, value in trial.values.items() if key in names}
-        if trial.seed is not None:
-            meant[space.seed_parameter] = trial.seed
-        _check_arrived(space, file, meant, found["values"])
 
 
 def _check_arrived(

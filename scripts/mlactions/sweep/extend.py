@@ -11,7 +11,7 @@ from mlactions.errors import UserError
 from mlactions.settings import Status
 from mlactions.sweep import compose as hydra
 from mlactions.sweep.best import best, observed, reached
-from mlactions.sweep.compose_checks import Samples, check_files, check_values
+from mlactions.sweep.compose_checks import Files, Samples, check
 from mlactions.sweep.cost import estimate, over_budget
 from mlactions.sweep.folder import locked, staging, write_files
 from mlactions.sweep.generate import project_of
@@ -91,9 +91,8 @@ def _based(seen: Seen, environ: Mapping[str, str]) -> tuple[Space, Bases]:
         options = group_options(seen.settings.configs, seen.space)
         return resolve_globs(seen.space, options), Bases(frozenset(options))
     project = project_of(seen.settings, environ)
-    options = hydra.options_of(project, seen.space)
-    space = resolve_globs(seen.space, options)
-    return space, hydra.bases_of(hydra.compose(project, space, options), space)
+    space, composed = hydra.compose(project, seen.space)
+    return space, hydra.bases_of(composed, space)
 
 
 def _fresh(seen: Seen, space: Space, bases: Bases, count: int) -> list[Trial]:
@@ -131,10 +130,9 @@ def _install(
             samples = Samples(bases.groups)
             for trial in fresh:
                 samples.note(trial)
-            options = hydra.options_of(project, space)
-            check_values(project, space, hydra.compose(project, space, options), samples)
             named = [(trial.name(width), trial) for trial in fresh]
-            check_files(project, space, f"sweeps/{stage.name}", named, bases.groups)
+            files_of = Files(f"sweeps/{stage.name}", named)
+            check(project, space, hydra.compose(project, space)[1], samples, files_of)
         for name, _ in files:
             (stage / name).replace(seen.folder / name)
         all_rows = [*rows(seen), *(row_text(trial, width, "missing") for trial in fresh)]

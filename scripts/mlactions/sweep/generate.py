@@ -12,7 +12,7 @@ from mlactions.errors import UserError
 from mlactions.schema import read_text
 from mlactions.sweep import compose as hydra
 from mlactions.sweep.commands import Command, build, from_line
-from mlactions.sweep.compose_checks import Samples, check_files, check_values
+from mlactions.sweep.compose_checks import Files, Samples, check
 from mlactions.sweep.cost import Estimate, estimate, over_budget
 from mlactions.sweep.coverage import Coverage
 from mlactions.sweep.folder import (
@@ -105,9 +105,7 @@ def prepare(
         space = resolve_globs(space, options)
         bases = Bases(frozenset(options))
     else:
-        options = hydra.options_of(project, space)
-        space = resolve_globs(space, options)
-        composed = hydra.compose(project, space, options)
+        space, composed = hydra.compose(project, space)
         bases = hydra.bases_of(composed, space)
     name = sweep_name(settings.name, space)
     plan = Plan(
@@ -145,14 +143,14 @@ def generate(settings: Settings, environ: Mapping[str, str], known: Known | None
         with staging(plan.folder) as stage:
             _write_trials(plan, stage, settings, before)
             if composed is not None:
-                plan.warnings += check_values(project, plan.space, composed, plan.samples)
-                _compose_files(plan, project, stage, settings)
+                files_of = _files_to_compose(plan, stage, settings)
+                plan.warnings += check(project, plan.space, composed, plan.samples, files_of)
             _judge(plan)
             if plan.refused:
                 return plan
-            files = scripts(_job(plan, settings), plan.space, settings.backends)
-            plan.scripts = tuple(sorted(files)) if settings.files else ()
             if settings.files:
+                files = scripts(_job(plan, settings), plan.space, settings.backends)
+                plan.scripts = tuple(sorted(files))
                 write_scripts(stage, files)
             install(stage, plan.folder)
         if settings.replace and settings.files:
@@ -238,16 +236,16 @@ def _state(plan: Plan, trial: Trial, now_ms: float) -> str:
     return name
 
 
-def _compose_files(plan: Plan, project: hydra.Project, stage: Path, settings: Settings) -> None:
-    """Compose override files as training will: one for each choice of groups, or every one."""
+def _files_to_compose(plan: Plan, stage: Path, settings: Settings) -> Files:
+    """Return one override file for each choice of groups, or every one."""
     if not settings.files:
-        return
+        return Files("")
     chosen = list(plan.samples.files.values())
     if settings.compose == "all":
         chosen = list(make_trials(plan.space, plan.bases))
+    plan.composed = len(chosen)
     named = [(trial.name(plan.width), trial) for trial in chosen]
-    check_files(project, plan.space, f"sweeps/{stage.name}", named, plan.bases.groups)
-    plan.composed = len(named)
+    return Files(f"sweeps/{stage.name}", named)
 
 
 def _judge(plan: Plan) -> None:

@@ -175,7 +175,7 @@ def _element(value: Any) -> str:
     from hydra.core.override_parser.types import Quote, QuotedString
 
     if isinstance(value, str):
-        return str(QuotedString(value, Quote.single).with_quotes())
+        return str(QuotedString(value, Quote.double).with_quotes())
     if isinstance(value, list):
         return f"[{','.join(map(_element, value))}]"
     if isinstance(value, dict):

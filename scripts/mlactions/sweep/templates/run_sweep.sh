@@ -18,6 +18,8 @@ python=${SWEEP_PYTHON:-@PYTHON@}
 @EXPORTS@
 train() { # NAME
   local name=$1
+  # The command's words are meant as they stand here.
+  # shellcheck disable=SC2016
   exec @COMMAND@
 }
 
