@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,9 +19,20 @@ from urllib.parse import unquote, urlsplit
 from mlactions.mlflow_store.model import StoreError
 from mlactions.mlflow_store.problems import Refused, cut
 
+_NO_DATABRICKS = "Databricks credential"
+_LOG_IN = "Set DATABRICKS_HOST and DATABRICKS_TOKEN, or name a profile: `databricks://PROFILE`."
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 # What MLflow's client and the libraries below it read, where the caller has it.
 _PASSED_ON = re.compile(r"(MLFLOW|DATABRICKS|AWS|AZURE|GOOGLE|PG)[A-Z]*_?\w*|no_proxy|NO_PROXY")
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+CONNECT_SECONDS = 30.0
+
+_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_DATABRICKS_ENDPOINT_HTTP_RETRY_TIMEOUT": "60",
+}
+"""Seconds and times, unless the caller says otherwise: by itself the client waits 8 minutes."""
+
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -33,8 +45,11 @@ _QUIET = {
 def connect(uri: str, environ: Mapping[str, str]) -> Any:
     """Import MLflow and return its client, once it is certain that this writes nothing."""
     os.environ |= {key: value for key, value in environ.items() if _PASSED_ON.fullmatch(key)}
-    os.environ |= _QUIET
+    os.environ |= {**_QUIET, **{key: environ.get(key, own) for key, own in _PATIENCE.items()}}
     warnings.filterwarnings("ignore", module=r"(mlflow|sqlalchemy|alembic)\b.*")
+    _check_scheme(uri)
+    if uri.startswith("databricks"):
+        _must_listen(environ)
     try:
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
@@ -42,7 +57,8 @@ def connect(uri: str, environ: Mapping[str, str]) -> Any:
         message = f"{shown(uri)} is no HTTP address, and MLflow's client is not installed."
         hint = "Install `codex-ml-actions[mlflow]`, or name an MLflow server."
         raise StoreError("MLflow is missing", message, hint, state="no-client") from None
-    logging.getLogger("alembic").setLevel(logging.ERROR)
+    for name in ("alembic", "databricks.sdk"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     with translated(shown(uri)):
         _must_exist(uri)
         registry = environ.get("MLFLOW_REGISTRY_URI")
@@ -51,6 +67,40 @@ def connect(uri: str, environ: Mapping[str, str]) -> Any:
         except MlflowException as error:
             message = f"{shown(uri)}: {cut(error.message)}."
             raise StoreError("bad input", message, state="bad-request") from None
+
+
+def _check_scheme(uri: str) -> None:
+    """Refuse what no client of MLflow's reads runs from."""
+    scheme, separator, _ = uri.partition("://")
+    if uri.startswith(("databricks-uc", "uc:")):
+        message = f"{shown(uri)} names Unity Catalog, which holds models and no runs."
+        hint = "Write `databricks`; set MLFLOW_REGISTRY_URI to `databricks-uc` for its models."
+        raise StoreError("bad input", message, hint, state="bad-request")
+    known = (*_DATABASES, "databricks", "file")
+    if separator and scheme.partition("+")[0] not in known:
+        message = f"MLflow has no store at {scheme}://."
+        hint = (
+            "Write for example `https://mlflow.example.org`, `sqlite:///mlflow.db` or `databricks`."
+        )
+        raise StoreError("bad input", message, hint, state="bad-request")
+
+
+def _must_listen(environ: Mapping[str, str]) -> None:
+    """Refuse a workspace where nobody listens: the SDK would try for five minutes.
+
+    Not behind a proxy, which is what connects there, and not for a profile, which the SDK reads.
+    """
+    host = environ.get("DATABRICKS_HOST", "").strip()
+    if not host or any(environ.get(name) for name in _PROXIES):
+        return
+    try:
+        parts = urlsplit(host if "//" in host else f"https://{host}")
+        port = parts.port or (80 if parts.scheme == "http" else 443)
+        socket.create_connection((parts.hostname or "", port), CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        message = f"databricks: {shown(host)}: {error}."
+        hint = "Check DATABRICKS_HOST, and that the workspace lets this machine in."
+        raise StoreError("MLflow cannot be reached", message, hint, state="unreachable") from None
 
 
 def _absolute(uri: str) -> str:
@@ -104,6 +154,11 @@ def translated(uri: str) -> Iterator[None]:
     except StoreError:
         raise
     except MlflowException as error:
+        if _NO_DATABRICKS in str(error.message):
+            message = f"{uri}: no Databricks workspace, or no credentials for it, are configured."
+            raise StoreError(
+                "no access to MLflow", message, _LOG_IN, state="unauthorized"
+            ) from None
         raise Refused(str(error.error_code), str(error.message)) from None
     except ImportError as error:
         message = f"{uri} needs the package {error.name!r}."
