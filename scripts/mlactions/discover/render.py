@@ -92,9 +92,8 @@ def comparison(kind: str, items: Sequence[Item], ranks: Sequence[int] = ()) -> B
         Column("Licence"),
         Column("Weights" if model else "Splits"),
         *([Column("Reported")] if model else []),
-        Column("All files", "right", optional=True),
+        Column("Size", "right", optional=True),
         Column("Downloads in 30 days", "right"),
-        Column("Changed", optional=True),
         Column("Revision"),
     ]
     rows = []
@@ -113,7 +112,6 @@ def _cells(kind: str, item: Item) -> tuple[Inline, ...]:
         *(cell for cell in measured if cell != "" or kind == "model"),
         show_bytes(item["size"]),
         f"{item['downloads']:,}" if item["downloads"] is not None else "unknown",
-        item["modified"] or "unknown",
         Code(item["revision"][:12]),
     )
 
@@ -137,8 +135,9 @@ def _metric(item: Item) -> Inline:
         return "–"
     first, more = item["metrics"][0], len(item["metrics"]) - 1
     where = f" on {first['dataset']}" if first["dataset"] else ""
-    rest = f", {more} more" if more else ""
-    return (Untrusted(f"{first['name']} {first['value']}{where}"), rest)
+    rest = f"; {more} more" if more else ""
+    said = f"{first['name']} {first['value']}{where} ({first['source']})"
+    return (Untrusted(said), rest)
 
 
 def _samples(item: Item) -> str:

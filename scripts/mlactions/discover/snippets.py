@@ -68,7 +68,7 @@ def _transformers(entry: Entry) -> str:
     names = sorted({model, entry.processor} - {""}, key=str.lower)
     safe = "use_safetensors=True" if entry.safetensors else "weights_only=True"
     lines = [f"from transformers import {', '.join(names)}", "", *_constants(entry)]
-    lines.append(f"model = {model}.from_pretrained(NAME, revision=REVISION, {safe})")
+    lines += [f"model = {model}.from_pretrained(", f"    NAME, revision=REVISION, {safe}", ")"]
     if entry.processor:
         variable = "tokenizer" if entry.processor == "AutoTokenizer" else "processor"
         lines.append(f"{variable} = {entry.processor}.from_pretrained(NAME, revision=REVISION)")
