@@ -39,6 +39,16 @@ class Project:
 class Composed:
     """What Hydra knows: the options of config groups, and the config for each choice of them."""
 
+    options: Mapping[str, tuple[str, ...]]
+    documents: Mapping[Choices, Mapping[str, Any]]
+    errors: Mapping[Choices, str]
+
+
+def compose(project: Project, space: Space) -> tuple[Space, Composed]:
+    """Compose the config for every choice of config groups; return the space without globs, too.
+
+    Folders tell the groups in most projects. Where Hydra knows others, it is asked a second time.
+    """
     options = group_options(project.config_dir, space)
     known = all(key in options for key in _globs(space))
     resolved = resolve_globs(space, options) if known else space
