@@ -10,7 +10,7 @@ import pytest
 
 from mlactions.ask.answer import MAX_BYTES, NoAnswerError, parse_answer, read_answer
 from mlactions.ask.outcome import AskStatus, Ending, Trace, ending_of, not_called
-from mlactions.codex_session import Command, Failure, Session, Usage
+from mlactions.codex_session import Command, Failure, Session, ToolCall, Usage
 from tests.ask_cases import ANSWER
 
 USAGE = Usage(100, 0, 10, 0, 1.0, 1, 0, 0, "m", "0.169.0")
@@ -57,6 +57,42 @@ def test_failures_have_names(failure: Failure, expected: tuple[AskStatus, str]) 
     found = ending(replace(SESSION, failure=failure, message=None))
     assert found is not None
     assert (found.status, found.reason) == expected
+
+
+GOOD = ToolCall("mlflow", "list_runs", failed=False, said="")
+BAD = ToolCall("mlflow", "describe_run", failed=True, said="http://a:b@c/ refused,  Bearer xyz")
+OTHER = replace(GOOD, server="huggingface")
+
+
+@pytest.mark.parametrize(
+    ("calls", "stands"),
+    [((), True), ((GOOD,), True), ((BAD, GOOD), True), ((BAD,), False), ((OTHER, BAD, BAD), False)],
+)
+def test_a_server_that_never_answered_leaves_no_answer(
+    calls: tuple[ToolCall, ...], stands: bool
+) -> None:
+    found = ending(replace(SESSION, tool_calls=calls))
+    detail = "mlflow, describe_run: http://[removed]@c/ refused, [removed]"
+    assert found == (None if stands else Ending(BROKEN, "mcp-failed", detail))
+
+
+@pytest.mark.parametrize(
+    ("own", "outcome", "reason"),
+    [
+        (None, "failure", "mcp-not-started"),
+        (None, "success", "not-started"),
+        ("exit code 1: required MCP servers failed to initialize: m", "failure", "mcp-not-started"),
+        ("exit code 1: no such model", "failure", "codex-failed"),
+        ("stopped", "cancelled", "timed-out"),
+    ],
+)
+def test_a_server_that_did_not_start_leaves_no_session(
+    own: str | None, outcome: str, reason: str
+) -> None:
+    trace = Trace(outcome, 0, set_up=True, own=own, servers=("mlflow",))
+    found = ending_of(trace, [])
+    assert found is not None
+    assert (found.status, found.reason) == (BROKEN, reason)
 
 
 def test_a_message_that_names_a_key_is_cleaned() -> None:

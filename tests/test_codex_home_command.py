@@ -242,6 +242,8 @@ def test_a_person_s_own_home_is_left_alone(tmp_path: Path) -> None:
         (("--mcp", "huggingface\nhuggingface-stdio"), {}, "Choose one of them."),
         (("--mcp", "mlflow"), {}, "no tracking URI is known"),
         (("--mcp", "mlflow", "--tracking-uri", "https://a:b@c.d"), {}, "holds a password"),
+        (("--mcp", "mlflow", "--tracking-uri", "postgresql://a:b@c/d"), {}, "holds a password"),
+        (("--mcp", "mlflow"), {"MLFLOW_TRACKING_URI": "https://a:b@c.d"}, "holds a password"),
         (("--mcp", "mlflow", "--tracking-uri", "http://[x"), {}, "is no address"),
         (("--mcp", "huggingface-stdio"), {"PATH": "/none"}, f"{HUB_PACKAGE}@{HUB_VERSION}"),
         (("--mlflow-tools", "delete_run"), {}, "needs `mcp`: mlflow"),

@@ -102,6 +102,32 @@ def test_long_output_is_cut(tmp_path: Path) -> None:
     assert len(session.commands[0].output) == 256 * 1024
 
 
+def test_a_call_of_a_server_says_what_went_wrong(tmp_path: Path) -> None:
+    def call(**rest: Any) -> dict[str, Any]:
+        item = {"type": "McpToolCall", "server": "mlflow", "tool": "list_runs", **rest}
+        return event("event_msg", type="item_completed", item=item)
+
+    said = {"content": [{"type": "text", "text": "Run not found"}], "isError": True}
+    lines = [
+        call(status="completed", result={"content": [{"type": "text", "text": "runs"}]}),
+        call(status="failed", result=said),
+        call(status="completed", result=said),
+        call(status="failed", error={"message": "transport closed"}),
+        call(status="failed", error="transport closed", result=None),
+        call(status="in_progress"),
+    ]
+    session = read_session(write(tmp_path / "log", lines))
+    assert [(call.failed, call.said) for call in session.tool_calls] == [
+        (False, ""),
+        (True, "Run not found"),
+        (True, "Run not found"),
+        (True, "transport closed"),
+        (True, "transport closed"),
+        (True, ""),
+    ]
+    assert (session.usage.mcp_calls, session.usage.mcp_failures) == (6, 5)
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
@@ -111,7 +137,11 @@ payloads = st.fixed_dictionaries(
     {},
     optional={
         "type": st.sampled_from(["task_complete", "item_completed", "token_count"]),
-        "item": json_values | st.fixed_dictionaries({"type": st.just("CommandExecution")}),
+        "item": json_values
+        | st.fixed_dictionaries(
+            {"type": st.sampled_from(["CommandExecution", "McpToolCall"])},
+            optional={"result": json_values, "error": json_values, "server": json_values},
+        ),
         "info": json_values | st.fixed_dictionaries({"total_token_usage": json_values}),
         "error": json_values,
         "last_agent_message": json_values,

@@ -56,6 +56,7 @@ _SANDBOX_DEAD = re.compile(
 )
 _NO_SERVER = re.compile(r"required MCP servers? failed to initialize")
 _STATUS = re.compile(r"\b(?:status:? )(\d{3})\b")
+_USER = re.compile(r"//[^/\s@]+@")
 _SECRET = re.compile(r"\b(?:sk-|Bearer )\S+", re.IGNORECASE)
 
 
@@ -129,7 +130,7 @@ def _died(output: str, code: int | None) -> bool:
 
 def clean(message: str) -> str:
     """Return a message on one line and without what looks like a key."""
-    return _SECRET.sub("[removed]", " ".join(message.split()))
+    return _SECRET.sub("[removed]", _USER.sub("//[removed]@", " ".join(message.split())))
 
 
 def _of_failure(failure: Failure) -> Ending:

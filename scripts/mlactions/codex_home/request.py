@@ -85,13 +85,13 @@ def check_tools(names: Sequence[str], servers: Sequence[str]) -> tuple[str, ...]
 def tracking_uri(given: str, environ: Mapping[str, str], folder: Path) -> str:
     """Return the address for a process that works in another folder, empty if there is none.
 
-    Raises UserError for a password in `given`: that text is written into outputs and logs. In the
-    variable it may stand, as a database needs it.
+    Raises UserError for a password in `given`, which is written into outputs and logs, and in a
+    server's address, which MLflow repeats when it fails. A database's may stand in the variable.
     """
-    if given and holds_password(given):
-        hint = f"Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or {URI}, instead."
-        raise UserError("bad input", "`tracking-uri` holds a password.", hint)
     text = given or environ.get(URI, "")
+    if holds_password(text) and (given or text.lower().startswith("http")):
+        hint = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead."
+        raise UserError("bad input", "the tracking URI holds a password.", hint)
     if found := _FILES.fullmatch(text):
         return f"{found[1]}{(folder / found['path']).resolve()}"
     if text and "://" not in text and not text.startswith("databricks"):
