@@ -30,6 +30,7 @@ _FOLLOWS = re.compile(
     r"ChildFailedError|SignalException|KeyboardInterrupt|DistBackendError|ChildProcessError"
     r"|Failures: <NO_OTHER_FAILURES>|RuntimeError: DataLoader worker .* exited unexpectedly"
 )
+_TABLE = re.compile(r"\s+(rank|exitcode)\s+: (-?\d+)")
 _FATAL_SIGNALS = {
     int(signal.SIGSEGV): "a fault in compiled code",
     int(signal.SIGBUS): "a fault in compiled code, or shared memory that is full",
@@ -66,6 +67,7 @@ RULES = (
         r"Disk quota exceeded",
         r"database or disk is full",
         r"PytorchStreamWriter failed writing file",
+        r"inline_container\.cc:\d+\] \. unexpected pos",  # what torch.save makes of a full disk
     ),
     _rule(
         "host-out-of-memory",
@@ -203,10 +205,23 @@ def _of_process(ended: Ended, lines: Sequence[str]) -> Failure:
         return Failure("unknown", _cut(final[1]), final[0] + 1)
     if code in _FATAL_SIGNALS:
         return Failure("unknown", f"{signal.Signals(code).name}: {_FATAL_SIGNALS[code]}")
+    rank = _root_cause([line for _, line in window])
+    if rank:
+        return Failure("unknown", rank)
     said = [pair for pair in window if pair[1].strip()]
     if said:
         return Failure("unknown", _cut(said[-1][1]), said[-1][0] + 1)
     return Failure("unknown", f"it ended with exit code {ended.code} and said nothing")
+
+
+def _root_cause(lines: Sequence[str]) -> str:
+    """Return what torchrun's table says of the rank that failed first; empty without one."""
+    starts = [n for n, line in enumerate(lines) if line.startswith("Root Cause")]
+    if not starts:
+        return ""
+    found = (_TABLE.match(line) for line in lines[starts[-1] :])
+    told = {match[1]: match[2] for match in found if match}
+    return f"rank {told.get('rank', '?')} ended first, with exit code {told.get('exitcode', '?')}"
 
 
 def _cut(line: str) -> str:

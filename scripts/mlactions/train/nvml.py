@@ -7,6 +7,7 @@ laptop's has no power meter, few have ECC) is None.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import pwd
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ from mlactions.train.model import Driver, Gpu, GpuSample, Process
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _NONE = frozenset({"-1", "none", "void"})
+
+# Where containers, WSL and NixOS mount the driver's library: the launcher drops LD_LIBRARY_PATH.
+_PLACES = ("/usr/local/nvidia/lib64", "/usr/lib/wsl/lib", "/run/opengl-driver/lib")
 
 
 def _ask(nvml: ModuleType, name: str, *arguments: Any) -> Any:
@@ -37,6 +41,7 @@ def read_driver() -> Driver:
     except ImportError:
         return Driver(problem="nvidia-ml-py is not installed")
     try:
+        _load()
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
         absent = error.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND
@@ -52,6 +57,14 @@ def read_driver() -> Driver:
         )
     finally:
         _ask(pynvml, "nvmlShutdown")
+
+
+def _load() -> None:
+    """Load the library from where a loader does not look; a later look finds what is loaded."""
+    for place in _PLACES:
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(f"{place}/libnvidia-ml.so.1")
+            return
 
 
 def _text(value: Any) -> str:

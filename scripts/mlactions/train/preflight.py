@@ -63,6 +63,12 @@ def _gpu(settings: Settings, around: Surroundings) -> Iterator[Check]:
     if gpus:
         names = ", ".join(dict.fromkeys(gpu.name for gpu in gpus))
         found = f"{plural(len(gpus), 'GPU')}: {names}"
+    elif around.torch is not None and around.torch.available:
+        seen = plural(around.torch.devices, "GPU")
+        told = f"torch sees {seen}, which NVML does not show ({around.driver.problem})"
+        advice = "They are neither checked nor measured: is libnvidia-ml.so.1 in the container?"
+        yield Check("gpu", "warn" if around.torch.devices >= wanted else "fail", told, advice)
+        return
     elif around.hidden:
         found = "no GPU: CUDA_VISIBLE_DEVICES hides them, so this is a run on the CPU"
     else:
