@@ -27,6 +27,7 @@ from mlactions.export.exported import (
     TensorSpec,
     Timing,
 )
+from mlactions.export.user.variation import vary
 from tests.export_faults.networks import Array, Arrays, Network, Spec
 
 BATCHES = (1, 2, 3, 7)
@@ -40,7 +41,11 @@ AfterSave = Callable[[Path], None]
 
 @dataclass(frozen=True)
 class Written:
-    """What goes into a bundle. `damage` is done to the model folder after it was written."""
+    """What goes into a bundle. `damage` is done to the model folder after it was written.
+
+    `alike` takes one sample over and over, as an example of one row gives; `varied` adds the cases
+    that measure adds there.
+    """
 
     network: Network
     model: onnx.ModelProto
@@ -49,6 +54,8 @@ class Written:
     damage: AfterSave = lambda _: None
     scale: float = 1.0
     task: bool = False
+    alike: bool = False
+    varied: bool = False
     batches: tuple[int, ...] = BATCHES
     seeds: tuple[int, ...] = SEEDS
     change: Mapping[str, Any] = field(default_factory=dict)
@@ -130,16 +137,20 @@ def _cases(folder: Path, given: Written) -> Iterator[Case]:
             for seed in given.seeds:
                 axes = {"batch": batch, **dict(zip(names, lengths, strict=True))}
                 yield _case(folder, given, axes, seed, "random")
+            if given.varied:
+                yield _case(folder, given, axes, given.seeds[0], "varied")
     for values in ("zeros", "large"):
         first = {name: lengths[0] for name, lengths in given.network.lengths.items()}
         yield _case(folder, given, {"batch": 2, **first}, 0, values)
 
 
 def _case(folder: Path, given: Written, axes: Mapping[str, int], seed: int, values: str) -> Case:
-    network, edge = given.network, values != "random"
+    network, edge = given.network, values in {"zeros", "large"}
     name = "-".join(f"{axis}-{length}" for axis, length in axes.items())
-    name = f"{name}-{values}" if edge else f"{name}-seed-{seed}"
+    name = f"{name}-seed-{seed}" if values == "random" else f"{name}-{values}"
     inputs = draw(network, axes, seed, given.scale * {"zeros": 0, "large": 1e4}.get(values, 1))
+    if given.alike and not edge:
+        inputs = _alike(network, inputs, varied=values == "varied")
     if given.precision == "fp16":
         inputs = {k: a.astype(np.float16) if a.dtype.kind == "f" else a for k, a in inputs.items()}
     np.savez(folder / f"cases/{name}.inputs.npz", **inputs)  # type: ignore[arg-type]  # arrays by name
@@ -158,9 +169,20 @@ def _case(folder: Path, given: Written, axes: Mapping[str, int], seed: int, valu
     )
 
 
+def _alike(network: Network, inputs: Arrays, *, varied: bool) -> Arrays:
+    """Repeat one sample of ones; varied, as measure varies such an example."""
+    same = {name: np.ones_like(array) for name, array in inputs.items()}
+    tensors = [{**vars(spec), "low": 0} for spec in network.inputs]
+    return vary(same, same, tensors, 0) if varied else same
+
+
 def _noise(expected: Arrays) -> dict[str, float]:
     """Return rounding of the last digit, scaled: what torch against itself looks like."""
-    largest = {n: float(np.nanmax(np.abs(a))) for n, a in expected.items() if a.dtype.kind == "f"}
+    largest = {
+        name: float(np.abs(array[np.isfinite(array)]).max(initial=0))
+        for name, array in expected.items()
+        if array.dtype.kind == "f"
+    }
     return {name: EPSILON * most / max(1.0, most) for name, most in largest.items()}
 
 

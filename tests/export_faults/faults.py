@@ -252,6 +252,49 @@ def _constant() -> Written:
     return replace(_changed(replace(network, weights=weights), nodes=nodes), network=network)
 
 
+def _alike(*nodes: onnx.NodeProto, varied: bool = True, **more: Any) -> Written:
+    """Export wrongly what every sample of an example that is all ones hides."""
+    network = networks.mlp()
+    one = network.expected({"x": np.ones((1, 6), np.float32)})["logits"]
+    changed = replace(network, weights=network.weights | {"frozen": one} | more)
+    last = node("Gemm", "features w2 b2", "right")
+    written = _nodes(changed, logits=(last, *nodes))
+    return replace(written, network=network, alike=True, varied=varied)
+
+
+def _constant_by_zero(*, varied: bool = True) -> Written:
+    """Give the example's result whatever comes in: a sum with nought times the right one."""
+    none = {"none": np.array(0, np.float32)}
+    return _alike(
+        node("Mul", "right none", "nothing"),
+        node("Add", "frozen nothing", "logits"),
+        varied=varied,
+        **none,
+    )
+
+
+def _mean_of_the_batch() -> Written:
+    return _alike(
+        node("ReduceMean", "right first", "mean"),
+        node("Shape", "right", "lengths"),
+        node("Expand", "mean lengths", "logits"),
+        first=np.array([0]),
+    )
+
+
+def _folded_example() -> Written:
+    """Compute from ones, the example, in the place of what comes in."""
+    return _alike(
+        node("Mul", "x none", "nothing"),
+        node("Add", "nothing example", "fixed"),
+        node("Gemm", "fixed w1 b1", "fixed_hidden"),
+        node("Tanh", "fixed_hidden", "fixed_features"),
+        node("Gemm", "fixed_features w2 b2", "logits"),
+        none=np.array(0, np.float32),
+        example=np.array(1, np.float32),
+    )
+
+
 def _shuffled_tokens() -> Written:
     network = networks.tokens()
     return _weights(network, embedding=np.roll(network.weights["embedding"], 1, axis=0))
@@ -340,6 +383,30 @@ FAULTS: tuple[Fault, ...] = (
     Fault("a mean of the example folded in", "specialised-constant", "example", _folded_mean),
     Fault("an output folded to a constant", "constant-output", "does not depend", _constant),
     Fault(
+        "a constant, and an example of one row",
+        "specialised-constant",
+        "far off where they vary",
+        _constant_by_zero,
+    ),
+    Fault(
+        "the example computed, and it is all ones",
+        "specialised-constant",
+        "far off where they vary",
+        _folded_example,
+    ),
+    Fault(
+        "a mean of the batch, and an example of one row",
+        "parity",
+        "samples of a batch are mixed",
+        _mean_of_the_batch,
+    ),
+    Fault(
+        "a constant, and no sample that differs",
+        "inputs-alike",
+        "are the same",
+        lambda: _constant_by_zero(varied=False),
+    ),
+    Fault(
         "random noise",
         "random-operator",
         "RandomNormalLike",
@@ -420,5 +487,6 @@ def sound() -> dict[str, Written]:
     made = {name: Written(make(), make().model()) for name, make in networks.NETWORKS.items()}
     mlp = networks.mlp()
     made["external data"] = Written(mlp, mlp.model(), external=True)
+    made["an example of one row"] = Written(mlp, mlp.model(), alike=True, varied=True)
     made["fp16 with task data"] = replace(_half_without_task(), task=True)
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from mlactions.export.exported import Axis, Case, Exported
+from mlactions.export.matrix import Compared
 from mlactions.export.result import CaseResult, Finding
 from mlactions.export.words import place
 from mlactions.settings import Status
@@ -59,6 +60,31 @@ def nothing(cases: Sequence[CaseResult], found: Sequence[Finding]) -> Iterator[F
     else:
         return
     yield Finding("nothing-compared", "fail", message)
+
+
+def alike(compared: Sequence[Compared]) -> Iterator[Finding]:
+    """Fail where no input has two samples that differ, and warn of each such input otherwise.
+
+    A constant, a mean of the batch or the example's own result is right for samples all the same.
+    """
+    seen: dict[str, set[str]] = {}
+    for ran in [ran for one in compared for ran in one.ran if ran.case.kind == "gated"]:
+        for name, found in ran.samples.items():
+            seen.setdefault(name, set()).update(found)
+    same = [name for name, samples in seen.items() if len(samples) < 2]  # noqa: PLR2004
+    if same and len(same) == len(seen):
+        message = (
+            "All samples of all gated cases are the same: a model that gives one constant would"
+            " match. Give `example-inputs` of which at least four samples differ, or shapes."
+        )
+        yield Finding("inputs-alike", "fail", message)
+        return
+    for name in same:
+        message = (
+            f"Input `{name}` is the same in all samples of all gated cases: what the model makes"
+            " of other values is not proven."
+        )
+        yield Finding("inputs-alike", "warn", message)
 
 
 def untried(exported: Exported) -> Iterator[Finding]:

@@ -18,7 +18,8 @@ DATA = "model/model.onnx.data"
 Precision = Literal["fp32", "fp16"]
 Optimize = Literal["none", "basic", "extended", "all"]
 Quantize = Literal["none", "dynamic-int8"]
-Values = Literal["random", "zeros", "large", "denormal"]
+Values = Literal["random", "varied", "zeros", "large", "denormal"]
+"""`varied` are those of an example whose samples are alike, made to differ; gated as well."""
 
 FAILURES = (
     "data-dependent-control-flow",

@@ -14,6 +14,7 @@ import onnxruntime
 
 from mlactions.export import parity
 from mlactions.export.arrays import Array, Arrays, ArraysError
+from mlactions.export.user.variation import Samples
 
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -68,7 +69,10 @@ def _compare(session: onnxruntime.InferenceSession, request: Mapping[str, Any], 
             why = "there is not memory enough to compare its outputs"
             tell({"event": "case", "id": case["id"], "ok": False, "error": why})
             continue
-        tell({"event": "case", "id": case["id"], "ok": True, "rows": rows})
+        samples = Samples(list(request["inputs"].items()))
+        samples.add(inputs)
+        seen = {name: sorted(found) for name, found in samples.seen.items()}
+        tell({"event": "case", "id": case["id"], "ok": True, "rows": rows, "samples": seen})
 
 
 def _measured(

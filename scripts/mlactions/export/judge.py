@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mlactions.export import coverage
-from mlactions.export.doubts import doubts
+from mlactions.export.doubts import doubts, not_numbers, own_noise
 from mlactions.export.exported import Case, Exported
 from mlactions.export.gates import Gate, Own, hold
 from mlactions.export.matrix import Compared, Ran
 from mlactions.export.parity import Measures
-from mlactions.export.patterns import pattern
+from mlactions.export.patterns import mixed, pattern
 from mlactions.export.result import (
     REASONS,
     CaseResult,
@@ -20,7 +20,7 @@ from mlactions.export.result import (
     Parity,
     Task,
 )
-from mlactions.export.words import brief, off, place
+from mlactions.export.words import off, place
 from mlactions.settings import Status
 from mlactions.text import plural
 
@@ -121,8 +121,10 @@ def judge(evidence: Evidence) -> tuple[Finding, ...]:
         *_providers(evidence),
         *_cases(evidence),
         *coverage.uncompared(evidence.exported, evidence.cases),
+        *coverage.alike(evidence.compared),
         *doubts(evidence.cases),
-        *_noise(evidence.cases),
+        *own_noise(evidence.cases),
+        *not_numbers(evidence.cases),
         *_task(evidence),
     ]
     found += coverage.nothing(evidence.cases, found)
@@ -242,12 +244,18 @@ def _off(cases: Sequence[CaseResult]) -> Iterator[Finding]:
     groups: dict[tuple[str, str], list[tuple[CaseResult, Parity]]] = {}
     for case in cases:
         for row in case.rows:
-            if case.kind == "gated" and row.reason:
+            if case.kind == "gated" and row.reason and not _by_torch(row):
                 groups.setdefault((row.reason, row.output), []).append((case, row))
     gated = sum(case.kind == "gated" for case in cases)
+    more = " It holds at batch 1 only: samples of a batch are mixed." if mixed(cases) else ""
     for (reason, _), rows in groups.items():
         case, row = max(rows, key=lambda pair: (pair[1].scaled or 0.0, pair[1].relative_l2 or 0.0))
-        yield _finding(reason, case, row, off(case, row, len(rows), gated))
+        yield _finding(reason, case, row, off(case, row, len(rows), gated) + more)
+
+
+def _by_torch(row: Parity) -> bool:
+    """Say whether there is nothing to compare because torch itself gave NaN, which is told."""
+    return row.reason == "nothing-compared" and row.nan > 0
 
 
 def _edges(cases: Sequence[CaseResult]) -> Iterator[Finding]:
@@ -258,32 +266,6 @@ def _edges(cases: Sequence[CaseResult]) -> Iterator[Finding]:
         message = off(case, row, 1, 1) if row else f"{place(case)}: {case.error.rstrip('.')}."
         found = _finding("edge-case", case, row, f"Edge input, not gated: {message}")
         yield replace(found, level="warn" if ended else "notice")
-
-
-def _noise(cases: Sequence[CaseResult]) -> Iterator[Finding]:
-    """Warn where torch itself differs by more than is allowed."""
-    for output in dict.fromkeys(row.output for case in cases for row in case.rows):
-        rows = [
-            (max(row.noise_float64 or 0.0, row.noise_threads or 0.0), case, row)
-            for case in cases
-            if case.kind == "gated"
-            for row in case.rows
-            if row.output == output and row.reference
-        ]
-        if not rows:
-            continue
-        noise, case, row = max(rows, key=lambda item: item[0])
-        if noise > row.allowed > 0:
-            message = (
-                f"torch differs from itself by {brief(noise)} in `{output}` at {place(case)}, and"
-                f" {brief(row.allowed)} is allowed: a tolerance below this noise decides by chance."
-            )
-            yield replace(_finding("tolerance-below-noise", case, row, message), level="warn")
-    for case in cases:
-        for row in case.rows:
-            if case.kind == "gated" and row.nan:
-                message = f"torch's own `{row.output}` has {row.nan:,} NaN at {place(case)}."
-                yield replace(_finding("reference-not-finite", case, row, message), level="warn")
 
 
 def _task(evidence: Evidence) -> Iterator[Finding]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mlactions.export.exported import Case
+from mlactions.export.exported import Case, Exported
 from mlactions.export.parity import Measures
 from mlactions.export.result import Provider
 from mlactions.export.session import Answer, Workers
@@ -19,12 +19,16 @@ NOT_LOCAL = frozenset({"AzureExecutionProvider"})
 
 @dataclass(frozen=True)
 class Ran:
-    """What became of one case: the measures of its outputs, or why there are none."""
+    """What became of one case: the measures of its outputs, or why there are none.
+
+    `samples` has digests of the samples that differ, by input; a few of them are enough.
+    """
 
     case: Case
     outcome: Literal["compared", "refused", "crashed", "timed-out", "not-run"]
     measures: tuple[Measures, ...] = ()
     error: str = ""
+    samples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,28 +41,28 @@ class Compared:
     available: tuple[str, ...] = ()
 
 
-def compare_all(
-    workers: Workers, asked: Sequence[str], cases: Sequence[Case], outputs: Sequence[str]
-) -> tuple[Compared, ...]:
+def compare_all(workers: Workers, asked: Sequence[str], exported: Exported) -> tuple[Compared, ...]:
     """Run every case on the providers asked for; if none is, on each one that is present."""
     if asked:
-        return tuple(compare(workers, provider, cases, outputs) for provider in asked)
-    first = compare(workers, CPU, cases, outputs)
+        return tuple(compare(workers, provider, exported) for provider in asked)
+    first = compare(workers, CPU, exported)
     others = [name for name in first.available if name not in {CPU, *NOT_LOCAL}]
-    return (first, *(compare(workers, provider, cases, outputs) for provider in others))
+    return (first, *(compare(workers, provider, exported) for provider in others))
 
 
-def compare(
-    workers: Workers, provider: str, cases: Sequence[Case], outputs: Sequence[str]
-) -> Compared:
+def compare(workers: Workers, provider: str, exported: Exported) -> Compared:
     """Run every case on one provider; after a crash the cases behind it get another process."""
     found: dict[str, Ran] = {}
-    pending, peak = list(cases), 0
+    about = {
+        "inputs": {spec.name: list(spec.shape) for spec in exported.inputs},
+        "outputs": [spec.name for spec in exported.outputs],
+    }
+    pending, peak = list(exported.cases), 0
     runtime: Mapping[str, Any] = {"version": "", "available": ()}
     state = Provider(provider, "used")
     for _ in range(1 + MAX_RESTARTS):
         asked = [_asked(workers, case) for case in pending]
-        answer = workers.ask("compare", provider=provider, outputs=list(outputs), cases=asked)
+        answer = workers.ask("compare", provider=provider, cases=asked, **about)
         opened = answer.first("session")
         peak = max(peak, answer.peak_memory_bytes or 0)
         runtime = answer.first("runtime") or runtime
@@ -70,7 +74,7 @@ def compare(
         if not pending or answer.outcome == "answered":
             break
     done = Provider(provider, state.state, state.detail, peak or None)
-    ran = tuple(found.get(case.id) or Ran(case, "not-run") for case in cases)
+    ran = tuple(found.get(case.id) or Ran(case, "not-run") for case in exported.cases)
     return Compared(done, runtime["version"], ran, tuple(runtime["available"]))
 
 
@@ -117,7 +121,8 @@ def _found(answer: Answer, cases: Sequence[Case], workers: Workers) -> dict[str,
 def _ran(case: Case, line: Mapping[str, Any], workers: Workers) -> Ran:
     if not line["ok"]:
         return Ran(case, "refused", (), workers.shown(line["error"]))
-    return Ran(case, "compared", tuple(map(_measures, line["rows"])))
+    samples = {name: tuple(found) for name, found in line["samples"].items()}
+    return Ran(case, "compared", tuple(map(_measures, line["rows"])), samples=samples)
 
 
 def _measures(row: Mapping[str, Any]) -> Measures:

@@ -10,6 +10,9 @@ from mlactions.export.result import CaseResult
 from mlactions.settings import Status
 
 BATCH = "batch"
+VARIED = "varied"
+UNCOMPARED = frozenset({"nothing-compared", "not-finite"})
+"""Reasons of rows without a number to look at: they tell nothing of what the cases share."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,10 @@ def pattern(cases: Sequence[CaseResult]) -> Pattern | None:
     """
     gated = [case for case in cases if case.kind == "gated" and case.outcome != "not-run"]
     bad = [case for case in gated if _off(case)]
+    if bad and all(case.values == VARIED for case in bad):
+        gated = [case for case in gated if case.values == VARIED]
+        if len(bad) == len(gated):
+            return Pattern("specialised-constant", _ALIKE)
     good = [case for case in gated if case.status is Status.PASS]
     stopped = any(case.outcome in {"crashed", "timed-out"} for case in bad)
     if not bad or not good or stopped or len(bad) + len(good) < len(gated):
@@ -42,6 +49,22 @@ def pattern(cases: Sequence[CaseResult]) -> Pattern | None:
     return _constant(bad, good) if same and not _refused(bad) else None
 
 
+_ALIKE = (
+    "the model holds where all samples are the example's and is far off where they vary: its result"
+    " was fixed by the example input of the export"
+)
+
+
+def mixed(cases: Sequence[CaseResult]) -> bool:
+    """Say whether the model is off at every batch but one: then samples meet in it."""
+    gated = [case for case in cases if case.kind == "gated" and case.outcome == "compared"]
+    bad = [case for case in gated if _off(case)]
+    if bad and all(case.values == VARIED for case in bad):
+        gated = [case for case in gated if case.values == VARIED]
+    good = [case for case in gated if case not in bad]
+    return bool(bad) and {case.batch for case in good} == {1} and all(c.batch > 1 for c in bad)
+
+
 def _sizes(case: CaseResult) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(case.axes.items()))
 
@@ -50,7 +73,10 @@ def _off(case: CaseResult) -> bool:
     if case.outcome != "compared":
         return True
     return any(
-        row.reason and (row.relative_l2 is None or row.relative_l2 > GROSS) for row in case.rows
+        row.reason
+        and row.reason not in UNCOMPARED
+        and (row.relative_l2 is None or row.relative_l2 > GROSS)
+        for row in case.rows
     )
 
 

@@ -18,10 +18,13 @@ REMEDIES: Mapping[str, str] = {
     "specialised-constant": "Replace `.item()`, `int()`, NumPy and branches on values by"
     " tensor code, as `torch.where`.",
     "not-finite": "Look for overflow in this precision, or for a mask of infinities.",
+    "reference-not-finite": "Mask with large finite numbers, and keep roots, logarithms and"
+    " divisions within their domain; or give `example-inputs` that the model is made for.",
     "runtime-crashed": "Export in fp32 or with another opset, or serve with another onnxruntime.",
     "runtime-timed-out": "Raise `timeout-minutes`, or look for a loop without end.",
     "provider-absent": "Install the build of onnxruntime that has the provider, or drop it.",
     "task-metric": "Keep the sensitive layers in fp32, or give `task-tolerance` a reason.",
+    "inputs-alike": "Give `example-inputs` with more samples that differ, or declare shapes.",
     "matrix-incomplete": "Export again with the default `batch-sizes`.",
     "top1-changed": "Allow less: scores this close change places within the tolerance.",
     "small-values-off": "Return large and small values as outputs of their own.",

@@ -66,7 +66,7 @@ class Verifier:
             for check in checks
             if check.status is Status.FAIL
         )
-        runs = () if missing or inspection.graph is None else self._compare(names)
+        runs = () if missing or inspection.graph is None else self._compare()
         cases = judge.case_results(self.exported, runs, gates)
         weighed = self._task(runs, names) if runs else None
         asked = self.settings.providers
@@ -166,9 +166,8 @@ class Verifier:
         given["refused"] = self.workers.shown(checked["refused"])
         return graph.read_back(given)
 
-    def _compare(self, names: Sequence[str]) -> tuple[matrix.Compared, ...]:
-        cases = self.exported.cases
-        return matrix.compare_all(self.workers, self.settings.providers, cases, names)
+    def _compare(self) -> tuple[matrix.Compared, ...]:
+        return matrix.compare_all(self.workers, self.settings.providers, self.exported)
 
     def _task(self, runs: Sequence[matrix.Compared], names: Sequence[str]) -> Task | None:
         data = self.exported.task

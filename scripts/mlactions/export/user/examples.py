@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import random
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -91,7 +92,7 @@ class Given(Source):
         """Ask the function for this batch, or draw rows of the example with replacement."""
         arrays = self.arrays
         if self._call is not None and "batch" in axes:
-            torch.manual_seed(seed)
+            seed_all(seed)
             arrays = self._call(axes["batch"])
         return {
             tensor["name"]: _resize(arrays[tensor["name"]], tensor["shape"], axes, seed)
@@ -117,15 +118,24 @@ class Given(Source):
 def _resize(array: Any, shape: Sequence[int | str], axes: Axes, seed: int) -> Any:
     """Give the dynamic axes their lengths: rows of the batch are drawn, other axes repeat."""
     for position, axis in enumerate(shape):
-        if not isinstance(axis, str) or axes[axis] == array.shape[position]:
+        if not isinstance(axis, str):
             continue
         if axis == "batch":
-            generator = np.random.default_rng([abs(seed), int(seed < 0), axes[axis]])
-            rows = generator.integers(0, array.shape[position], axes[axis])
+            rows = _rows(array.shape[position], axes[axis], seed)
         else:
             rows = np.arange(axes[axis]) % array.shape[position]
         array = np.take(array, rows, axis=position)
     return np.ascontiguousarray(array)
+
+
+def _rows(there: int, wanted: int, seed: int) -> Any:
+    """Draw rows with replacement; of as many as there are, another order for every seed but 0."""
+    generator = np.random.default_rng([abs(seed), int(seed < 0), wanted])
+    if there != wanted:
+        return generator.integers(0, there, wanted)
+    rows = np.arange(there)
+    mixed = generator.permutation(there) if seed else rows
+    return np.roll(rows, 1) if seed and np.array_equal(mixed, rows) else mixed
 
 
 def _observed(name: str, array: Any, axes: Sequence[str | None]) -> dict[str, Any]:
@@ -207,8 +217,15 @@ def _call_function(target: str, names: Sequence[str], sources: Sources) -> tuple
             ) from error
         return _named(found, names, target)
 
-    torch.manual_seed(0)
+    seed_all(0)
     return call(2), call if sized else None
+
+
+def seed_all(seed: int) -> None:
+    """Seed what example functions draw from; numpy takes no negative seed."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  # the user's function may use the old generator
 
 
 def _parameters(function: Any) -> Mapping[str, Any]:

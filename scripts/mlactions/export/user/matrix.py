@@ -2,27 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from . import reference as references
-from .examples import Source
+from .examples import Arrays, Given, Source
+from .problems import BadInput, Failed
 from .program import Session
 from .reference import Reference
+from .variation import Samples, vary
 
 
 def compute_cases(session: Session, reference: Reference, source: Source) -> None:
     """Draw every planned input, and keep what the model makes of it."""
     plan = session.request["cases"]
     session.stage("references", f"computing {len(plan)} references")
-    base, found = session.known["first_axes"], []
+    samples = Samples([(tensor["name"], tensor["shape"]) for tensor in source.tensors])
+    found = []
     for planned in plan:
-        axes = base | {n: v for n, v in planned["axes"].items() if n in base}
-        found.append(_case(session, reference, source, planned, axes))
+        axes = _axes(session, planned)
+        arrays = source.draw(axes, planned["seed"], planned["values"])
+        if planned["kind"] == "gated":
+            samples.add(arrays)
+        found.append(_case(session, reference, source, planned, arrays))
+    if isinstance(source, Given) and samples.alike():
+        found += _varied_cases(session, reference, source, samples.alike())
     session.write(cases=found)
+
+
+def _axes(session: Session, planned: Mapping[str, Any]) -> dict[str, int]:
+    base: dict[str, int] = session.known["first_axes"]
+    return base | {n: v for n, v in planned["axes"].items() if n in base}
+
+
+def _varied_cases(
+    session: Session, reference: Reference, source: Given, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return a case more for every gated one of the first seed, in which the samples differ.
+
+    The values are ours, not the user's: where the model cannot take them, none is kept.
+    """
+    tensors = [tensor for tensor in source.tensors if tensor["name"] in names]
+    gated = [planned for planned in session.request["cases"] if planned["kind"] == "gated"]
+    found = []
+    for planned in [one for one in gated if one["seed"] == gated[0]["seed"]]:
+        changed = {**planned, "id": f"{planned['id']}-varied", "values": "varied", "noise": False}
+        arrays = source.random(_axes(session, planned), planned["seed"])
+        varied = vary(arrays, source.arrays, tensors, planned["seed"])
+        if all(np.array_equal(varied[name], arrays[name], equal_nan=True) for name in names):
+            continue
+        try:
+            found.append(_case(session, reference, source, changed, varied, finite=True))
+        except (BadInput, Failed) as error:
+            listed = ", ".join(f"`{name}`" for name in names)
+            session.note(f"Few samples of {listed} differ, and others could not be made: {error}")
+            return []
+    return found
 
 
 def _case(
@@ -30,23 +69,28 @@ def _case(
     reference: Reference,
     source: Source,
     planned: Mapping[str, Any],
-    axes: Mapping[str, int],
+    arrays: Arrays,
+    *,
+    finite: bool = False,
 ) -> dict[str, Any]:
+    """Keep one case; `finite` refuses inputs that the model makes NaN of."""
+    axes = _axes(session, planned)
     keep = {key: planned[key] for key in ("id", "kind", "seed", "values")}
     batch = axes.get("batch") or fixed_batch(source)
     if "batch" not in axes:  # the plan knows declared axes only
         keep["id"] = planned["id"].replace("batch-1-", f"batch-{batch}-", 1)
-    arrays = source.draw(axes, planned["seed"], planned["values"])
     arrays = references.as_precision(arrays, session.request["precision"])
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
     outputs = reference.checked(arrays, f"{shapes} ({planned['values']})")
+    if finite and any(bool(output.isnan().any()) for output in outputs.values()):
+        raise BadInput("the model makes NaN of them.")
     names = {part: f"cases/{keep['id']}.{part}.npz" for part in ("inputs", "reference")}
     references.save(session.scratch / names["inputs"], arrays)
     references.save(session.scratch / names["reference"], references.to_arrays(outputs))
     noise = {"float64": None, "threads": None, "note": "not measured for this case"}
     if planned["noise"]:
         noise = reference.noise(arrays, outputs)
-    return {**keep, "batch": batch, "axes": dict(axes), **names, "noise": noise}
+    return {**keep, "batch": batch, "axes": axes, **names, "noise": noise}
 
 
 def fixed_batch(source: Source) -> int:
