@@ -217,3 +217,19 @@ def test_a_broken_bundle_is_named_and_leaves_nothing(
     assert says in raised.value.message
     assert str(tmp_path) not in raised.value.message
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+
+
+def test_nan_of_torch_at_one_batch_size_is_no_fault_of_the_file() -> None:
+    """Nothing was compared there, so nothing tells of a batch that the file was made for."""
+    ran = tuple(
+        matrix.Ran(_case(batch, batch=batch), "compared", tuple(map(MEASURED[what], GATES)))
+        for batch, what in ((1, "right"), (2, "nan"), (3, "nan"))
+    )
+    exported = _exported(tuple(one.case for one in ran), (Axis("batch", 1, 3),))
+    compared = (matrix.Compared(Provider("CPU", "used"), "", ran),)
+    cases = judge.case_results(exported, compared, GATES)
+    findings = judge.judge(judge.Evidence(exported, (), compared, cases, None))
+    assert {(one.reason, one.output) for one in findings} == {
+        ("reference-not-finite", name) for name in GATES
+    }
+    assert all("in 1 more case." in one.message for one in findings)

@@ -118,10 +118,16 @@ def tensors(arrays: Arrays) -> dict[str, Tensor]:
 
 
 def scaled(one: Tensor, other: Tensor) -> float | None:
-    """Return max|one - other| / max(1, max|other|); None where that is not finite."""
-    if one.numel() == 0:
-        return 0.0
+    """Return max|one - other| / max(1, max|other|); None where that is not finite.
+
+    The same infinity on both sides, as of a mask, is no difference.
+    """
     wide, reference = one.double(), other.double()
+    same = torch.isinf(reference) & (wide == reference)
+    if same.any():
+        wide, reference = wide[~same], reference[~same]
+    if wide.numel() == 0:
+        return 0.0
     error = (wide - reference).abs().max().item() / max(1.0, reference.abs().max().item())
     return error if math.isfinite(error) else None
 
