@@ -14,7 +14,7 @@ from mlactions.ask.prepare import Question, prepare
 from mlactions.ask.render import QUIET, render_report, sentence
 from mlactions.ask.verify import SUGGESTED, verify
 from mlactions.ask.workspace import Workspace, as_json
-from mlactions.codex_home.request import check_names, holds_password
+from mlactions.codex_home.request import URI, check_names, holds_password
 from mlactions.codex_home.request import tracking_uri as absolute_uri
 from mlactions.environment import caller_environment
 from mlactions.errors import AgentError, Exit
@@ -121,11 +121,17 @@ def prepare_command(
 @option("--out", type=Path, help="The folder that prepare wrote.")
 @option("--codex-outcome", default="success", help="How the step that called Codex ended.")
 @option("--required", type=bool, default=False, help="Exit 3 if there is no usable answer.")
+@option("--tracking-uri", default="", help="Where claims are looked up; or MLFLOW_TRACKING_URI.")
 @click.pass_obj
-def verify_command(runner: Runner, out: Path | None, codex_outcome: str, required: bool) -> int:
+def verify_command(
+    runner: Runner, out: Path | None, codex_outcome: str, required: bool, tracking_uri: str
+) -> int:
     """Check the answer claim by claim, and tell why there is none."""
     folder = out_folder(out, runner, "ask")
-    checked = verify(folder, outcome=codex_outcome)
+    environ = caller_environment(runner.environ)
+    if tracking_uri.strip():
+        environ[URI] = tracking_uri.strip()
+    checked = verify(folder, outcome=codex_outcome, environ=environ)
     return _finish(runner, Workspace(folder).bundle, checked, required=required)
 
 

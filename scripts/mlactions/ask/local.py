@@ -72,7 +72,8 @@ def ask_locally(
     """
     call = call or Call()
     environ = caller_environment(runner.environ) if environ is None else environ
-    uri = tracking_uri(call.tracking_uri, environ, Path.cwd()) if call.servers else ""
+    named = call.servers or call.tracking_uri
+    uri = tracking_uri(call.tracking_uri, environ, Path.cwd()) if named else ""
     empty_folder(out, "ask", answer_files(out))
     with _scratch() as folder:
         workspace = Workspace(folder)
@@ -99,7 +100,7 @@ def ask_locally(
             runner.say(f"Asking Codex, for at most {call.seconds / 60:g} minutes…")
             given = {**environ, URI: uri} if uri else environ
             outcome, said = _call(workspace, call, codex, given)
-            checked = verify(folder, outcome=outcome, own=said)
+            checked = verify(folder, outcome=outcome, own=said, environ=given)
         _hand_over(workspace.bundle, out)
     return checked
 

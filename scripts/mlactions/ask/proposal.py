@@ -7,7 +7,8 @@ A word takes part with a property `proposal` in `actions/<word>/answer.schema.js
                        repository: Repository, bundle: Path) -> CheckedProposal
     def render_proposal(document: Mapping[str, Any]) -> tuple[Block, ...]
 
-The first runs no user code and believes nothing; the second shows what the first let through.
+The first runs no user code and believes nothing; the second shows what the first let through. One
+that looks claims up elsewhere takes `environ`, too: the caller's variables, with its credentials.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,14 +62,18 @@ def check(
     facts: Mapping[str, Mapping[str, Any]],
     repository: Repository,
     bundle: Path,
+    environ: Mapping[str, str] | None = None,
 ) -> CheckedProposal:
     """Let a word check what was proposed for it.
 
     `facts` are those that were asked about, by id; `bundle` is the word's own result, as it was
-    handed over. Raises ValueError for what does not fit into the bundle of an answer.
+    handed over; `environ` is the caller's, for a word that takes it. Raises ValueError for what
+    does not fit into the bundle of an answer.
     """
-    found: CheckedProposal = _module(word).check_proposal(
-        value, facts=facts, repository=repository, bundle=bundle
+    checker = _module(word).check_proposal
+    given = {"environ": environ or {}} if "environ" in signature(checker).parameters else {}
+    found: CheckedProposal = checker(
+        value, facts=facts, repository=repository, bundle=bundle, **given
     )
     _hold(found)
     return found

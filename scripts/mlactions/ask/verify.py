@@ -51,12 +51,19 @@ SUGGESTED = "suggested.patch"
 """The name of a suggested diff that applies, in the bundle of the checked answer."""
 
 
-def verify(out: Path, *, outcome: str, own: str | None = None) -> dict[str, Any]:
+def verify(
+    out: Path,
+    *,
+    outcome: str,
+    own: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Check the answer in a folder that `prepare` made; write and return checked-answer.json.
 
     `outcome` is how the step that called Codex ended, `own` what Codex's process said where we
-    called it ourselves. The folder `bundle` holds the checked answer, its report and, where one
-    was suggested and applies, a patch, sealed.
+    called it ourselves; `environ` is the caller's, for words that look claims up. The folder
+    `bundle` holds the checked answer, its report and, where one was suggested and applies, a patch,
+    sealed.
     """
     workspace = Workspace(out.resolve())
     context = read_context(workspace)
@@ -68,7 +75,7 @@ def verify(out: Path, *, outcome: str, own: str | None = None) -> dict[str, Any]
     try:
         trace = replace(_trace(workspace, context, outcome), own=own)
         session = trace.session
-        found = _look(workspace, context, read_evidence(workspace), trace)
+        found = _look(workspace, context, read_evidence(workspace), trace, environ)
         return _write(workspace, found, session, context.commit)
     except Exception as error:  # noqa: BLE001  # whoever waits for the answer must learn why not
         ending = Ending(AskStatus.NO_ANSWER, "check-failed", clean(_where(error)))
@@ -97,7 +104,13 @@ class _Found:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-def _look(workspace: Workspace, context: Context, evidence: Evidence, trace: Trace) -> _Found:
+def _look(
+    workspace: Workspace,
+    context: Context,
+    evidence: Evidence,
+    trace: Trace,
+    environ: Mapping[str, str] | None,
+) -> _Found:
     ending = ending_of(trace, [str(fact["id"]) for fact in evidence.facts])
     if ending is not None:
         return _Found(ending)
@@ -111,9 +124,10 @@ def _look(workspace: Workspace, context: Context, evidence: Evidence, trace: Tra
     if answer.patch.strip():
         checked = replace(checked, patch=check_patch(answer.patch, sources))
     if word := proposer(evidence.words):
-        checked = replace(
-            checked, proposal=_proposal(word, answer, evidence, sources, workspace.facts / word)
+        found = _proposal(
+            word, answer, evidence, sources, bundle=workspace.facts / word, environ=environ
         )
+        checked = replace(checked, proposal=found)
     body = as_document(checked, evidence)
     files = dict(checked.proposal.files) if checked.proposal else {}
     if body["patch"] and body["patch"]["held"]:
@@ -122,10 +136,18 @@ def _look(workspace: Workspace, context: Context, evidence: Evidence, trace: Tra
 
 
 def _proposal(
-    word: str, answer: Answer, evidence: Evidence, sources: Repository, bundle: Path
+    word: str,
+    answer: Answer,
+    evidence: Evidence,
+    sources: Repository,
+    *,
+    bundle: Path,
+    environ: Mapping[str, str] | None,
 ) -> proposals.CheckedProposal:
     facts = {str(fact["id"]): fact for fact in evidence.facts}
-    return proposals.check(word, answer.proposal, facts=facts, repository=sources, bundle=bundle)
+    return proposals.check(
+        word, answer.proposal, facts=facts, repository=sources, bundle=bundle, environ=environ
+    )
 
 
 def _trace(workspace: Workspace, context: Context, outcome: str) -> Trace:
