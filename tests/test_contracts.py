@@ -54,6 +54,8 @@ COMMANDS = {
     "actions/diagnose/probe/action.yml": (("diagnose", "probe"),),
     "actions/drift/action.yml": (("drift",),),
     "actions/train/action.yml": (("train",),),
+    "actions/note/action.yml": (("note", "check"),),
+    "actions/note/close/action.yml": (("note", "close"),),
     "actions/export/action.yml": (("export",),),
     "actions/export/measure/action.yml": (("export", "measure"),),
     "actions/export/verify/action.yml": (("export", "verify"),),

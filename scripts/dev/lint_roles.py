@@ -27,6 +27,7 @@ _DECIDE = (
     "actions/discover",
     "actions/drift",
     "actions/export/verify",
+    "actions/note",
 )
 # The action at the root evaluates and compares: `$/`, or `owner/codex-ml-actions` in a template.
 _ROOT = re.compile(r"\$/?|\./?|[\w.-]+/codex-ml-actions")

@@ -42,6 +42,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     ),
     "diagnose": ("mlactions.diagnose", "Say what is wrong with a training run, from what it logged."),
     "audit": ("mlactions.audit", "Audit the reproducibility of training code."),
+    "note": ("mlactions.note", "Write, check and close experiment notes."),
     "ask": ("mlactions.ask", "Let Codex explain a result; every claim is checked."),
     "codex-home": (
         "mlactions.codex_home.command",

@@ -26,6 +26,7 @@ RENDERERS: Mapping[str, str] = {
     "drift": "mlactions.drift",
     "evaluate": "mlactions.evaluate",
     "export": "mlactions.export.render",
+    "note": "mlactions.note.render",
     "export-retry": "mlactions.export.retry_result",
 }
 """The words whose results can be shown, and who does; a result of another one is refused."""
