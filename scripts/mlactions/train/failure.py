@@ -27,8 +27,8 @@ MAX_EVIDENCE = 500
 _EXCEPTION = re.compile(r"(?:[\w.]+\.)?\w*(?:Error|Exception|Interrupt|Exit)\b(?::|$)")
 _RANK = re.compile(r"^(?:\[[^\]]{1,60}\]:?\s*)+")
 _FOLLOWS = re.compile(
-    r"ChildFailedError|SignalException|KeyboardInterrupt|DistBackendError|ChildProcessError"
-    r"|Failures: <NO_OTHER_FAILURES>|RuntimeError: DataLoader worker .* exited unexpectedly"
+    r"ChildFailedError|SignalException|KeyboardInterrupt|ChildProcessError"
+    r"|DataLoader worker .* exited unexpectedly"
 )
 _TABLE = re.compile(r"\s+(rank|exitcode)\s+: (-?\d+)")
 _FATAL_SIGNALS = {
@@ -188,8 +188,16 @@ def _candidates(
 
 
 def _final(window: Sequence[tuple[int, str]]) -> tuple[int, str] | None:
-    """Return the last exception that is not merely what another one led to."""
-    named = [pair for pair in window if _EXCEPTION.match(pair[1]) and not _FOLLOWS.search(pair[1])]
+    """Return the last exception that is not merely what another one led to.
+
+    A rank that fails takes the connection away from all the others.
+    """
+    lost = next(rule.pattern for rule in RULES if rule.kind == "nccl")
+    named = [
+        pair
+        for pair in window
+        if _EXCEPTION.match(pair[1]) and not (_FOLLOWS.search(pair[1]) or lost.search(pair[1]))
+    ]
     return named[-1] if named else None
 
 

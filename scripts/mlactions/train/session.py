@@ -65,6 +65,8 @@ class Session:
 
     def run(self) -> int:
         """Look, run, seal; return the exit code. Raises Interrupted once all is sealed."""
+        if self.settings.arguments:
+            launched(self.settings, self.environ)  # what cannot be started is said at once
         empty_folder(self.out, "train", {*FILES, _SCRATCH})
         self.out.mkdir(parents=True, exist_ok=True)
         signals = Signals()
