@@ -125,7 +125,7 @@ def test_a_call_that_fails_is_shown_beside_the_answer(
     (failure,) = checked["tool_failures"]
     assert (failure["server"], failure["tool"]) == ("mlflow", "describe_run")
     assert "Run with id=invented not found" in failure["said"]
-    assert "1 of 2 calls of MCP servers failed" in (project.out / "report.md").read_text()
+    assert "1 of 2 MCP calls failed" in (project.out / "report.md").read_text()
 
 
 class Mortal:
@@ -184,7 +184,7 @@ def test_a_server_that_is_gone_later_is_named_beside_the_answer(
     assert checked["status"] == "answered"
     assert [call["tool"] for call in checked["tool_failures"]] == ["describe_run"]
     report = (project.out / "report.md").read_text()
-    assert "1 of 2 calls of MCP servers failed" in report
+    assert "1 of 2 MCP calls failed" in report
     assert "mlflow: describe_run" in report
 
 

@@ -141,7 +141,8 @@ def render_report(checked: Mapping[str, Any]) -> Report:
     """Return the report of the ask step alone."""
     if checked["status"] == "answered":
         held, all_claims = checked["claims"]["held"], checked["claims"]["checked"]
-        status = Status.PASS if held == all_claims else Status.WARN
+        whole = held == all_claims and not checked.get("tool_failures")
+        status = Status.PASS if whole else Status.WARN
         return Report(_TITLE, status, sentence(checked), _whole(checked))
     status = Status.SKIPPED if checked["reason"] in QUIET else Status.WARN
     return Report(_TITLE, status, _said(checked), _reason(checked, unfold=True))
@@ -259,7 +260,7 @@ def _tool_failures(checked: Mapping[str, Any]) -> Iterable[Block]:
         return
     usage = checked["usage"]
     items = [(Code(f"{c['server']}: {c['tool']}"), " ", Untrusted(c["said"])) for c in failures]
-    many = f"{usage['mcp_failures']} of {_many(usage['mcp_calls'], 'call')} of MCP servers failed"
+    many = f"{usage['mcp_failures']} of {_many(usage['mcp_calls'], 'MCP call')} failed"
     yield Details(f"⚠️ {many}", (Items(tuple(items)),), open=True)
 
 
