@@ -123,7 +123,8 @@ exclude: [{model: vit, training.epochs: "${model.width}"}]
 
 def test_resolvers_and_structured_configs_of_the_project_count(tmp_path: Path) -> None:
     configs = {
-        "train.yaml": "defaults:\n  - schema\n  - _self_\nlr: ${double:0.05}\nseed: 0\nmode: fast\n",
+        "train.yaml": "defaults:\n  - schema\n  - _self_\n"
+        "lr: ${double:0.05}\nseed: 0\nmode: fast\n",
     }
     module = """\
 from dataclasses import dataclass
@@ -346,7 +347,8 @@ def test_another_sweep_of_the_same_name_is_not_written_over(tmp_path: Path) -> N
 
 
 def test_a_space_that_grows_at_its_end_goes_on(tmp_path: Path) -> None:
-    text = "program: train.py\nmethod: random\nrun_cap: {}\nparameters:\n  training.max_lr: interval(0, 1)\n"
+    parameters = "parameters:\n  training.max_lr: interval(0, 1)\n"
+    text = f"program: train.py\nmethod: random\nrun_cap: {{}}\n{parameters}"
     project = Project.make(tmp_path, text.format(3))
     project.sweep()
     before = project.manifest()["trials"]
@@ -409,7 +411,15 @@ def test_generating_executes_nothing(tmp_path: Path) -> None:
     assert not project.calls()
 
 
-PLAIN = 'program: train.py\nparameters:\n  training.max_lr: {values: [0.1, 0.2]}\n  note: {values: ["it\'s", \'"$(x)"\']}\nmax_parallel: 3\nresources: {gpus: 2, cpus: 4, memory_gb: 16, hours: 1.5, partition: gpu, account: lab}\nseeds: [1, 2]\n'
+PLAIN = """\
+program: train.py
+parameters:
+  training.max_lr: {values: [0.1, 0.2]}
+  note: {values: ["it's", '"$(x)"']}
+max_parallel: 3
+resources: {gpus: 2, cpus: 4, memory_gb: 16, hours: 1.5, partition: gpu, account: lab}
+seeds: [1, 2]
+"""
 
 
 def test_all_scripts_are_clean_to_shellcheck(tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ def test_shuffle_is_seeded_by_the_file() -> None:
 
 def test_nested_parameters_have_dotted_names() -> None:
     found = space(
-        "parameters:\n  training:\n    parameters:\n      a: {value: 1}\n      b: {parameters: {c: {value: 2}}}\n"
+        "parameters:\n  training:\n    parameters:\n"
+        "      a: {value: 1}\n      b: {parameters: {c: {value: 2}}}\n"
     )
     assert [item.key for item in found.parameters] == ["training.a", "training.b.c"]
 

@@ -136,6 +136,7 @@ class Tracking:
 
     def __init__(self, sweep: Sweep, commit: str) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
         from mlflow.tracking import MlflowClient
 
         self.client = MlflowClient()
@@ -272,8 +273,11 @@ def states(sweep: Sweep, tracking: Tracking | None) -> dict[int, State]:
     return found
 
 
-def plan(sweep: Sweep, ranges: Sequence[str], tracking: Tracking | None, commit: str) -> None:
-    """Print the trials to run: name, tries and tags, a line each; say what is left out."""
+def plan(
+    sweep: Sweep, ranges: Sequence[str], tracking: Tracking | None, commit: str
+) -> Iterable[str]:
+    """Return the trials to run: name, tries and tags, a line each; say what is left out."""
+    lines = []
     wanted = numbers_in(ranges, len(sweep.trials))
     known = states(sweep, tracking)
     parent = tracking.parent() if tracking else ""
@@ -288,10 +292,11 @@ def plan(sweep: Sweep, ranges: Sequence[str], tracking: Tracking | None, commit:
             left[state.name] = left.get(state.name, 0) + 1
             continue
         tags = json.dumps(tags_of(sweep, row, commit, parent), sort_keys=True)
-        print(row["name"], max(state.tries, 1), tags, sep="\t")
+        lines.append(f"{row['name']}\t{max(state.tries, 1)}\t{tags}")
     told = ", ".join(f"{count} {name}" for name, count in sorted(left.items()))
     if told:
         print(f"left out: {told}", file=sys.stderr)
+    return lines
 
 
 def tags_of(sweep: Sweep, row: Mapping[str, Any], commit: str, parent: str) -> dict[str, str]:
@@ -366,6 +371,7 @@ def _write(path: Path, text: str) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Run `plan RANGE…`, `best` or `parent`."""
+    out, sys.stdout = sys.stdout, sys.stderr  # libraries print; only the plan may stand there
     sweep = Sweep.read(Path(__file__).resolve().parent)
     commit = code_version(str(Path.cwd()))
     tracking = None
@@ -378,11 +384,12 @@ def main(arguments: Sequence[str]) -> None:
             ) from None
     try:
         if arguments[:1] == ["plan"]:
-            plan(sweep, arguments[1:], tracking, commit)
+            for line in plan(sweep, arguments[1:], tracking, commit):
+                print(line, file=out)
         elif arguments[:1] == ["best"]:
             best(sweep, tracking)
         elif arguments[:1] == ["parent"] and tracking:
-            print(tracking.parent())
+            print(tracking.parent(), file=out)
     except Exception as error:  # noqa: BLE001  # drivers and SDKs have roots of their own
         text = " ".join(str(error).split())[:300]
         raise SystemExit(f"error: MLflow cannot be read: {type(error).__name__}: {text}") from None

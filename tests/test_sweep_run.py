@@ -1,0 +1,321 @@
+"""run_sweep.sh with and without MLflow, `sweep status`, `sweep next`: nothing runs twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlactions import mlflow_tags
+from mlactions.mlflow_store import open_store
+from mlactions.sweep.lookup import Reuse, look_up
+from mlactions.sweep.user import sweep_trials
+from tests.mlflow_support import TOOLS, Gatekeeper, Mlflow
+from tests.sweep_support import Project
+
+SPACE = """\
+program: train.py
+metric: {name: score, goal: maximize}
+retry: 1
+parameters:
+  training.max_lr: {values: [0.1, 0.2, 0.3]}
+"""
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+
+
+def names(project: Project) -> list[str]:
+    return [call["argv"][1].partition("=")[2][:4] for call in project.calls()]
+
+
+def test_every_trial_runs_once_with_its_tags(tmp_path: Path) -> None:
+    project = Project.make(tmp_path, SPACE)
+    project.sweep("--data-version", "v7")
+    done = project.start()
+    assert (done.returncode, names(project)) == (0, ["0001", "0002", "0003"])
+    row = project.manifest()["trials"][0]
+    call = project.calls()[0]
+    assert call["argv"] == [
+        "--config-name=train",
+        f"+sweeps/sweep={row['name']}",
+        f"hydra.run.dir=outputs/sweeps/sweep/{row['name']}",
+    ]
+    assert json.loads(call["context"]) == {
+        mlflow_tags.SWEEP: "sweep",
+        mlflow_tags.TRIAL: "0001",
+        mlflow_tags.CONFIG_HASH: f"sha256:{row['hash']}",
+        mlflow_tags.SEED: "",
+        mlflow_tags.COMMIT: "",
+        mlflow_tags.DATA: "v7",
+    }
+    assert "[3/3] sweep 0003-" in done.stderr
+    assert "about" in done.stderr
+    assert "3 trials ended well" in done.stderr
+    again = project.start()
+    assert (again.returncode, len(project.calls())) == (0, 3)
+    assert "3 finished" in again.stderr
+
+
+def test_a_failing_trial_is_tried_again_and_stops_nobody(tmp_path: Path) -> None:
+    project = Project.make(tmp_path, SPACE)
+    project.sweep()
+    (tmp_path / "flags" / "fail-0002").touch()
+    (tmp_path / "flags" / "once-0003").touch()
+    done = project.start()
+    assert done.returncode == 1
+    assert names(project) == ["0001", "0002", "0002", "0003", "0003"]
+    assert "1 of 3 trials failed: 0002-" in done.stderr
+    again = project.start()
+    assert (again.returncode, len(project.calls())) == (0, 5)
+    assert "1 failed, 2 finished" in again.stderr
+    (tmp_path / "flags" / "fail-0002").unlink()
+    assert project.start("2").returncode == 0  # whoever names it wants it
+
+
+def test_ranges_choose_trials_and_wrong_ones_are_named(tmp_path: Path) -> None:
+    project = Project.make(tmp_path, SPACE)
+    project.sweep()
+    assert project.start("--list", "2-3").stdout.split("\n")[0].startswith("0002-")
+    assert project.start("1,3").returncode == 0
+    assert names(project) == ["0001", "0003"]
+    for text in ("4", "0", "2-1", "x", "1;2"):
+        done = project.start(text)
+        assert (done.returncode, "error:" in done.stderr) == (2, True), text
+    assert project.start("--help").returncode == 2
+    assert "run every trial that is missing" in project.start("--help").stdout
+
+
+def wait_for(path: Path) -> None:
+    until = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < until, f"{path} never came"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("kill", [signal.SIGTERM, signal.SIGKILL])
+def test_a_trial_that_is_stopped_is_run_again(tmp_path: Path, kill: signal.Signals) -> None:
+    project = Project.make(tmp_path, SPACE.replace("retry: 1", "retry: 0"))
+    project.sweep()
+    (tmp_path / "flags" / "wait-0002").touch()
+    process = subprocess.Popen(
+        ["bash", str(project.folder() / "run_sweep.sh")],
+        env=project.environ({}),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(tmp_path / "flags" / "waiting")
+    if kill is signal.SIGKILL:
+        os.killpg(process.pid, kill)
+    else:
+        process.send_signal(kill)
+    process.communicate(timeout=60)
+    assert process.returncode in {143, -signal.SIGKILL}
+    (tmp_path / "flags" / "wait-0002").unlink()
+    done = project.start()
+    assert (done.returncode, names(project)) == (0, ["0001", "0002", "0002", "0003"])
+
+
+def test_a_tracking_server_that_is_down_starts_nothing(tmp_path: Path) -> None:
+    project = Project.make(tmp_path, SPACE)
+    down = "http://127.0.0.1:9"
+    assert project.sweep("--tracking-uri", down).code == 0  # generating needs no server
+    environ = {
+        **QUIET,
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "SWEEP_PYTHON": str(TOOLS / "python"),
+    }
+    done = project.start(**environ)
+    assert done.returncode == 2
+    assert "error: MLflow cannot be read" in done.stderr
+    assert not project.calls()
+    asked = project.sweep("--tracking-uri", down, "--experiment", "digits")
+    assert asked.code == 2
+    assert "MLflow" in asked.said
+
+
+def log(server: Mlflow, experiment: str, row: Mapping[str, Any], **changes: Any) -> str:
+    """Log a run as a trial does."""
+    tags = {
+        mlflow_tags.SWEEP: "sweep",
+        mlflow_tags.TRIAL: row["name"][:4],
+        mlflow_tags.CONFIG_HASH: f"sha256:{row['hash']}",
+        mlflow_tags.SEED: "" if row["seed"] is None else str(row["seed"]),
+        mlflow_tags.COMMIT: changes.pop("commit", ""),
+        mlflow_tags.DATA: changes.pop("data", ""),
+        **changes.pop("tags", {}),
+    }
+    value = changes.pop("score", None)
+    metrics = {} if value is None else {"score": [value]}
+    params = {name: str(item) for name, item in row["overrides"].items()}
+    return server.run(experiment, params, tags=tags, metrics=metrics, **changes)
+
+
+def tracked(tmp_path: Path, server: Mlflow, name: str, text: str) -> tuple[Project, str, list[str]]:
+    """Generate a sweep that is recorded in an experiment of its own."""
+    project = Project.make(tmp_path, text)
+    experiment = server.experiment(name)
+    given = ["--tracking-uri", server.uri, "--experiment", name]
+    assert project.sweep(*given).code == 0
+    return project, experiment, given
+
+
+def test_only_what_is_missing_is_planned(tmp_path: Path, mlflow_server: Mlflow) -> None:
+    text = SPACE.replace("[0.1, 0.2, 0.3]", "[1, 2, 3, 4, 5, 6, 7, 8]") + "seeds: 1\n"
+    project, experiment, given = tracked(tmp_path, mlflow_server, "sweep-resume", text)
+    rows = project.manifest()["trials"]
+    now = int(time.time() * 1000)
+    log(mlflow_server, experiment, rows[0], score=0.5)
+    log(mlflow_server, experiment, rows[1], status="FAILED")
+    for _ in range(2):
+        log(mlflow_server, experiment, rows[2], status="FAILED")
+    log(mlflow_server, experiment, rows[3], status="KILLED")
+    log(mlflow_server, experiment, rows[4], status="RUNNING", start=now)
+    log(mlflow_server, experiment, rows[5], commit="f" * 40)
+    log(mlflow_server, experiment, rows[6], data="other")
+    done = project.sweep(*given)
+    assert done.code == 0, done.said
+    assert [row["status"] for row in project.manifest()["trials"]] == [
+        "finished",
+        "retry",
+        "failed",
+        "preempted",
+        "running",
+        "missing",
+        "missing",
+        "missing",
+    ]
+    assert (done.result["left"], done.result["counts"]["left"]) == ("2,4,6-8", 5)
+    across = project.sweep(*given, "--reuse-across-commits")
+    assert across.result["left"] == "2,4,7-8"
+
+
+def test_run_sweep_asks_the_server_and_nests_what_it_starts(
+    tmp_path: Path, mlflow_server: Mlflow
+) -> None:
+    project, experiment, _ = tracked(tmp_path, mlflow_server, "sweep-run", SPACE)
+    rows = project.manifest()["trials"]
+    log(mlflow_server, experiment, rows[1], score=0.9)
+    environ = {**QUIET, "SWEEP_PYTHON": str(TOOLS / "python")}
+    done = project.start(**environ)
+    assert done.returncode == 0, done.stderr
+    assert names(project) == ["0001", "0003"]
+    parents = {json.loads(call["context"])[mlflow_tags.PARENT] for call in project.calls()}
+    assert len(parents) == 1
+    with open_store(mlflow_server.uri, {}) as store:
+        parent = store.run(parents.pop())
+    assert parent.tags["mlactions.sweep_parent"] == "sweep"
+    best = json.loads((project.folder() / "best.json").read_text())
+    assert (best["finished"], best["trials"]) == (1, 3)
+    assert best["best"]["overrides"] == {"training.max_lr": 0.2}
+    assert best["best"]["mean"] == 0.9
+
+
+def test_status_says_what_is_best_and_what_mattered(tmp_path: Path, mlflow_server: Mlflow) -> None:
+    text = SPACE.replace("[0.1, 0.2, 0.3]", "range(0, 12)").replace(
+        "{values: range(0, 12)}", "range(1, 13)"
+    )
+    project, experiment, _ = tracked(tmp_path, mlflow_server, "sweep-status", text + "seeds: 2\n")
+    rows = project.manifest()["trials"]
+    for row in rows[:-1]:
+        lr = row["overrides"]["training.max_lr"]
+        log(mlflow_server, experiment, row, score=1 - (lr - 4) ** 2 / 100 + 0.001 * row["seed"])
+    done = project.later("status")
+    assert done.code == 0, done.said
+    found = done.result["best"]
+    assert found[0]["overrides"] == {"training.max_lr": 4}
+    assert found[0]["low"] < 1.0005 < found[0]["high"]
+    assert found[-1]["low"] is None  # one seed has no interval
+    assert done.result["counts"]["states"] == {"finished": 23, "missing": 1}
+    assert done.result["left"] == "24"
+    assert done.result["analysis"]["parameters"][0]["name"] == "training.max_lr"
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "```mermaid" in report
+    assert "<svg" in (tmp_path / "out" / "report.html").read_text()
+    assert project.manifest()["trials"][0]["status"] == "finished"
+
+
+def test_status_fails_where_trials_failed_for_good(tmp_path: Path, mlflow_server: Mlflow) -> None:
+    project, experiment, _ = tracked(tmp_path, mlflow_server, "sweep-failed", SPACE)
+    for _ in range(2):
+        log(mlflow_server, experiment, project.manifest()["trials"][0], status="FAILED")
+    done = project.later("status", "--no-analysis")
+    assert (done.code, done.result["status"]) == (1, "fail")
+
+
+TPE = """\
+program: train.py
+method: bayes
+run_cap: 13
+metric: {name: score, goal: maximize, target: 2}
+parameters:
+  training.max_lr: {min: 0.0, max: 1.0}
+"""
+
+
+def test_next_adds_what_tpe_proposes(tmp_path: Path, mlflow_server: Mlflow) -> None:
+    project, experiment, given = tracked(tmp_path, mlflow_server, "sweep-next", TPE)
+    rows = project.manifest()["trials"]
+    assert len(rows) == 10
+    for row in rows:
+        log(
+            mlflow_server, experiment, row, score=1 - abs(row["overrides"]["training.max_lr"] - 0.3)
+        )
+    done = project.later("next", "--count", "2", "--python", sys.executable)
+    assert done.code == 0, done.said
+    assert [item["trial"][:4] for item in done.result["proposed"]] == ["0011", "0012"]
+    extended = project.manifest()["trials"]
+    assert extended[:10] == [{**row, "status": "finished"} for row in rows]
+    assert (project.folder() / f"{extended[10]['name']}.yaml").is_file()
+    assert project.sweep(*given).code == 0  # what was proposed stays
+    assert len(project.manifest()["trials"]) == 12
+    assert len(project.later("next", "--count", "9", "--compose", "none").result["proposed"]) == 1
+    capped = project.later("next")
+    assert capped.result["verdict"] == "All 13 runs of `run_cap` are there: no more trials."
+    log(mlflow_server, experiment, extended[10], score=2.5)
+    reached = project.later("next")
+    assert reached.result["verdict"] == "The target 2 of score is reached: no more trials."
+
+
+def test_next_has_nothing_to_say_of_a_grid(tmp_path: Path, mlflow_server: Mlflow) -> None:
+    project, _, _ = tracked(tmp_path, mlflow_server, "sweep-grid", SPACE)
+    done = project.later("next")
+    assert done.code == 2
+    assert "nothing to propose" in done.said
+    missing = project.later("status", "--name", "other")
+    assert "no such sweep" in missing.said
+
+
+def test_look_ups_come_in_pages(mlflow_server: Mlflow) -> None:
+    experiment = mlflow_server.experiment("sweep-pages")
+    for number in range(30):
+        row = {"name": f"{number:04d}-x", "hash": f"{number:064x}", "seed": None, "overrides": {}}
+        log(mlflow_server, experiment, row)
+    with Gatekeeper(mlflow_server) as proxy, open_store(proxy.url, {}) as store:
+        known = look_up(store, "sweep-pages", Reuse(""))
+        assert len(known.attempts) == 30
+        assert len(proxy.requests) == 2
+
+
+def test_the_version_of_the_code_knows_of_changes(tmp_path: Path) -> None:
+    assert sweep_trials.code_version(str(tmp_path)) == ""
+    person = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    (tmp_path / "a.py").write_text("1\n")
+    for words in (["init", "-q"], ["add", "-A"], [*person, "commit", "-qm", "one"]):
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    clean = sweep_trials.code_version(str(tmp_path))
+    assert len(clean) == 40
+    (tmp_path / "b.py").write_text("untracked files do not count\n")
+    assert sweep_trials.code_version(str(tmp_path)) == clean
+    (tmp_path / "a.py").write_text("2\n")
+    changed = sweep_trials.code_version(str(tmp_path))
+    assert changed.startswith(f"{clean}+")
+    (tmp_path / "a.py").write_text("3\n")
+    assert sweep_trials.code_version(str(tmp_path)) not in {clean, changed}
