@@ -20,8 +20,8 @@ from mlactions.discover import hub as hub_module
 from mlactions.discover.model import HubError, Query
 from mlactions.runner import Runner
 from mlactions.schema import validate
-from tests.fakes.hub import FakeHub, dataset, model, sha
-from tests.fakes.loopback import Reply
+from tests.fakes.hub import FakeHub, Fault, dataset, model, sha
+from tests.fakes.loopback import Handler, Reply, Request
 from tests.github_html import NOTIFYING, page
 from tests.mlflow_support import free_port
 
@@ -272,11 +272,49 @@ def test_a_hub_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_something_else_than_a_hub(hub: FakeHub, tmp_path: Path) -> None:
-    from tests.fakes.hub import Fault
-
     hub.state.faults.append(Fault("/api/models", Reply(200, {"hello": "world"})))
     ran = discover(hub, tmp_path)
     assert (ran.code, ran.result["state"]) == (2, "hub-failed")
+
+
+class Slow(FakeHub):
+    """A Hub that takes requests and does not answer."""
+
+    def respond(self, _request: Request, handler: Handler) -> None:
+        """Wait until the test is over."""
+        self.closing.wait()
+        handler.drop()
+
+
+def test_a_hub_that_never_answers_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "SECONDS", 0.2)
+    with Slow() as slow:
+        ran = discover(slow, tmp_path)
+    assert (ran.code, ran.result["state"]) == (2, "unreachable")
+
+
+def test_an_answer_of_any_size_is_not_read(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.state.repositories[0].about["cardData"]["note"] = "x" * 20_000
+    monkeypatch.setattr(hub_module, "MAX_BYTES", 10_000)
+    ran = discover(hub, tmp_path)
+    assert ran.dropped["acme/vit-tiny"] == ["unreadable"]
+    assert "acme/vit-base" in ran.found
+
+
+def test_codex_that_cannot_be_asked_leaves_the_verdict(hub: FakeHub, tmp_path: Path) -> None:
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    environ["GITHUB_EVENT_NAME"] = "workflow_dispatch"
+    ran = discover(hub, tmp_path, "--ask", **environ)
+    assert ran.code == 0
+    assert ran.result["status"] == "pass"
+    checked = json.loads((tmp_path / "answer/checked-answer.json").read_text())
+    assert (checked["status"], checked["reason"]) == ("not-called", "no-codex")
+    again = discover(hub, tmp_path, "--ask", **environ)
+    assert again.code == 0, "its own folder is emptied"
 
 
 def test_a_wrong_token_is_said_and_never_shown(hub: FakeHub, tmp_path: Path) -> None:

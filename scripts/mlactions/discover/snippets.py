@@ -13,6 +13,9 @@ from mlactions.discover.model import Conventions, Entry, Snippet
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_UNGUARDED = ("diffusers", "timm")
+"""Libraries whose loaders take no `weights_only`: without safetensors the files are fetched."""
+
 _AUTO: Mapping[str, str] = {
     "automatic-speech-recognition": "AutoModelForSpeechSeq2Seq",
     "fill-mask": "AutoModelForMaskedLM",
@@ -55,6 +58,8 @@ def _python(entry: Entry) -> tuple[str, str]:
         "diffusers": _diffusers,
     }
     writer = writers.get(entry.library)
+    if entry.library in _UNGUARDED and not entry.safetensors:
+        writer = None
     return (entry.library, writer(entry)) if writer else ("huggingface-hub", _files(entry))
 
 
@@ -91,9 +96,9 @@ def _sentence_transformers(entry: Entry) -> str:
 
 
 def _diffusers(entry: Entry) -> str:
-    safe = ", use_safetensors=True" if entry.safetensors else ""
     lines = ["from diffusers import DiffusionPipeline", "", *_constants(entry)]
-    lines.append(f"pipeline = DiffusionPipeline.from_pretrained(NAME, revision=REVISION{safe})")
+    lines.append("pipeline = DiffusionPipeline.from_pretrained(")
+    lines += ["    NAME, revision=REVISION, use_safetensors=True", ")"]
     return _joined(lines)
 
 
@@ -158,7 +163,7 @@ def _hydra(entry: Entry) -> str:
         target = f"_target_: transformers.{auto_class(entry)}.from_pretrained"
         lines = [target, f"pretrained_model_name_or_path: {name}"]
         return _joined([*lines, f"revision: {revision}", f"{safe}: true"])
-    if entry.library == "timm":
+    if entry.library == "timm" and entry.safetensors:
         model = json.dumps(f"hf-hub:{entry.id}@{entry.revision}")
         return _joined(["_target_: timm.create_model", f"model_name: {model}", "pretrained: true"])
     return ""
