@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ GRACE_SECONDS = 10.0
 MAX_STEPS_BYTES = 64 * 1024 * 1024
 MAX_METRICS_BYTES = 4 * 1024 * 1024
 MAX_METRICS = 5_000
+LOG_LINES = 25
 _HASH_SECONDS = 300.0
 _PLACEHOLDER = re.compile(r"(?<![{$]){([A-Za-z_]\w*)}(?!})")
 _SHELL = re.compile(r"&&|\|\||[|;<>`]|\$\(")
@@ -128,18 +130,13 @@ def _run(
         message = f"`double-run` starts with {arguments[0]!r}: {error.strerror}."
         raise UserError("bad input", message, "Install it in an earlier step.") from None
     if (why := _ended(ended, asked.seconds, place / "log.txt")) != "ok":
-        return twice.Run(name, workers, why.replace(str(output), "{output}"), ended.seconds)
+        shown = [line.replace(str(place), "…") for line in tail(place / "log.txt", lines=LOG_LINES)]
+        why = why.replace(str(output), "{output}")
+        return twice.Run(name, workers, why, ended.seconds, log=tuple(shown))
     tensors, unread = _tensors(asked.python, output, folder=folder, environ=environ)
-    return twice.Run(
-        name,
-        workers,
-        "ok",
-        ended.seconds,
-        tuple(_steps(steps)),
-        tensors,
-        dict(_metrics(output)),
-        unread,
-    )
+    recorded, metrics = tuple(_steps(steps)), dict(_metrics(output))
+    shutil.rmtree(output)  # what is compared was read; checkpoints would only fill the bundle
+    return twice.Run(name, workers, "ok", ended.seconds, recorded, tensors, metrics, unread)
 
 
 def _wait(

@@ -120,7 +120,7 @@ def _line_starts(text: str) -> dict[tuple[int, int], int]:
     for cell, value, line in _sources(text):
         row = rows.get(cell, 0)
         for part in range(value.count("\n") + 1):
-            found.setdefault((cell, row + part), line)
+            found[cell, row + part] = line  # a line's end belongs to it, what follows to the next
         rows[cell] = row + value.count("\n")
     return found
 

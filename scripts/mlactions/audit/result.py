@@ -105,8 +105,8 @@ def sentence(found: Audit, split: Split, context: Context) -> str:
     first = RULES[worst.rule].title
     first = first[0].lower() + first[1:] if not first[1:2].isupper() and first[0] != "`" else first
     place = f"{PurePosixPath(worst.file)}:{worst.place.line}"
-    lead = "first" if len(split.new) > 1 else "that"
-    return f"{numbers} {where}{old}; {lead}, at {place}: {first.replace('`', '')}.{twice}"
+    lead = "; first, at" if len(split.new) > 1 else ", at"
+    return f"{numbers} {where}{old}{lead} {place}: {first.replace('`', '')}.{twice}"
 
 
 def _nothing(found: Audit, context: Context) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import tokenize
 import warnings
@@ -119,9 +120,13 @@ def _decode(data: bytes) -> str:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         return io.TextIOWrapper(io.BytesIO(data), encoding, newline=None).read()
-    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
-        why = f"byte {error.start} is not UTF-8" if isinstance(error, UnicodeDecodeError) else error
-        raise UnreadableError(f"{why}"[:200]) from None
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"byte {error.start} is not {error.encoding.upper()}") from None
+    except (SyntaxError, LookupError) as error:
+        with contextlib.suppress(UnicodeDecodeError):
+            data.decode("utf-8-sig")
+            raise UnreadableError(f"{error}"[:200]) from None
+    raise UnreadableError("its first lines are not UTF-8")
 
 
 def _parse(text: str, flags: int = ast.PyCF_ONLY_AST) -> ast.Module:

@@ -23,7 +23,7 @@ class Run:
     """One run: how it ended, its steps, and what it left in its folder.
 
     `steps` are (step, tensors, metrics) as recorded; `tensors` are hashes by file and name;
-    `metrics` numbers by file and key. `unread` says which files could not be read.
+    `metrics` numbers by file and key. `unread` says which files could not be read; `log` is the end of a log.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Run:
     tensors: Mapping[str, str] | None = None
     metrics: Mapping[str, str] | None = None
     unread: Mapping[str, str] | None = None
+    log: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -43,11 +44,11 @@ class Run:
 
 @dataclass(frozen=True)
 class First:
-    """Where two runs part: the step, and what differs first in it."""
+    """Where two runs part: the step, and the first metric and tensor that differ in it."""
 
     step: int
-    kind: str
-    name: str
+    metric: str
+    tensor: str
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,16 @@ def compare(one: Run, other: Run) -> Comparison:
 
 def _parting(one: Run, other: Run) -> Iterator[First]:
     for (step, tensors, metrics), (_, others, numbers) in zip(one.steps, other.steps, strict=False):
-        for name in [*metrics, *(key for key in numbers if key not in metrics)]:
-            if not _CLOCK.search(name) and metrics.get(name) != numbers.get(name):
-                yield First(step, "metric", name)
-        for name in [*tensors, *(key for key in others if key not in tensors)]:
-            if tensors.get(name) != others.get(name):
-                yield First(step, "tensor", name)
+        metric = next((name for name in _unequal(metrics, numbers) if not _CLOCK.search(name)), "")
+        tensor = next(_unequal(tensors, others), "")
+        if metric or tensor:
+            yield First(step, metric, tensor)
+
+
+def _unequal(one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[str]:
+    for name in [*one, *(key for key in other if key not in one)]:
+        if one.get(name) != other.get(name):
+            yield name
 
 
 def _results(metrics: Mapping[str, str] | None) -> dict[str, str]:
@@ -142,6 +147,7 @@ def document(
                 "workers": run.workers,
                 "ended": run.ended,
                 "steps": len(run.steps),
+                "log": list(run.log),
                 "unread": dict(sorted((run.unread or {}).items())[:MAX_DIFFERING]),
             }
             for run in runs
@@ -192,7 +198,10 @@ def judge(command: str, runs: Sequence[Run], comparisons: Sequence[Comparison]) 
 
 def _where(item: Comparison) -> str:
     if item.first is not None:
-        return f"first at step {item.first.step}, in the {item.first.kind} {item.first.name}"
+        first = item.first
+        what = [f"metric {first.metric}" * bool(first.metric)]
+        what.append(f"tensor {first.tensor}" * bool(first.tensor))
+        return f"first at step {first.step}, in {' and '.join(part for part in what if part)}"
     if item.differing_tensors:
         more = len(item.differing_tensors) - 1
         beside = f" and {plural(more, 'other')}" if more else ""

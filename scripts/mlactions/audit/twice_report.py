@@ -14,7 +14,9 @@ from mlactions.report import (
     Heading,
     Inline,
     Items,
+    Listing,
     Paragraph,
+    Span,
     Table,
 )
 from mlactions.settings import Status
@@ -36,6 +38,9 @@ def blocks_of(measured: Mapping[str, Any]) -> Iterator[Block]:
     items = tuple(_parts(measured))
     if items:
         yield Details("What differs", (Items(items),))
+    for run in measured["runs"]:
+        if run["log"]:
+            yield Details("The end of its log", (Listing("\n".join(run["log"])),))
     unread = [
         (Code(name), f": {why}")
         for run in measured["runs"][:1]
@@ -78,7 +83,10 @@ def _share(differing: int, compared: int) -> str:
 def _first(item: Mapping[str, Any]) -> Inline:
     first = item["first"]
     if first is not None:
-        return (f"step {first['step']}, {first['kind']} ", Code(first["name"]))
+        said: list[Span] = [f"step {first['step']}"]
+        for kind in ("metric", "tensor"):
+            said += [f", {kind} ", Code(first[kind])] if first[kind] else []
+        return tuple(said)
     names = item["differing_tensors"] or [row[0] for row in item["differing_metrics"]]
     return Code(names[0]) if names else "–"
 
