@@ -270,3 +270,41 @@ def test_a_column_of_zeros_is_not_rounding() -> None:
     assert (
         hold(measure("y", reference * np.float32(1e-30), value * 0), WHOLE, NOISE, {}).doubt == ""
     )
+
+
+def test_the_rounding_of_large_columns_covers_no_small_ones() -> None:
+    """Logits of 10,000 beside probabilities: each is held to the noise of its own size."""
+    random = np.random.default_rng(0)
+    reference = np.concatenate([1e4 + random.random((8, 2)), random.random((8, 2))], axis=1)
+    value = reference + np.array([0, 0, 1e-3, 1e-3])
+    measured = measure("y", reference.astype(np.float32), value.astype(np.float32))
+    row = hold(measured, WHOLE, Own(1e-7, 1e-7, relative=1e-7), {})
+    assert (row.reason, row.doubt) == ("", "small-values-off")
+    assert hold(measured, WHOLE, Own(1e-7, 1e-7, relative=1e-3), {}).doubt == ""
+
+
+def test_an_output_lost_near_the_noise_is_lost_all_the_same() -> None:
+    reference = np.linspace(-6e-7, 6e-7, 12, dtype=np.float32).reshape(4, 3)
+    lost = measure("y", reference, reference * 0)
+    assert hold(lost, WHOLE, Own(1e-7, 1e-7), {}).reason == "parity"
+    assert hold(lost, WHOLE, Own(5e-7, 1e-7), {}).reason == ""
+    rounded = measure("y", reference, reference + np.float32(2e-7))
+    assert hold(rounded, WHOLE, Own(1e-7, 1e-7), {}).reason == ""
+
+
+def test_a_small_output_that_is_off_as_a_whole_is_said() -> None:
+    reference = np.linspace(-1e-7, 1e-7, 12, dtype=np.float32).reshape(4, 3)
+    own = Own(1e-14, 0.0)
+    row = hold(measure("y", reference, reference * np.float32(1.002)), WHOLE, own, {})
+    assert (row.reason, row.doubt) == ("", "small-output-off")
+    close = measure("y", reference, reference * np.float32(1.00002))
+    assert hold(close, WHOLE, own, {}).doubt == ""
+
+
+@pytest.mark.parametrize("mode", ["scaled", "absolute"])
+def test_a_tolerance_above_the_largest_value_holds_nothing_back(mode: str) -> None:
+    reference = np.array([[3.0, -40.0]], np.float32)
+    measured = measure("y", reference, reference)
+    huge, fair = (Gate(tolerance, mode, strict=True) for tolerance in (1e9, 0.5))  # type: ignore[arg-type]  # a mode
+    assert hold(measured, huge, NOISE, {}).doubt == "tolerance-large"
+    assert hold(measured, fair, NOISE, {}).doubt == ""

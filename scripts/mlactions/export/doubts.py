@@ -12,29 +12,25 @@ from mlactions.text import plural
 _SAID: Mapping[str, str] = {
     "top1-changed": "has its largest score elsewhere than torch, within the tolerance",
     "small-values-off": "has small values that are off, behind larger ones of the same output",
+    "small-output-off": "is small, and its relative L2 error of {relative} is far above torch's",
+    "tolerance-large": "may be off by {allowed}, more than its largest value: that holds nothing"
+    " back",
 }
 
 
 def doubts(cases: Sequence[CaseResult]) -> Iterator[Finding]:
     """Yield each doubt about an output once, at the first case that shows it."""
-    outputs = _by_output(cases)
     groups: dict[tuple[str, str], list[tuple[CaseResult, Parity]]] = {}
-    for case, row in [pair for rows in outputs.values() for pair in rows]:
-        if row.doubt:
-            groups.setdefault((row.doubt, row.output), []).append((case, row))
+    for rows in _by_output(cases).values():
+        for case, row in rows:
+            if row.doubt:
+                groups.setdefault((row.doubt, row.output), []).append((case, row))
     for (reason, output), found in groups.items():
         case, row = found[0]
         more = f" So it does in {plural(len(found) - 1, 'more case')}." if found[1:] else ""
-        message = f"At {place(case)}, output `{output}` {_SAID[reason]}.{more}"
+        said = _SAID[reason].format(relative=brief(row.relative_l2), allowed=brief(row.allowed))
+        message = f"At {place(case)}, output `{output}` {said}.{more}"
         yield _warning(reason, case, row, message)
-    for output, rows in outputs.items():
-        case, row = rows[0]
-        if row.mode == "scaled" and row.allowed > 1:
-            message = (
-                f"The tolerance of `{output}`, {brief(row.allowed)}, allows errors larger than"
-                " its largest value: it holds nothing back."
-            )
-            yield _warning("tolerance-large", case, row, message)
 
 
 def _warning(reason: str, case: CaseResult, row: Parity, message: str) -> Finding:

@@ -125,10 +125,12 @@ class Noise:
     """The scaled error of torch against itself, by output; None where it could not be had.
 
     `float64`: the same model in double precision; `threads`: on one thread against two.
+    `relative`: the larger of both, with each element's error over 1 + its own magnitude.
     """
 
     float64: Mapping[str, float | None] | None = None
     threads: Mapping[str, float | None] | None = None
+    relative: Mapping[str, float | None] | None = None
     note: str = ""
 
 

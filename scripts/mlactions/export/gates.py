@@ -16,6 +16,11 @@ DEFAULTS = {"fp32": 1e-5, "fp16": 5e-3, "int8": 1e-1}
 
 MOST_RELATIVE_L2 = 0.5
 NOISE_FACTOR = 10.0
+LOST_FACTOR = 3.0
+"""Of torch's own noise, where the output is no longer torch's: its relative L2 is above 0.5."""
+
+SOUND_RELATIVE_L2 = 10.0
+"""Times the tolerance: how far a small output may be off as a whole before that is said."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +103,14 @@ def _bad(line: str, why: str) -> UserError:
 class Own:
     """How far torch is from itself: scaled errors, None where unknown.
 
-    `elsewhere` is the largest such error of this output in all cases.
+    `elsewhere` is the largest such error of this output in all cases. `relative` holds each element
+    against its own size: the rounding of large columns says nothing of small ones beside them.
     """
 
     float64: float | None = None
     threads: float | None = None
     elsewhere: float = 0.0
+    relative: float | None = None
 
     @property
     def largest(self) -> float:
@@ -171,16 +178,25 @@ def _reason(measured: Measures, gate: Gate, own: Own, types: Mapping[str, str]) 
 
 def _doubt(measured: Measures, gate: Gate, own: Own) -> str:
     """Say what the error of the whole output hides; nothing within the noise of torch itself."""
-    if not gate.strict or _exact(measured, gate):
+    if _exact(measured, gate):
         return ""
-    noise = NOISE_FACTOR * own.largest
-    if (measured.top1_lost or 0.0) > noise:
+    hidden = _hidden(measured, gate, own) if gate.strict else ""
+    largest = 1.0 if gate.mode == "scaled" else max(1.0, measured.largest)
+    return hidden or ("tolerance-large" if gate.tolerance > largest else "")
+
+
+def _hidden(measured: Measures, gate: Gate, own: Own) -> str:
+    if (measured.top1_lost or 0.0) > NOISE_FACTOR * own.largest:
         return "top1-changed"
     if measured.zeroed is not None:
         return "small-values-off"
+    noise = own.largest * max(1.0, measured.largest) if own.relative is None else own.relative
     off = measured.relative or 0.0
-    hidden = off > max(gate.tolerance, noise * max(1.0, measured.largest))
-    return "small-values-off" if hidden and gate.mode == "scaled" else ""
+    if off > max(gate.tolerance, NOISE_FACTOR * noise) and gate.mode == "scaled":
+        return "small-values-off"
+    whole = (measured.relative_l2 or 0.0) > SOUND_RELATIVE_L2 * gate.tolerance
+    small = measured.largest < 1 and own.float64 is not None
+    return "small-output-off" if whole and small and _small(measured, gate, own) else ""
 
 
 def _within(measured: Measures, gate: Gate, own: Own) -> bool:
@@ -203,8 +219,11 @@ def _exact(measured: Measures, gate: Gate) -> bool:
 def _small(measured: Measures, gate: Gate, own: Own) -> bool:
     """Return whether the relative L2 error counts.
 
-    Not where the error is as small as torch's own: what is nothing but rounding has no digits.
+    Not where the error is as small as torch's own: what is nothing but rounding has no digits. An
+    output that is lost altogether, as zeros are, has to be closer to that noise.
     """
     if _exact(measured, gate) or measured.max_absolute is None or measured.relative_l2 is None:
         return False
-    return measured.max_absolute > NOISE_FACTOR * own.largest * max(1.0, measured.largest)
+    lost = measured.relative_l2 > MOST_RELATIVE_L2
+    noise = own.largest * max(1.0, measured.largest)
+    return measured.max_absolute > (LOST_FACTOR if lost else NOISE_FACTOR) * noise

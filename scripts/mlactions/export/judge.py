@@ -50,10 +50,16 @@ def case_results(
 ) -> tuple[CaseResult, ...]:
     """Hold every case of every provider against the gates."""
     types = {"float32": "float16"} if exported.precision == "fp16" else {}
-    noise = _noise_by_output(exported.cases)
+    known = [case.noise for case in exported.cases if case.kind == "gated"]
+    held = Held(
+        gates,
+        types,
+        _largest(errors for noise in known for errors in (noise.float64, noise.threads)),
+        _largest(noise.relative for noise in known),
+    )
     return tuple(
         replace(
-            _case(ran, provider.provider.name, Held(gates, types, noise)),
+            _case(ran, provider.provider.name, held),
             batch=coverage.batch_of(exported, ran.case),
         )
         for provider in compared
@@ -64,17 +70,21 @@ def case_results(
 
 @dataclass(frozen=True)
 class Held:
-    """What outputs are held against: gates, types beside torch's, torch's noise in all cases."""
+    """What outputs are held against: gates, types beside torch's, torch's noise in all cases.
+
+    `noise` is scaled, `relative` by the element.
+    """
 
     gates: Mapping[str, Gate]
     types: Mapping[str, str]
     noise: Mapping[str, float]
+    relative: Mapping[str, float]
 
 
 def _case(ran: Ran, provider: str, held: Held) -> CaseResult:
     case = ran.case
     rows = tuple(
-        hold(m, held.gates[m.output], _own(case, m, held.noise), held.types) for m in ran.measures
+        hold(m, held.gates[m.output], _own(case, m, held), held.types) for m in ran.measures
     )
     missing = [name for name in held.gates if ran.outcome == "compared" and name not in _names(ran)]
     failed = ran.outcome != "compared" or missing or any(row.reason for row in rows)
@@ -98,19 +108,20 @@ def _names(ran: Ran) -> set[str]:
     return {measured.output for measured in ran.measures}
 
 
-def _own(case: Case, measured: Measures, noise: Mapping[str, float]) -> Own:
-    float64, threads = case.noise.float64 or {}, case.noise.threads or {}
-    name = measured.output
-    return Own(float64.get(name), threads.get(name), noise.get(name, 0.0))
+def _own(case: Case, measured: Measures, held: Held) -> Own:
+    name, noise = measured.output, case.noise
+    float64, threads = ((errors or {}).get(name) for errors in (noise.float64, noise.threads))
+    relative = (noise.relative or held.relative).get(name)
+    return Own(float64, threads, held.noise.get(name, 0.0), relative)
 
 
-def _noise_by_output(cases: Iterable[Case]) -> dict[str, float]:
+def _largest(noise: Iterable[Mapping[str, float | None] | None]) -> dict[str, float]:
+    """Return the largest error of every output in all cases."""
     found: dict[str, float] = {}
-    for case in cases:
-        for errors in (case.noise.float64, case.noise.threads):
-            for output, error in (errors or {}).items():
-                if case.kind == "gated" and error is not None:
-                    found[output] = max(error, found.get(output, 0.0))
+    for errors in noise:
+        for output, error in (errors or {}).items():
+            if error is not None:
+                found[output] = max(error, found.get(output, 0.0))
     return found
 
 

@@ -28,6 +28,7 @@ REMEDIES: Mapping[str, str] = {
     "matrix-incomplete": "Export again with the default `batch-sizes`.",
     "top1-changed": "Allow less: scores this close change places within the tolerance.",
     "small-values-off": "Return large and small values as outputs of their own.",
+    "small-output-off": "Scale the output up before it is returned, or allow less for it.",
     "tolerance-large": "Write a `tolerance` below 1, or one for the output that needs it.",
     "tolerance-below-noise": "Allow more than the noise, or compare on one thread.",
     "input-unused": "Remove the input, if it is meant to be without effect.",

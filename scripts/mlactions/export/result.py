@@ -48,6 +48,7 @@ REASONS = (
     "tolerance-below-noise",
     "not-servable",
     "small-values-off",
+    "small-output-off",
     "tolerance-large",
     "batch-fixed",
     "edge-case",

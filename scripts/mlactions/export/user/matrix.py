@@ -87,7 +87,8 @@ def _case(
     names = {part: f"cases/{keep['id']}.{part}.npz" for part in ("inputs", "reference")}
     references.save(session.scratch / names["inputs"], arrays)
     references.save(session.scratch / names["reference"], references.to_arrays(outputs))
-    noise = {"float64": None, "threads": None, "note": "not measured for this case"}
+    noise: dict[str, Any] = {"float64": None, "threads": None, "relative": None}
+    noise["note"] = "not measured for this case"
     if planned["noise"]:
         noise = reference.noise(arrays, outputs)
     return {**keep, "batch": batch, "axes": axes, **names, "noise": noise}

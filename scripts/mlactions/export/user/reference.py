@@ -62,18 +62,23 @@ class Reference:
             raise Failed("forward-raised", message, place, report=report) from error
 
     def noise(self, arrays: Arrays, found: Mapping[str, Tensor]) -> dict[str, Any]:
-        """Return the scaled errors of torch against itself: float64, and one thread against two."""
+        """Return the scaled errors of torch against itself: float64, and one thread against two.
+
+        `relative` is the larger of both with every element held against its own size.
+        """
         one, two = (self._on_threads(arrays, count) for count in (1, 2))
         threads = {name: scaled(one[name], two[name]) for name in one}
+        own = {name: relative(one[name], two[name]) for name in one}
         note, double = self.double_note, None
         if not note:
             try:
                 wide = self._in_double(arrays)
                 double = {name: scaled(found[name], wide[name]) for name in found}
+                own = {name: larger(own[name], relative(found[name], wide[name])) for name in own}
             except Exception as error:  # noqa: BLE001  # any model may refuse doubles: it is said
                 text = self.sources.scrub(first_line(error, 200))
                 self.double_note = note = f"no float64 reference: {text}"
-        return {"float64": double, "threads": threads, "note": note}
+        return {"float64": double, "threads": threads, "relative": own, "note": note}
 
     def _on_threads(self, arrays: Arrays, count: int) -> dict[str, Tensor]:
         before = torch.get_num_threads()
@@ -118,18 +123,36 @@ def tensors(arrays: Arrays) -> dict[str, Tensor]:
 
 
 def scaled(one: Tensor, other: Tensor) -> float | None:
-    """Return max|one - other| / max(1, max|other|); None where that is not finite.
-
-    The same infinity on both sides, as of a mask, is no difference.
-    """
-    wide, reference = one.double(), other.double()
-    same = torch.isinf(reference) & (wide == reference)
-    if same.any():
-        wide, reference = wide[~same], reference[~same]
+    """Return max|one - other| / max(1, max|other|); None where that is not finite."""
+    wide, reference = _apart(one, other)
     if wide.numel() == 0:
         return 0.0
-    error = (wide - reference).abs().max().item() / max(1.0, reference.abs().max().item())
-    return error if math.isfinite(error) else None
+    return _finite((wide - reference).abs().max() / reference.abs().max().clamp(min=1.0))
+
+
+def relative(one: Tensor, other: Tensor) -> float | None:
+    """Return max(|one - other| / (1 + |other|)), element by element; None if not finite."""
+    wide, reference = _apart(one, other)
+    if wide.numel() == 0:
+        return 0.0
+    return _finite(((wide - reference).abs() / (1 + reference.abs())).max())
+
+
+def larger(one: float | None, other: float | None) -> float | None:
+    """Return the larger error; None, which is worse, where one could not be had."""
+    return None if one is None or other is None else max(one, other)
+
+
+def _apart(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both as float64, without the infinities, as of a mask, that they share."""
+    wide, reference = one.double(), other.double()
+    same = torch.isinf(reference) & (wide == reference)
+    return (wide[~same], reference[~same]) if same.any() else (wide, reference)
+
+
+def _finite(error: Tensor) -> float | None:
+    value = error.item()
+    return value if math.isfinite(value) else None
 
 
 def to_arrays(outputs: Mapping[str, Tensor]) -> Arrays:
