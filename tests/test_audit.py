@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from dev.audit_rules import read_snippets
 from mlactions.__main__ import run
 from mlactions.ask.repository import Repository
 from mlactions.audit import twice
@@ -25,6 +27,7 @@ from mlactions.html import render as html
 from mlactions.markdown import render as markdown
 from mlactions.runner import Runner
 from mlactions.schema import validate
+from tests.test_sarif import FOLDER, validated
 
 UNSEEDED = """
 import torch
@@ -42,7 +45,7 @@ if __name__ == "__main__":
 
 def write(folder: Path, **files: str) -> None:
     for name, text in files.items():
-        path = folder / name.replace("__", "/").replace("_py", ".py")
+        path = folder / (name if "/" in name else name.replace("__", "/").replace("_py", ".py"))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 
@@ -217,6 +220,18 @@ def test_sarif_and_annotations_name_files_as_the_repository_does(here: Path) -> 
     assert log == json.loads((here / "temp/mlactions/audit/audit.sarif").read_text())
 
 
+def test_sarif_is_what_the_standard_and_github_ask_for(here: Path, tmp_path: Path) -> None:
+    for number, snippet in enumerate(read_snippets()):
+        for name, text in snippet.files.items():
+            write(here, **{f"s{number}/{name}": text})
+    command("--out", "out")
+    log = json.loads((here / "out/audit.sarif").read_text())
+    assert len(log["runs"][0]["results"]) > 150
+    assert validated(log, tmp_path) == ""
+    schema = next(FOLDER.glob("node_modules/@microsoft/*/sarif-2.1.0.json"))
+    Draft202012Validator(json.loads(schema.read_text(encoding="utf-8-sig"))).validate(log)
+
+
 def test_the_same_tree_gives_the_same_bytes(here: Path) -> None:
     write(here, train_py=UNSEEDED, a_py="import torch\ntorch.load(x)\n")
     texts = []
@@ -236,7 +251,8 @@ for step in range(6):
     if step >= {step}:
         {change}
     record(step, {{"head.weight": loss * 2, "tail.weight": 3.0}}, {{"loss": loss}})
-open(os.path.join(out, "metrics.json"), "w").write(json.dumps({{"loss": loss, "seconds": os.getpid()}}))
+found = {{"loss": loss, "seconds": os.getpid()}}
+open(os.path.join(out, "metrics.json"), "w").write(json.dumps(found))
 """
 HELPER = str(Path(__file__).resolve().parents[1] / "scripts")
 

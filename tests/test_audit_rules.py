@@ -1,4 +1,4 @@
-"""The audit's rules: labelled snippets, names, programs across files, hostile and broken sources."""
+"""The audit's rules: labelled snippets, names, programs across files, broken sources."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def read_snippets(folder: Path = FOLDER) -> tuple[Snippet, ...]:
     """Return every labelled snippet."""
     found = []
     for path in sorted(folder.glob("*.txt")):
-        for part in re.split(r"^=== ", path.read_text(encoding="utf-8"), flags=re.M)[1:]:
+        for part in re.split(r"^=== ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             name, _, body = part.partition("\n")
             found.append(_snippet(path.stem, name, body))
     return tuple(found)

@@ -43,10 +43,8 @@ def check_proposal(
     """Hold every finding of an answer against the repository; nothing is run."""
     del bundle
     given = value["findings"]
-    entries: list[dict[str, Any]] = []
     seen: set[tuple[str, int, str]] = set()
-    for item in given[:MAX_FINDINGS]:
-        entries.append(_entry(item, facts, repository, seen))
+    entries = [_entry(item, facts, repository, seen) for item in given[:MAX_FINDINGS]]
     entries += [_struck(item, ["only the first 30 are checked"]) for item in given[MAX_FINDINGS:]]
     held = sum(entry["held"] for entry in entries)
     return CheckedProposal({"findings": entries}, len(entries), held)

@@ -134,7 +134,7 @@ def _why(rows: Sequence[Row], rules: Mapping[str, Row]) -> Iterator[Block]:
     items: list[Inline] = []
     for name in used:
         rule = rules[name]
-        about = (Code(name), f": {rule['why']} ", *spans_of(rule["fix"]), " ")
+        about = (Code(name), ": ", *spans_of(f"{rule['why']} {rule['fix']}"), " ")
         items.append((*about, Link("Documentation", rule["link"])))
     if items:
         silence = Paragraph(

@@ -74,7 +74,7 @@ def check(source: Source) -> Iterator[Finding]:
         if name in _KEEPS and call.args and _is_set(call.args[0], scope, source):
             if not _order_lost(call, scope, source):
                 yield source.finding(SET, call, f"`{called(call)}` keeps the order of a set.")
-        elif _lists(call, scope, name, source) and not _order_lost(call, scope, source):
+        elif _lists(call, name, source) and not _order_lost(call, scope, source):
             yield source.finding(LISTING, call, f"`{called(call)}` returns files in any order.")
         elif name == "builtins.hash" and _reduced(call, source) and not _own_hash(call, source):
             yield source.finding(HASH, call, "`hash` differs from process to process.")
@@ -150,7 +150,7 @@ def _ranges(node: ast.expr, scope: Scope, source: Source) -> bool:
     return isinstance(node, ast.Call) and source.names.name(node.func, scope) == "builtins.range"
 
 
-def _lists(call: ast.Call, scope: Scope, name: str, source: Source) -> bool:
+def _lists(call: ast.Call, name: str, source: Source) -> bool:
     if name in _LISTERS:
         return True
     if not isinstance(call.func, ast.Attribute):

@@ -91,7 +91,7 @@ def _hub(source: Source, call: ast.Call, scope: Scope) -> Iterator[Finding]:
     if repo is None or constant(keyword(call, "source")) == "local":
         return
     owner, _, ref = repo.partition(":")
-    if owner.count("/") != 1 or owner.startswith((".", "/")):
+    if owner.count("/") != 1 or not _HUB_ID.fullmatch(owner):
         return
     if not ref:
         yield source.finding(HUB, call, f"`{owner}` is fetched at its default branch.")
