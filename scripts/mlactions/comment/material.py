@@ -23,6 +23,7 @@ RENDERERS: Mapping[str, str] = {
     "audit": "mlactions.audit.render",
     "compare": "mlactions.compare",
     "diagnose": "mlactions.diagnose.render",
+    "discover": "mlactions.discover.render",
     "drift": "mlactions.drift",
     "evaluate": "mlactions.evaluate",
     "export": "mlactions.export.render",

@@ -58,8 +58,23 @@ _SYNONYMS: Mapping[str, str] = {
     "detection of objects": "object-detection",
     "classification of images": "image-classification",
     "classification of text": "text-classification",
+    "classify images": "image-classification",
+    "classify text": "text-classification",
+    "detect objects": "object-detection",
+    "image classifier": "image-classification",
+    "text classifier": "text-classification",
+    "segmentation": "image-segmentation",
+    "summarise": "summarization",
+    "summarize": "summarization",
+    "transcribe": "automatic-speech-recognition",
+    "translate": "translation",
 }
 _PHRASES: Mapping[str, str] = {**{name.replace("-", " "): name for name in TASKS}, **_SYNONYMS}
+_TELLING = frozenset(
+    {"captioning", "intent", "ner", "ocr", "pose", "sentiment", "spam", "toxicity"}
+)
+"""Words of a phrase that are more than the Hub's task says, and that names hold."""
+
 _STOP_WORDS = """
     a an and any best by can data dataset datasets fast find for from good i in is it large model
     models need of on or our set sets small some task tasks that the to tiny train training use
@@ -77,7 +92,8 @@ def read_task(text: str) -> tuple[str, tuple[str, ...]]:
     plain = unicodedata.normalize("NFKC", text).lower()
     words = [word for part in _WORD.findall(plain) for word in _split(part)]
     start, end, tag = _phrase(words)
-    rest = [*words[:start], *words[end:]]
+    told = [word for word in words[start:end] if word in _TELLING]
+    rest = [*told, *words[:start], *words[end:]]
     kept = dict.fromkeys(word for word in rest if word not in _IGNORED and len(word) > 1)
     return tag, tuple(kept)[:MAX_WORDS]
 
