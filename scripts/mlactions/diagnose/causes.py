@@ -56,7 +56,7 @@ RULES: tuple[Rule, ...] = (
         check="inputs",
     ),
     Rule(
-        "dead-activations", "fail", "A layer of dead units lets nothing through",
+        "dead-activations", "fail", "A layer's units are dead",
         "Look at its initialisation and bias, and at the learning rate that may have killed it.",
         shown=(("units-dead", "!inputs-broken"),),
         possible=(("never-moved", "!units-alive"), ("at-constant", "!units-alive")),
@@ -92,7 +92,7 @@ RULES: tuple[Rule, ...] = (
         ),
     ),
     Rule(
-        "scheduler-unit", "fail", "The scheduler is stepped with each batch, not each epoch",
+        "scheduler-unit", "fail", "The scheduler is stepped in the wrong unit",
         "Call `scheduler.step()` once an epoch, or write the schedule's lengths in steps.",
         shown=(("schedule-unit",),),
         possible=(("rate-gone-early", "learned-little"), ("rate-gone-early", "never-moved")),

@@ -61,7 +61,7 @@ def parse_log(text: str) -> Log:
     found: dict[str, _Series] = {}
     error, lines = "", 0
     for line in _lines(text):
-        lines += 1
+        lines += bool(line)
         if _ERROR.match(line):
             error = line[:500]
         record = _record(line)

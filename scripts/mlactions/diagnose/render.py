@@ -70,8 +70,14 @@ def _causes(result: Document) -> Iterator[Block]:
     yield Heading(2, "Causes, the best founded first")
     signs = {sign["code"]: sign["message"] for sign in result["signs"]}
     columns = (Column("By rule"), Column("Cause"), Column("It rests on"), Column("What to do"))
-    rows = tuple(_cause(cause, signs) for cause in causes)
-    yield Table(columns, rows)
+    founded = [cause for cause in causes if cause["strength"] != "possible"]
+    possible = [cause for cause in causes if cause["strength"] == "possible"]
+    if founded:
+        yield Table(columns, tuple(_cause(cause, signs) for cause in founded))
+    if possible:
+        table = Table(columns, tuple(_cause(cause, signs) for cause in possible))
+        told = plural(len(possible), "more possible cause")
+        yield Details(told, (table,)) if founded else table
 
 
 def _cause(cause: Document, signs: Mapping[str, str]) -> tuple[Inline, ...]:
@@ -88,7 +94,8 @@ def _cause(cause: Document, signs: Mapping[str, str]) -> tuple[Inline, ...]:
 
 
 def _signs(result: Document) -> Iterator[Block]:
-    cited = {code for cause in result["causes"] for code in cause["evidence"]}
+    founded = [cause for cause in result["causes"] if cause["strength"] != "possible"]
+    cited = {code for cause in founded or result["causes"] for code in cause["evidence"]}
     rest = [sign for sign in result["signs"] if sign["code"] not in cited]
     told = [sign for sign in rest if sign["level"] != "notice"]
     if told:
@@ -187,7 +194,7 @@ def _probes(result: Document) -> Iterator[Block]:
     done = result["probes"]
     asked = [cause["check"] for cause in result["causes"] if cause["check"] in PROBES]
     missing = [name for name in dict.fromkeys(asked) if name not in done]
-    if missing:
+    if missing and result["diagnosis"] == "unknown":
         yield Heading(2, "Probes that would tell")
         yield Items(tuple((Code(name), f": {PROBES[name]}") for name in missing))
     if done:

@@ -149,7 +149,7 @@ def _apart(training: Training, roles: Roles) -> Iterator[Sign]:
         values = training.series.get(held, ())
         other = training.series.get(partner, ())
         if not values or not other:
-            continue
+            continue  # a score is asked only where there is no loss: it moves in steps of an item
         curve = classify(values, direction_of(held), other)
         gain = curve.gain or 0.0
         lost, gap = curve.lost or 0.0, curve.gap or 0.0
@@ -162,7 +162,7 @@ def _apart(training: Training, roles: Roles) -> Iterator[Sign]:
                 "best": curve.best, "step": curve.best_step, "end": curve.last, "gap": gap,
             }  # fmt: skip
             yield Sign("over-fitting", "warn", told, held, values_of)
-            return
+        return
 
 
 def _jumping(training: Training, roles: Roles) -> Iterator[Sign]:
