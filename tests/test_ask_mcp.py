@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -128,44 +128,25 @@ def test_a_call_that_fails_is_shown_beside_the_answer(
     assert "1 of 2 MCP calls failed" in (project.out / "report.md").read_text()
 
 
-class Mortal:
-    """A tracking server of a test's own, which it may end."""
+def then(turn: Turn, act: Callable[[], None]) -> Turn:
+    """Do something while Codex waits for what the model says in this turn."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        self._stack = ExitStack()
-        self.server = self._stack.enter_context(running(folder))
-        self.experiment = self.server.experiment()
-        self.run_id = self.server.run(self.experiment)
+    def answer(_request: ModelRequest) -> str:
+        act()
+        return "Now for the details."
 
-    def end(self) -> None:
-        """End it, once."""
-        self._stack.close()
-
-    def ends(self, turn: Turn) -> Turn:
-        """End it while Codex waits for what the model says in this turn."""
-
-        def answer(_request: ModelRequest) -> str:
-            self.end()
-            return "Now for the details."
-
-        return replace(turn, answer=answer)
+    return replace(turn, answer=answer)
 
 
-@pytest.fixture
-def mortal(tmp_path: Path) -> Iterator[Mortal]:
-    """Start a server that can be ended."""
-    made = Mortal(tmp_path / "mlflow")
-    yield made
-    made.end()
-
-
-def test_a_server_that_is_gone_before_it_answers_is_a_clear_failure(
-    project: Project, mortal: Mortal
+def test_a_server_that_never_answers_is_a_clear_failure(
+    project: Project, mlflow_server: Mlflow, runs_of: tuple[str, str]
 ) -> None:
-    describe = uses("mlflow", "describe_run", run_id=mortal.run_id)
-    with FakeModel(READ, mortal.ends(describe), says(ANSWER), key=KEY) as model:
-        ran, checked = ask_run(project, model, mortal.server.uri)
+    describe = uses("mlflow", "describe_run", run_id=runs_of[1])
+    with Gatekeeper(mlflow_server) as gate:
+        gate.replies = [None] * 50  # it hangs up
+        with FakeModel(READ, describe, says(ANSWER), key=KEY) as model:
+            ran, checked = ask_run(project, model, gate.url)
+    assert gate.requests
     assert (checked["status"], checked["reason"]) == ("infrastructure-failed", "mcp-failed")
     assert "mlflow, describe_run: Error calling tool" in checked["detail"]
     assert "127.0.0.1" in checked["detail"]
@@ -174,15 +155,23 @@ def test_a_server_that_is_gone_before_it_answers_is_a_clear_failure(
     assert ran.code == 0
 
 
-def test_a_server_that_is_gone_later_is_named_beside_the_answer(
-    project: Project, mortal: Mortal
+def test_a_server_that_is_killed_in_the_middle_is_named_beside_the_answer(
+    project: Project, tmp_path: Path
 ) -> None:
-    listing = uses("mlflow", "list_runs", experiment_id=mortal.experiment)
-    describe = uses("mlflow", "describe_run", run_id=mortal.run_id)
-    with FakeModel(READ, listing, mortal.ends(describe), says(ANSWER), key=KEY) as model:
-        _, checked = ask_run(project, model, mortal.server.uri)
+    folder = tmp_path / "mlflow"
+    folder.mkdir()
+    with ExitStack() as stack:
+        server = stack.enter_context(running(folder))
+        experiment = server.experiment()
+        listing = uses("mlflow", "list_runs", experiment_id=experiment)
+        describe = uses("mlflow", "describe_run", run_id=server.run(experiment))
+        turns = (READ, listing, then(describe, stack.close), says(ANSWER))
+        with FakeModel(*turns, key=KEY) as model:
+            _, checked = ask_run(project, model, server.uri)
     assert checked["status"] == "answered"
-    assert [call["tool"] for call in checked["tool_failures"]] == ["describe_run"]
+    (failure,) = checked["tool_failures"]
+    assert failure["tool"] == "describe_run"
+    assert "Connection refused" in failure["said"]
     report = (project.out / "report.md").read_text()
     assert "1 of 2 MCP calls failed" in report
     assert "mlflow: describe_run" in report

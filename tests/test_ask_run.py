@@ -235,3 +235,12 @@ def using(folder: Path) -> list[str]:
         if f"{folder}/mlactions-ask" in line and int(entry.name) != os.getpid():
             found.append(line)
     return found
+
+
+def test_of_a_server_that_did_not_start_the_beginning_is_shown(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    first = "Error: required MCP servers failed to initialize: mlflow: "
+    log.write_text(f"INFO hello\n{first}{'handshake, ' * 60}broken pipe\n")
+    told = local._with_tail("exit code 1", log)
+    assert told.startswith(f"exit code 1: {first}handshake")
+    assert len(told) <= len("exit code 1: ") + local.TAIL_CHARACTERS

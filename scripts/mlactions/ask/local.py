@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlactions.ask.outcome import AskStatus, Ending
+from mlactions.ask.outcome import NO_SERVER, AskStatus, Ending
 from mlactions.ask.prepare import Question, prepare
 from mlactions.ask.proposal import answer_files
 from mlactions.ask.verify import decline, verify
@@ -185,6 +185,9 @@ def _with_tail(how: str, log: Path) -> str:
     """Add the last lines that Codex printed, without colours; the end matters most."""
     text = _ESCAPE.sub("", log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace"))
     lines = [line.strip() for line in printable(text).splitlines() if line.strip()]
+    # What stands after this line is how the server's end broke, at any length.
+    if first := [number for number, line in enumerate(lines) if NO_SERVER.search(line)]:
+        return f"{how}: {' / '.join(lines[first[0] :])[:TAIL_CHARACTERS]}"
     said = " / ".join(lines[-TAIL_LINES:])
     cut = "…" if len(said) > TAIL_CHARACTERS else ""
     return f"{how}: {cut}{said[-TAIL_CHARACTERS:]}" if said else how

@@ -54,7 +54,7 @@ REFUSALS = {"cyber_policy", "invalid_prompt", "content_filter", "content_policy"
 _SANDBOX_DEAD = re.compile(
     r"\bbwrap: |landlock|unshare: |sandbox.{0,40}(?:denied|failed)", re.IGNORECASE
 )
-_NO_SERVER = re.compile(r"required MCP servers? failed to initialize")
+NO_SERVER = re.compile(r"required MCP servers? failed to initialize")
 _STATUS = re.compile(r"\b(?:status:? )(\d{3})\b")
 _USER = re.compile(r"//[^/\s@]+@")
 _SECRET = re.compile(r"\b(?:sk-|Bearer )\S+", re.IGNORECASE)
@@ -90,7 +90,7 @@ def _deaf(session: Session) -> Ending | None:
     for server in dict.fromkeys(call.server for call in session.tool_calls):
         calls = [call for call in session.tool_calls if call.server == server]
         if all(call.failed for call in calls):
-            said = clean(calls[-1].said)[:300]
+            said = clean(calls[-1].said)[:450]
             return _broken("mcp-failed", f"{server}, {calls[-1].tool}: {said}")
     return None
 
@@ -100,7 +100,7 @@ def _without_session(trace: Trace) -> Ending:
         return _broken("several-sessions", f"{trace.sessions} sessions in one Codex home")
     if trace.outcome == "skipped":
         return Ending(AskStatus.NOT_CALLED, "skipped", "the codex step was skipped")
-    if _NO_SERVER.search(trace.own or ""):
+    if NO_SERVER.search(trace.own or ""):
         return _broken("mcp-not-started", clean(trace.own or ""))
     if trace.own is not None:
         reason = "timed-out" if trace.outcome == "cancelled" else "codex-failed"

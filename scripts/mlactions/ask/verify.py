@@ -173,7 +173,7 @@ def _tool_failures(session: Session | None) -> list[dict[str, str]]:
         {
             "server": call.server,
             "tool": call.tool,
-            "said": markdown.printable(clean(call.said))[:300],
+            "said": markdown.printable(clean(call.said))[:500],
         }
         for call in failed[:MAX_TOOL_FAILURES]
     ]
