@@ -16,10 +16,12 @@ import pytest
 
 from mlactions.__main__ import run
 from mlactions.bundle import open_bundle
+from mlactions.comment.material import read_result
 from mlactions.discover import hub as hub_module
 from mlactions.discover.model import HubError, Query
 from mlactions.runner import Runner
 from mlactions.schema import validate
+from mlactions.settings import Status
 from tests.fakes.hub import FakeHub, Fault, dataset, model, sha
 from tests.fakes.loopback import Handler, Reply, Request
 from tests.github_html import NOTIFYING, page
@@ -118,6 +120,12 @@ def test_models_that_hold(hub: FakeHub, tmp_path: Path) -> None:
         fact["id"] for fact in facts
     }
     assert "@article{vit," in (tmp_path / "citations.bib").read_text()
+
+
+def test_a_comment_can_show_it(hub: FakeHub, tmp_path: Path) -> None:
+    discover(hub, tmp_path, "--licence", "mit")
+    found = read_result(tmp_path)
+    assert (found.word, found.report.status) == ("discover", Status.PASS)
 
 
 def test_the_same_search_gives_the_same_bytes(hub: FakeHub, tmp_path: Path) -> None:
