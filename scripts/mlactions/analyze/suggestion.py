@@ -39,15 +39,17 @@ def check_sweep(text: str, logged: Sequence[str]) -> Suggestion | None:
     """
     if not text.strip():
         return None
-    from mlactions.sweep.space import parse_space  # only an answer with a sweep needs it
-
     shown = printable(text)[:MAX_CHARACTERS]
     if len(text) > MAX_CHARACTERS:
         return Suggestion(shown, struck=f"it has more than {MAX_CHARACTERS:,} characters")
     if shown != text:
         return Suggestion(shown, struck="it holds characters that hide or reorder text")
     try:
+        from mlactions.sweep.space import parse_space  # only an answer with a sweep needs it
+
         space = parse_space(text, file=NAME)
+    except ImportError as error:
+        return Suggestion(shown, struck=f"it could not be read: {error.name} is not installed")
     except UserError as error:
         line = f"line {error.line}: " if error.line else ""
         told = " ".join(f"{line}{error.title}: {error.message} {error.hint}".split())
