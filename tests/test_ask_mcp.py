@@ -36,14 +36,20 @@ def project(tmp_path: Path) -> Project:
 
 
 def ask_run(
-    project: Project, model: FakeModel, uri: str = "", *, server: str = "mlflow", **environ: str
+    project: Project,
+    model: FakeModel,
+    uri: str = "",
+    *,
+    server: str = "mlflow",
+    name: str = "scripted-model",
+    **environ: str,
 ) -> tuple[Ran, Any]:
     """Ask at a shell prompt about the branch as it is, with an MCP server."""
     variables = {"PATH": codex_path(), "HOME": str(project.out.parent), "CODEX_API_KEY": KEY}
     variables |= {"GITHUB_ACTIONS": "", "COLUMNS": "100", **environ}
     names = ["--bundle", str(project.bundle), "--repository", str(project.repository)]
     names += ["--out", str(project.out), "--responses-api-endpoint", model.endpoint]
-    names += ["--model", "scripted-model", "--mcp", server, "--tracking-uri", uri]
+    names += ["--model", name, "--mcp", server, "--tracking-uri", uri]
     ran = ask(project.out.parent / "step", "run", *names, **variables)
     answer = project.out / "checked-answer.json"
     return ran, json.loads(answer.read_text()) if answer.exists() else None
@@ -79,6 +85,25 @@ def test_codex_reads_runs_and_the_report_says_how_often(
     assert (checked["usage"]["mcp_calls"], checked["usage"]["mcp_failures"]) == (2, 0)
     assert checked["tool_failures"] == []
     assert "2 MCP calls" in " ".join(ran.said.split())
+
+
+def test_a_model_that_writes_scripts_reads_them_too(
+    project: Project, mlflow_server: Mlflow, runs_of: tuple[str, str]
+) -> None:
+    """Models differ in how they call tools: directly, or from a script, as the default one does."""
+    turns = (
+        READ,
+        uses("mlflow", "describe_run", run_id=runs_of[1]),
+        uses("mlflow", "describe_run", run_id="invented"),
+        says(ANSWER),
+    )
+    with FakeModel(*turns, key=KEY) as model:
+        _, checked = ask_run(project, model, mlflow_server.uri, name="gpt-6.1-sol")
+        seen = model.requests[-1].tool_outputs
+    assert checked["status"] == "answered"
+    assert runs_of[1] in seen[1]
+    assert (checked["usage"]["mcp_calls"], checked["usage"]["mcp_failures"]) == (2, 1)
+    assert "Run with id=invented not found" in checked["tool_failures"][0]["said"]
 
 
 def test_a_database_is_read_where_the_caller_means_it(
