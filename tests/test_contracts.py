@@ -53,6 +53,8 @@ COMMANDS = {
     "actions/diagnose/action.yml": (("diagnose",),),
     "actions/diagnose/probe/action.yml": (("diagnose", "probe"),),
     "actions/drift/action.yml": (("drift",),),
+    "actions/sweep/action.yml": (("sweep",),),
+    "actions/sweep/status/action.yml": (("sweep", "status"),),
     "actions/train/action.yml": (("train",),),
     "actions/note/action.yml": (("note", "check"),),
     "actions/note/close/action.yml": (("note", "close"),),

@@ -210,7 +210,7 @@ scalars = (
     | st.booleans()
     | st.integers(-(2**70), 2**70)
     | st.floats(allow_nan=False)
-    | st.text(alphabet=st.characters(exclude_categories=("Cs",), exclude_characters="\x00"))
+    | st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 )
 
 
@@ -400,7 +400,7 @@ def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
 def test_without_files_there_is_only_the_manifest(tmp_path: Path) -> None:
     text = "parameters:\n  a: range(0, 100)\n  b: range(0, 30)\n"
     project = Project.make(tmp_path, text)
-    assert project.sweep("--no-files", "--compose", "none").code == 0
+    assert project.sweep("--no-files", "--no-compose").code == 0
     assert [path.name for path in project.folder().iterdir()] == ["manifest.json"]
     assert len(project.manifest()["trials"]) == 3000
 

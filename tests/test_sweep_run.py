@@ -276,7 +276,7 @@ def test_next_adds_what_tpe_proposes(tmp_path: Path, mlflow_server: Mlflow) -> N
     assert (project.folder() / f"{extended[10]['name']}.yaml").is_file()
     assert project.sweep(*given).code == 0  # what was proposed stays
     assert len(project.manifest()["trials"]) == 12
-    assert len(project.later("next", "--count", "9", "--compose", "none").result["proposed"]) == 1
+    assert len(project.later("next", "--count", "9", "--no-compose").result["proposed"]) == 1
     capped = project.later("next")
     assert capped.result["verdict"] == "All 13 runs of `run_cap` are there: no more trials."
     log(mlflow_server, experiment, extended[10], score=2.5)
@@ -296,7 +296,12 @@ def test_next_has_nothing_to_say_of_a_grid(tmp_path: Path, mlflow_server: Mlflow
 def test_look_ups_come_in_pages(mlflow_server: Mlflow) -> None:
     experiment = mlflow_server.experiment("sweep-pages")
     for number in range(30):
-        row = {"name": f"{number:04d}-x", "hash": f"{number:064x}", "seed": None, "overrides": {}}
+        row: dict[str, Any] = {
+            "name": f"{number:04d}-x",
+            "hash": f"{number:064x}",
+            "seed": None,
+            "overrides": {},
+        }
         log(mlflow_server, experiment, row)
     with Gatekeeper(mlflow_server) as proxy, open_store(proxy.url, {}) as store:
         known = look_up(store, "sweep-pages", Reuse(""))

@@ -48,7 +48,13 @@ _EXACT = re.compile(r"\d+\.\d+\.\d+")
 _SECRET = re.compile(r"secrets(\.[\w-]++|\[[^]]+\])(?!\s*+[!=]=\s*'')")
 # `checkpoint-key` is a place in a file.
 # Who reads MLflow gets what opens it, and nothing else.
-_READS_MLFLOW = ("actions/analyze", "actions/diagnose", "actions/drift")
+_READS_MLFLOW = (
+    "actions/analyze",
+    "actions/diagnose",
+    "actions/drift",
+    "actions/sweep",
+    "actions/sweep/status",
+)
 _MLFLOW_SECRET = re.compile(r"\$\{\{ secrets\.mlflow[-_]tracking[-_]\w+ \}\}", re.IGNORECASE)
 _READS_HUB = ("actions/discover",)
 _HUB_SECRET = re.compile(r"\$\{\{ secrets\.hf[-_]token \}\}", re.IGNORECASE)

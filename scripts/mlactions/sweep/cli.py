@@ -71,15 +71,15 @@ class _Group(click.Group):
 @option("--command", default="", metavar="LINE", help="Training command; default: the file's.")
 @option("--python", default="python", show_default=True, help="The project's Python, for Hydra.")
 @lines_option("--import-module", metavar="MODULE", help="Registers resolvers or ConfigStore.")
-@option("--compose", type=click.Choice(["choices", "all", "none"]), help="Default: choices.")
-@click.option("--compose-all", is_flag=True, help="The same as --compose all.")
+@option("--compose-all", is_flag=True, help="Compose every trial, not one of each kind.")
+@option("--no-compose", is_flag=True, help="Do not ask Hydra whether trials compose.")
 @option("--no-files", is_flag=True, help="Write the manifest only.")
 @option("--replace", is_flag=True, help="Write over another sweep of the same name.")
 @option("--tracking-uri", metavar="URI", default="", help="Default: MLFLOW_TRACKING_URI.")
 @option("--experiment", metavar="NAME", default="", help="Experiment that trials are recorded in.")
 @option("--data-version", metavar="TEXT", default="", help="Version of the data, as you name it.")
 @option("--reuse-across-commits", is_flag=True, help="Take results of other commits.")
-@option("--max-jobs", type=click.IntRange(1, MAX_JOBS), help="Jobs of the matrix; default: 256.")
+@option("--max-jobs", type=click.IntRange(1, MAX_JOBS), default=MAX_JOBS, help="Of the matrix.")
 @option("--working-directory", default=".", help="Folder that paths are relative to.")
 @option("--key", default="sweep", help="Name of the comment and the artifact.")
 @option("--out", type=click.Path(path_type=Path), help="Folder for result and reports.")
@@ -128,14 +128,14 @@ def read_settings(given: Mapping[str, Any], caller: Mapping[str, str]) -> Settin
         command=_command(given["command"]),
         python=given["python"],
         imports=given["import_module"],
-        compose="all" if given["compose_all"] else given["compose"] or "choices",
+        compose=_composing(given),
         files=not given["no_files"],
         replace=given["replace"],
         tracking_uri=tracking_uri(given["tracking_uri"], caller),
         experiment=_experiment(given["experiment"]),
         data=check_data(given["data_version"]),
         across_commits=given["reuse_across_commits"],
-        max_jobs=given["max_jobs"] or MAX_JOBS,
+        max_jobs=given["max_jobs"],
         now_ms=datetime.now(UTC).timestamp() * 1000,
         key=check_key(given["key"], field="key"),
     )
@@ -148,6 +148,12 @@ def tracking_uri(given: str, caller: Mapping[str, str]) -> str:
         hint = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead."
         raise UserError("bad input", "the tracking URI holds credentials.", hint)
     return uri
+
+
+def _composing(given: Mapping[str, Any]) -> str:
+    if given["compose_all"] and given["no_compose"]:
+        raise UserError("bad input", "`compose-all` and `no-compose` exclude each other.")
+    return "all" if given["compose_all"] else "none" if given["no_compose"] else "choices"
 
 
 def _command(line: str) -> str:
@@ -237,6 +243,7 @@ def finish(result: Mapping[str, Any], settings: Settings, out: Path, runner: Run
     if settings.space.is_file():
         write_atomic(out / SPACE, settings.space.read_bytes())
     runner.output("matrix", found)
+    runner.output("sweep", result["sweep"])
     runner.output("trials", result["left"])
     runner.output("left", str(result["counts"]["left"]))
     runner.output("folder", str((settings.folder / result["folder"]).resolve()))

@@ -29,13 +29,13 @@ def _options(function: Any) -> Any:
     """Declare the options that both commands have."""
     for decorate in reversed(
         (
-            option("--space", metavar="FILE", default="configs/sweep.yaml", help="Search space."),
+            option("--space", metavar="FILE", default="configs/sweep.yaml", help="The space."),
             option("--config-dir", metavar="DIR", default="configs", help="Config tree."),
             option("--name", default="", help="The sweep's name; default: the file's."),
             option("--tracking-uri", metavar="URI", default="", help="Default: the sweep's."),
             option("--experiment", metavar="NAME", default="", help="Default: the sweep's."),
             option("--data-version", metavar="TEXT", default="", help="Default: the sweep's."),
-            option("--max-jobs", type=click.IntRange(1, MAX_JOBS), help="Default: 256."),
+            option("--max-jobs", type=click.IntRange(1, MAX_JOBS), default=MAX_JOBS, help="Jobs."),
             option("--working-directory", default=".", help="Folder that paths are relative to."),
             option("--key", default="sweep", help="Name of the comment and the artifact."),
             option("--out", type=click.Path(path_type=Path), help="Folder for the reports."),
@@ -47,7 +47,7 @@ def _options(function: Any) -> Any:
 
 @click.command("status")
 @_options
-@click.option("--no-analysis", is_flag=True, help="Leave out what `analyze` says of the runs.")
+@option("--no-analysis", is_flag=True, help="Leave out what `analyze` says of the runs.")
 @click.pass_obj
 def status_command(runner: Runner, /, **given: Any) -> int:
     """Say which trials are finished, which are best, and what mattered.
@@ -69,9 +69,9 @@ def status_command(runner: Runner, /, **given: Any) -> int:
 
 @click.command("next")
 @_options
-@click.option("--count", type=click.IntRange(1, 1000), default=1, help="Configurations to add.")
+@option("--count", type=click.IntRange(1, 1000), default=1, help="Configurations to add.")
 @option("--python", default="python", show_default=True, help="The project's Python, for Hydra.")
-@option("--compose", type=click.Choice(["choices", "none"]), help="Default: choices.")
+@option("--no-compose", is_flag=True, help="Do not ask Hydra whether trials compose.")
 @click.pass_obj
 def next_command(runner: Runner, /, **given: Any) -> int:
     """Add the trials that TPE proposes, given those that are finished.
@@ -100,11 +100,11 @@ def _settings(given: Mapping[str, Any], caller: Mapping[str, str]) -> Settings:
         backends=("matrix",),
         name=given["name"],
         python=given.get("python", "python"),
-        compose=given.get("compose") or "choices",
+        compose="none" if given.get("no_compose") else "choices",
         tracking_uri=tracking_uri(given["tracking_uri"], caller),
         experiment=given["experiment"],
         data=check_data(given["data_version"]),
-        max_jobs=given["max_jobs"] or MAX_JOBS,
+        max_jobs=given["max_jobs"],
         now_ms=datetime.now(UTC).timestamp() * 1000,
         key=check_key(given["key"], field="key"),
     )
