@@ -21,11 +21,11 @@ def _digits(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as people say them: `12.3 s`, `4 min 5 s`, `2 h 3 min`."""
+    """Return seconds as people say them: `12.3 s`, `4 min 5 s`, `2 h`."""
     if seconds < _MINUTE:
         return f"{seconds:.1f} s"
     if round(seconds) < _HOUR:
         minutes, rest = divmod(round(seconds), 60)
-        return f"{minutes} min {rest} s"
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, rest = divmod(round(seconds / 60), 60)
-    return f"{hours} h {rest} min"
+    return f"{hours} h {rest} min" if rest else f"{hours} h"

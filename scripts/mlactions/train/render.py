@@ -39,6 +39,12 @@ _STATUS = {
     "fail": Status.FAIL,
     "skipped": Status.SKIPPED,
 }
+_ENDED = {
+    "itself": "ended by itself",
+    "soft-limit": "asked to end by the soft limit",
+    "signal": "asked to end by a signal",
+    "stalled": "ended because it stalled",
+}
 _CLASSES = {
     "gpu-out-of-memory": "GPU out of memory",
     "host-out-of-memory": "host out of memory",
@@ -81,9 +87,12 @@ def _failure(result: Row) -> Iterator[Block]:
     failure = result["failure"]
     if failure is None:
         return
-    told: list[Span] = [Strong(_CLASSES[failure["class"]]), ": ", Code(failure["evidence"])]
+    evidence = failure["evidence"]
+    told: list[Span] = [Strong(_CLASSES[failure["class"]]), ": "]
     if failure["line"]:
-        told.append(f" (train.log:{failure['line']})")
+        told += [Code(evidence), f" (train.log:{failure['line']})"]
+    else:
+        told.append(Untrusted(evidence))
     if failure["file"]:
         told += [", in ", Code(f"{failure['file']}:{failure['file_line']}")]
     yield Paragraph(tuple(told))
@@ -165,14 +174,14 @@ def _charts(result: Row) -> Iterator[Block]:
         shown = history[:: max(1, -(-len(history) // 40))]
         labels = tuple(_label(one) for one in shown)
         series = (_series("loss", [one["loss"] for one in shown]),)
-        yield Chart("Loss by step", labels, series, kind="line")
+        yield Chart("Progress by step", labels, series, "loss", "line")
     telemetry = result["telemetry"]
     if telemetry is None or len(telemetry["chart"]["seconds"]) < 3:  # noqa: PLR2004  # no line
         return
     chart = telemetry["chart"]
     lines = tuple(_series(one["name"], one["values"]) for one in chart["series"])
-    title = "GPU utilisation, per cent" if telemetry["gpus"] else "Processor, per cent of one core"
-    yield Chart(title, tuple(map(_clock, chart["seconds"])), lines, kind="line")
+    title, unit = ("GPU utilisation", "%") if telemetry["gpus"] else ("Processor", "% of one core")
+    yield Chart(title, tuple(map(_clock, chart["seconds"])), lines, unit, "line")
 
 
 def _label(point: Row) -> str:
@@ -255,4 +264,4 @@ def _origin(result: Row) -> Block:
 
 def _ended(run: Row) -> str:
     how = f"signal {run['signal']}" if run["signal"] else f"exit code {run['exit_code']}"
-    return f"Started {run['started']}, ended by {run['ended_by']} with {how}"
+    return f"Started {run['started']}, {_ENDED[run['ended_by']]}, with {how}"
