@@ -400,6 +400,12 @@ def test_code_is_code_pins_the_commit_and_runs_nobody_else_s(library: str, *, sa
         )
 
 
+def test_weights_in_parts_are_fetched_together() -> None:
+    parts = tuple(File(f"model-0000{n}-of-00002.safetensors", 9) for n in (1, 2))
+    (python,) = snippets(replace(MODEL, library="odd", weights=parts), Conventions())
+    assert 'allow_patterns=["*.safetensors", "*.json"]' in python.text
+
+
 @given(config=st.text(max_size=20), split=st.text(max_size=20), script=st.booleans())
 def test_code_for_data_is_code(config: str, split: str, *, script: bool) -> None:
     scripts = ("digits.py",) if script else ()

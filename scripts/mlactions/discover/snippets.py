@@ -123,8 +123,8 @@ def _files(entry: Entry) -> str:
     safe = [file.path for file in entry.safetensors if _FILE.fullmatch(file.path)]
     pickled = [file.path for file in entry.pickles if _FILE.fullmatch(file.path)]
     plain = [file.path for file in entry.weights if _FILE.fullmatch(file.path)]
-    if not safe and not plain and not pickled:
-        return _snapshot(entry)
+    if len(safe) > 1 or not (safe or plain or pickled):
+        return _snapshot(entry, only="*.safetensors" if safe else "")
     lines = ["from huggingface_hub import hf_hub_download"]
     lines += ["from safetensors.torch import load_file"] if safe else []
     lines = lines if safe or plain else ["import torch", *lines]
@@ -138,10 +138,11 @@ def _files(entry: Entry) -> str:
     return _joined(lines)
 
 
-def _snapshot(entry: Entry) -> str:
+def _snapshot(entry: Entry, *, only: str = "") -> str:
     kind = ', repo_type="dataset"' if entry.kind == "dataset" else ""
+    chosen = f', allow_patterns=["{only}", "*.json"]' if only else ""
     lines = ["from huggingface_hub import snapshot_download", "", *_constants(entry)]
-    lines.append(f"folder = snapshot_download(NAME{kind}, revision=REVISION)")
+    lines.append(f"folder = snapshot_download(NAME{kind}, revision=REVISION{chosen})")
     return _joined(lines)
 
 
