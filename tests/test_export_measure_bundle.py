@@ -55,7 +55,7 @@ EXPORTED = Exported(
         Case(
             *("batch-1-seed-0", "gated", 1, {"batch": 1}, 0, "random"),
             *("cases/a.inputs.npz", "cases/a.reference.npz"),
-            noise=Noise({"y": 1e-7}, {"y": None}, "a note"),
+            noise=Noise({"y": 1e-7}, {"y": None}, note="a note"),
         ),
     ),
     timing=Timing(1.0, 2.0, {"1": (0.1, 0.2)}, 0.5),

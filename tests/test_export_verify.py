@@ -318,6 +318,39 @@ def test_what_a_user_may_edit_is_no_link(tmp_path: Path) -> None:
     assert {path.stat().st_nlink for path in made} == {1}
 
 
+@pytest.mark.parametrize(
+    ("given", "status", "says"),
+    [
+        ({"samples": 1}, "fail", "on these samples nothing can be lost"),
+        ({"label": 7}, "fail", "label 7 is none of the classes 0 to 2"),
+        ({"label": -1}, "fail", "label -1 is none of the classes"),
+        ({"samples": 100}, "warn", "About 539 samples would prove it"),
+        ({"samples": 100}, "warn", "accuracy is 0.9000 on both sides, allowed is 0.0050"),
+        ({"samples": 100}, "warn", "bounds of the change -0.0263"),
+    ],
+)
+def test_task_data_that_prove_little_are_no_proof(
+    given: dict[str, Any], status: str, says: str, tmp_path: Path
+) -> None:
+    network = networks.mlp()
+    written = Written(network, _half(network).model(), precision="fp16", task=True, **given)
+    outcome = verify(tmp_path, written)
+    assert outcome.result["status"] == status
+    assert says in outcome.result["task"]["message"]
+    assert [found["reason"] for found in outcome.result["findings"]] == ["task-metric"]
+
+
+def test_torch_no_better_than_chance_can_lose_nothing(tmp_path: Path) -> None:
+    """A sample in three has the label 0: its share is what guessing gives."""
+    network = networks.mlp()
+    nothing = {"w2": network.weights["w2"] * 0, "b2": np.array([0, 0, 1], np.float32)}
+    constant = replace(network, weights=network.weights | nothing)
+    written = Written(constant, _half(constant).model(), precision="fp16", task=True, label=0)
+    outcome = verify(tmp_path, written)
+    assert outcome.reasons() == ["task-metric"]
+    assert "guessing one of 3 classes gives 0.3333" in outcome.result["task"]["message"]
+
+
 def test_task_data_are_weighed_item_by_item(tmp_path: Path) -> None:
     network = networks.mlp()
     outcome = verify(
@@ -325,7 +358,7 @@ def test_task_data_are_weighed_item_by_item(tmp_path: Path) -> None:
     )
 
     task = outcome.result["task"]
-    assert (task["metric"], task["samples"], task["baseline"]) == ("accuracy", 200, 0.9)
+    assert (task["metric"], task["samples"], task["baseline"]) == ("accuracy", 600, 0.9)
     assert task["status"] == "pass"
     assert abs(task["change"]) <= 0.005
 
@@ -415,7 +448,7 @@ def test_noise_without_a_number_is_no_noise(tmp_path: Path) -> None:
     write(tmp_path / "bundle", Written(network, network.model()))
     _, exported = open_export(tmp_path / "bundle")
     silent = tuple(
-        replace(case, noise=Noise({"logits": None, "features": None}, None, "float64 failed"))
+        replace(case, noise=Noise({"logits": None, "features": None}, None, note="float64 failed"))
         for case in exported.cases
     )
     write_json(tmp_path / "bundle" / "export.json", replace(exported, cases=silent).document())

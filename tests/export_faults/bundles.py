@@ -44,7 +44,7 @@ class Written:
     """What goes into a bundle. `damage` is done to the model folder after it was written.
 
     `alike` takes one sample over and over, as an example of one row gives; `varied` adds the cases
-    that measure adds there.
+    that measure adds there. `samples` and one `label` for all are of the task data.
     """
 
     network: Network
@@ -54,6 +54,8 @@ class Written:
     damage: AfterSave = lambda _: None
     scale: float = 1.0
     task: bool = False
+    samples: int = 600
+    label: int | None = None
     alike: bool = False
     varied: bool = False
     batches: tuple[int, ...] = BATCHES
@@ -205,11 +207,12 @@ def _task(folder: Path, given: Written) -> TaskData | None:
     if not given.task:
         return None
     (folder / "task").mkdir()
-    samples = 200
+    samples = given.samples
     inputs = draw(given.network, {"batch": samples}, 5, given.scale)
     expected = given.network.expected(inputs)
     labels = np.argmax(expected[given.network.outputs[0].name], axis=-1)
     labels[::10] = (labels[::10] + 1) % 3
+    labels = labels if given.label is None else np.full_like(labels, given.label)
     np.savez(folder / "task/inputs.npz", label=labels, **inputs)  # type: ignore[arg-type]  # arrays by name
     np.savez(folder / "task/reference.npz", **expected)  # type: ignore[arg-type]  # arrays by name
     return TaskData(samples, "task/inputs.npz", "task/reference.npz")

@@ -7,18 +7,20 @@ weighs any rule that says `paired: same-weights`.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from mlactions.compare.decide import Policy
-from mlactions.compare.model import Candidate, Direction, PredictionFile, Rule, Side
-from mlactions.compare.paired import weigh_pairs
-from mlactions.compare.predictions import PredictionsError, pairs
-from mlactions.compare.sentences import moved_sentence
+from mlactions.compare.decide import Policy, confidence
+from mlactions.compare.model import Candidate, Direction, Evidence, PredictionFile, Rule, Side
+from mlactions.compare.paired import tango_bounds, weigh_pairs
+from mlactions.compare.predictions import CORRECT, Pairs, PredictionsError, pairs
+from mlactions.compare.sentences import moved_sentence, why
 from mlactions.export.result import Task
 from mlactions.settings import Status
+from mlactions.text import plural
 
 LABEL = "label"
 MODEL = "model"
@@ -34,8 +36,10 @@ def write_predictions(
     references: Mapping[str, Any],
     values: Iterable[tuple[int, Mapping[str, Any]]],
     outputs: Sequence[str],
-) -> str:
-    """Write base/model.jsonl (torch) and head/model.jsonl (the model); return the metric.
+) -> tuple[str, int]:
+    """Write base/model.jsonl (torch) and head/model.jsonl (the model).
+
+    Return the metric, and how many classes there are, 0 for a metric without.
 
     Whole-number labels with one axis less than an output are its classes: an item is right, or for
     labels of several axes, right in a share of them. Others are values: the error counts.
@@ -48,6 +52,9 @@ def write_predictions(
     labels = inputs[LABEL]
     classes = bool(np.issubdtype(labels.dtype, np.integer))
     name = _output(labels, references, outputs, classes=classes)
+    count = references[name].shape[-1] if classes else 0
+    if classes:
+        _check_labels(labels, count)
     metric = ACCURACY if classes else ERROR
     score = _accuracy if classes else _error
     single = labels.ndim == 1
@@ -60,7 +67,14 @@ def write_predictions(
                 column = _COLUMNS[metric] if single or not classes else ACCURACY
                 for item, value in enumerate(scores, start):
                     stream.write(json.dumps({"id": str(item), column: value}) + "\n")
-    return metric
+    return metric, count
+
+
+def _check_labels(labels: Any, count: int) -> None:
+    """Refuse labels that no output can be: both sides would miss them, and so be equal."""
+    if labels.size and (labels.min() < 0 or labels.max() >= count):
+        wrong = int(labels.min() if labels.min() < 0 else labels.max())
+        raise ValueError(f"label {wrong:,} is none of the classes 0 to {count - 1:,}")
 
 
 @contextmanager
@@ -94,7 +108,7 @@ def _error(output: Any, truth: Any) -> Any:
     return difference.reshape(len(difference), -1).mean(axis=1)
 
 
-def weigh(folder: Path, metric: str, samples: int, allowed: float) -> Task:
+def weigh(folder: Path, metric: str, allowed: float, *, samples: int, classes: int) -> Task:
     """Weigh the predictions of both sides; `allowed` is in the metric's unit."""
     rule = Rule(
         MODEL, metric, _DIRECTIONS[metric], absolute=allowed, paired=True, has_tolerance=True
@@ -108,11 +122,11 @@ def weigh(folder: Path, metric: str, samples: int, allowed: float) -> Task:
     except PredictionsError as error:
         return failed(samples, allowed, error.message)
     evidence = weigh_pairs(rule, both, Policy())
-    flips = sum(a != b for a, b in zip(both.baseline, both.candidate, strict=True))
+    status, message = _said(rule, evidence, both, classes)
     return Task(
         metric=metric,
         samples=len(both.baseline),
-        status=Status(evidence.outcome),
+        status=status,
         label=evidence.label,
         baseline=evidence.baseline,
         candidate=evidence.candidate,
@@ -120,9 +134,51 @@ def weigh(folder: Path, metric: str, samples: int, allowed: float) -> Task:
         allowed=evidence.allowed,
         low=evidence.low,
         high=evidence.high,
-        flips=flips,
-        message=moved_sentence(rule, evidence).replace("`", "").replace(f" of {MODEL}", ""),
+        flips=sum(a != b for a, b in zip(both.baseline, both.candidate, strict=True)),
+        message=message,
     )
+
+
+def _said(rule: Rule, evidence: Evidence, both: Pairs, classes: int) -> tuple[Status, str]:
+    """Return the status and why: labels that torch cannot tell either prove nothing."""
+    if classes and evidence.baseline <= 1 / classes:
+        return Status.FAIL, (
+            f"torch's own accuracy is {evidence.baseline:.4f}, and guessing one of"
+            f" {classes:,} classes gives {1 / classes:.4f}: on these samples nothing can be lost."
+        )
+    message = moved_sentence(rule, evidence).replace("`", "").replace(f" of {MODEL}", "")
+    if not evidence.change:
+        message = (
+            f"{rule.metric} is {evidence.baseline:.4f} on both sides, allowed is"
+            f" {evidence.allowed:.4f}."
+        )
+    if evidence.outcome == "pass" and evidence.label == "not-proven":
+        return Status.WARN, f"{message} {why(evidence)}{_needed(rule, evidence, both)}"
+    return Status(evidence.outcome), message
+
+
+def _needed(rule: Rule, evidence: Evidence, both: Pairs) -> str:
+    """Say how many samples would prove it, if the same share of them changes."""
+    room, items = evidence.allowed - evidence.degradation, len(both.baseline)
+    if room <= 0 or evidence.margin is None:
+        return ""
+    times = (evidence.margin / room) ** 2
+    if both.column == CORRECT and both.single:
+        changes = [b - a for a, b in zip(both.baseline, both.candidate, strict=True)]
+        lost, won = (sum(change * sign > 0 for change in changes) for sign in (-1, 1))
+        times = _times(lost, won, items, evidence.allowed, confidence(rule.direction))
+    return f" About {plural(math.ceil(items * times), 'sample')} would prove it."
+
+
+def _times(lost: int, won: int, items: int, allowed: float, level: float) -> float:
+    """Return how many times as many samples bring the bound of a loss to what is allowed."""
+    few, many = 1.0, 2.0**30
+    for _ in range(60):
+        middle = math.sqrt(few * many)
+        worse, better, count = (round(number * middle) for number in (lost, won, items))
+        _, high = tango_bounds(worse, better, count, level)
+        few, many = (middle, many) if high > allowed else (few, middle)
+    return many
 
 
 def failed(samples: int, allowed: float, why: str) -> Task:

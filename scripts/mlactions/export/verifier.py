@@ -190,7 +190,9 @@ class Verifier:
         if done is None or not done["ok"]:
             why = done["error"] if done else f"the worker {answer.outcome}: {answer.detail}"
             return task.failed(data.samples, allowed, self.workers.shown(why))
-        return task.weigh(folder, done["metric"], data.samples, allowed)
+        return task.weigh(
+            folder, done["metric"], allowed, samples=data.samples, classes=done["classes"]
+        )
 
     def _latency(self, runs: Sequence[matrix.Compared]) -> tuple[Any, str]:
         used = [run.provider.name for run in runs if run.provider.state == "used"]
