@@ -35,7 +35,13 @@ _SPLIT = re.compile(r"[\w.-]{1,64}")
 
 
 @click.command("discover")
-@option("--kind", type=click.Choice(["model", "dataset"]), default="model", show_default=True)
+@option(
+    "--kind",
+    type=click.Choice(["model", "dataset"]),
+    default="model",
+    show_default=True,
+    help="What to look for.",
+)
 @option("--task", metavar="WORDS", required=True, help="What it is for, in words.")
 @lines_option("--licence", metavar="ID", help="Allowed licences: apache-2.0,mit. Repeatable.")
 @option("--library", metavar="NAME", help="The library that loads it, such as timm.")
