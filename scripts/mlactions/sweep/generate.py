@@ -263,7 +263,7 @@ def header_of(plan: Plan, settings: Settings) -> dict[str, Any]:
         "version": 1,
         "sweep": plan.name,
         "space": {
-            "file": settings.space.as_posix(),
+            "file": settings.space_name,
             "sha256": hashlib.sha256(text.encode()).hexdigest(),
         },
         "method": plan.space.method,

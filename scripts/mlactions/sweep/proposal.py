@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,6 +32,7 @@ NAME = "suggested-sweep.yaml"
 SPACE = "space.yaml"
 MAX_CHARACTERS = 64_000
 MAX_REASONS = 60
+MAX_CONFIGS = 2000
 
 
 def check_proposal(
@@ -124,41 +126,33 @@ def _known(name: str, result: Mapping[str, Any], repository: Repository) -> bool
         return True
     root = PurePosixPath(result["folder"]).parent.parent
     listed = _configs(repository, root)
-    if any(PurePosixPath(path).parent == root / name for path in listed):
+    if any(path.parent == root / name for path in listed):
         return True
     return any(_has(_document(repository, path), path, root, name.split(".")) for path in listed)
 
 
-def _configs(repository: Repository, root: PurePosixPath) -> list[str]:
-    """Return the config files below the tree's root, which is named by its end."""
-    base = repository.root / repository.prefix
-    parts = [part for part in root.parts if part != "/"]
-    for start in range(len(parts)):
-        folder = base.joinpath(*parts[start:])
-        if folder.is_dir() and folder.resolve().is_relative_to(repository.root.resolve()):
-            found = sorted(folder.rglob("*.yaml"))[:2000]
-            return [
-                (root / path.relative_to(folder).as_posix()).as_posix()
-                for path in found
-                if "sweeps" not in path.relative_to(folder).parts
-            ]
+def _configs(repository: Repository, root: PurePosixPath) -> list[PurePosixPath]:
+    """Return the config files of the tree, without those of generated sweeps."""
+    top = repository.root.resolve()
+    for base in (top / repository.prefix, top):
+        folder = base / root
+        if folder.is_dir() and folder.resolve().is_relative_to(top):
+            names = (path.relative_to(folder) for path in sorted(folder.rglob("*.yaml")))
+            kept = (root / name.as_posix() for name in names if name.parts[0] != "sweeps")
+            return list(islice(kept, MAX_CONFIGS))
     return []
 
 
-def _document(repository: Repository, path: str) -> Any:
-    parts = PurePosixPath(path).parts
-    for start in range(len(parts)):
-        text = "/".join(part for part in parts[start:] if part != "/")
-        try:
-            return parse_yaml(repository.read(text).text, name=path)
-        except (NoSourceError, UserError):
-            continue
-    return None
+def _document(repository: Repository, path: PurePosixPath) -> Any:
+    try:
+        return parse_yaml(repository.read(path.as_posix()).text, name=str(path))
+    except (NoSourceError, UserError):
+        return None
 
 
-def _has(document: Any, path: str, root: PurePosixPath, parts: Sequence[str]) -> bool:
+def _has(document: Any, path: PurePosixPath, root: PurePosixPath, parts: Sequence[str]) -> bool:
     """Tell whether a file sets a key; one in a group's folder sets it below the group's name."""
-    group = PurePosixPath(path).relative_to(root).parent.parts
+    group = path.relative_to(root).parent.parts
     wanted = list(parts)
     if group and wanted[: len(group)] == list(group):
         wanted = wanted[len(group) :]

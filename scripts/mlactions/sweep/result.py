@@ -18,10 +18,10 @@ from mlactions.text import plural
 MAX_NOTES = 50
 
 
-def space_document(space: Space) -> dict[str, Any]:
+def space_document(space: Space, file: str) -> dict[str, Any]:
     """Return what a report says of the space."""
     return {
-        "file": space.file,
+        "file": file,
         "description": space.description[:2000],
         "method": space.method,
         "metric": None if space.metric is None else asdict(space.metric),
@@ -93,8 +93,8 @@ def document(
     found = {
         **head("plan", status, verdict(plan), commit, settings),
         "sweep": plan.name,
-        "folder": plan.folder.as_posix(),
-        "space": space_document(plan.space),
+        "folder": settings.place(plan.name),
+        "space": space_document(plan.space, settings.space_name),
         "counts": {
             "trials": plan.trials,
             "configurations": plan.configurations,

@@ -37,6 +37,18 @@ class Settings:
     now_ms: float = 0
     key: str = "sweep"
 
+    def place(self, sweep: str) -> str:
+        """Return a sweep's folder relative to the project's, as reports and manifests name it."""
+        return f"{Path(self.config_dir).as_posix()}/sweeps/{sweep}"
+
+    @property
+    def space_name(self) -> str:
+        """The search space's path relative to the project's folder, where it lies in it."""
+        try:
+            return self.space.relative_to(self.folder).as_posix()
+        except ValueError:
+            return self.space.as_posix()
+
     @property
     def configs(self) -> Path:
         """The folder of the config tree."""

@@ -116,8 +116,8 @@ def document(
     result = {
         **head(kind, status, _verdict(seen, found), _commit(seen), seen.settings),
         "sweep": seen.manifest.header["sweep"],
-        "folder": seen.folder.as_posix(),
-        "space": space_document(space),
+        "folder": seen.settings.place(seen.manifest.header["sweep"]),
+        "space": space_document(space, seen.settings.space_name),
         "counts": counts,
         "left": ranges(seen.left)[:20_000],
         "estimate": asdict(estimate(space, len(seen.left), hours, runs)),
