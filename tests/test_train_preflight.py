@@ -14,19 +14,8 @@ from typing import Any
 
 import pytest
 
-from mlactions.train.model import (
-    CHECKS,
-    Check,
-    Checkpoint,
-    Checkpoints,
-    Driver,
-    Gpu,
-    Process,
-    Refused,
-    Settings,
-    Surroundings,
-    Torch,
-)
+from mlactions.train.machine import Driver, Gpu, Process, Surroundings, Torch
+from mlactions.train.model import CHECKS, Check, Checkpoint, Checkpoints, Refused, Settings
 from mlactions.train.nvml import visible
 from mlactions.train.preflight import checks, failed
 

@@ -15,13 +15,12 @@ from mlactions.report import Report
 from mlactions.schema import validate
 from mlactions.terminal import render as in_terminal
 from mlactions.train.facts import facts
+from mlactions.train.machine import Driver, Gpu, Torch
 from mlactions.train.model import (
     Checkpoint,
     Checkpoints,
-    Driver,
     Ended,
     Failure,
-    Gpu,
     GpuTelemetry,
     Plan,
     Progress,
@@ -30,7 +29,6 @@ from mlactions.train.model import (
     Settings,
     Spread,
     Telemetry,
-    Torch,
 )
 from mlactions.train.preflight import checks
 from mlactions.train.render import render

@@ -402,3 +402,49 @@ def test_two_processes_train_together_and_the_one_that_fails_is_named(project: P
     assert bad.code == 1
     assert bad.outputs["evidence"] == "FileNotFoundError: shard-1.bin"
     assert bad.outputs["failure"] == "data-missing"
+
+
+def test_two_trainings_never_share_a_folder(project: Project) -> None:
+    first = project.start("--command", project.command(LOOP, "1000", "0.1"))
+    project.wait_for((project.folder / "checkpoints/latest.json").exists)
+    second = subprocess.run(
+        [sys.executable, "-m", "mlactions", "train", *QUICK, "--command", "true", "--out", "other"],
+        cwd=project.folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert second.returncode == 2
+    assert "another training writes there" in second.stderr
+    first.send_signal(signal.SIGTERM)
+    assert project.end(first).outputs["requeue"] == "true"
+
+
+def test_a_fresh_start_forgets_what_is_there(project: Project) -> None:
+    project.train(LOOP, "5", "0")
+    call = project.train(LOOP, "2", "0", options=("--no-resume",))
+    assert "from 0" in call.said
+    assert call.result["checkpoint"]["latest"]["step"] == 2
+    assert call.result["checkpoint"]["best"]["step"] == 2
+    left = sorted(path.name for path in (project.folder / "checkpoints").glob("step-*"))
+    assert left == ["step-000000001", "step-000000002"]
+
+
+def test_the_training_gets_the_handshake_and_no_token(project: Project) -> None:
+    script = """
+    import json, os
+    ours = ("MLA", "MLF", "GITHUB")
+    print(json.dumps({k: v for k, v in os.environ.items() if k.startswith(ours)}))
+    """
+    options = ("--config-hash", "abc", "--allow-change", "a.*", "--tracking-uri", "runs")
+    call = project.train(script, options=options, GITHUB_TOKEN="ghs_secret", MLACTIONS_RESUME="x")
+    told = json.loads(next(line for line in call.said.splitlines() if line.startswith("{")))
+    assert told["MLACTIONS_CHECKPOINTS"] == str(project.folder / "checkpoints")
+    assert told["MLACTIONS_ATTEMPT"] == "1"
+    assert told["MLACTIONS_CONFIG_HASH"] == "abc"
+    assert told["MLACTIONS_ALLOW_CHANGE"] == "a.*"
+    assert told["MLFLOW_TRACKING_URI"] == "runs"
+    assert json.loads(told["MLFLOW_RUN_CONTEXT"]) == {"mlactions.config_hash": "abc"}
+    assert not {"MLACTIONS_RESUME", "GITHUB_TOKEN", "GITHUB_OUTPUT"} & set(told)

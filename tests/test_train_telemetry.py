@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from mlactions.evaluate.proctree import Entry
 from mlactions.train.amounts import duration, size
 from mlactions.train.heartbeat import KEPT, Heartbeat, History, read_progress
-from mlactions.train.model import Gpu, GpuSample, Progress, Sample, Spread
+from mlactions.train.machine import Gpu
+from mlactions.train.model import GpuSample, Progress, Sample, Spread
 from mlactions.train.telemetry import BARS, Line, Recorder, Usage
 
 

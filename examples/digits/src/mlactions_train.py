@@ -76,6 +76,7 @@ class Checkpoints:
         self.config = _plain(config)
         self.folder = Path(os.environ.get("MLACTIONS_CHECKPOINTS") or folder)
         self.keep = max(keep, 1)
+        self.anew = os.environ.get("MLACTIONS_RESUME") == ""  # asked to forget what is there
         _listen()
 
     def latest(self) -> Found | None:
@@ -83,7 +84,7 @@ class Checkpoints:
 
         Raises ConfigChangedError if it belongs to another configuration.
         """
-        for entry in _entries(self.folder / "latest.json"):
+        for entry in () if self.anew else _entries(self.folder / "latest.json"):
             path = self.folder / entry["path"]
             if _is_good(path, entry):
                 self._check(entry)
@@ -133,9 +134,10 @@ class Checkpoints:
             "config": self.config,
             "run_id": run_id,
         }
-        before = list(_entries(self.folder / "latest.json"))
+        before = [] if self.anew else list(_entries(self.folder / "latest.json"))
+        best = None if self.anew else next(_entries(self.folder / "best.json"), None)
+        self.anew = False
         _point(self.folder / "latest.json", entry, before[: self.keep - 1])
-        best = next(_entries(self.folder / "best.json"), None)
         if value is not None and _is_better(value, best, lower_is_better):
             _point(self.folder / "best.json", entry, [])
         self._tidy()

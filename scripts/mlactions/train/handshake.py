@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,6 +15,7 @@ from mlactions.train.model import Checkpoint, Checkpoints, Refused, Verified
 from mlactions.train.user.mlactions_train import digest, files_of
 
 LATEST, BEST = "latest.json", "best.json"
+LOCK = ".train.lock"
 
 
 def read_checkpoints(folder: Path) -> Checkpoints:
@@ -20,6 +23,25 @@ def read_checkpoints(folder: Path) -> Checkpoints:
     latest, refused = _first_good(folder, LATEST)
     best, _ = _first_good(folder, BEST)
     return Checkpoints(latest, best, tuple(refused))
+
+
+@contextmanager
+def alone(folder: Path, name: str) -> Iterator[None]:
+    """Keep other trainings out of a checkpoint folder; the lock goes with the process.
+
+    Raises UserError if another training has it. Where the file system knows no locks, there is
+    none.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            hint = "Wait for it, or give each training its own folder in `checkpoints`."
+            raise UserError("in use", "another training writes there.", hint, name) from None
+        except OSError:
+            pass
+        yield
 
 
 def check_config(found: Checkpoint | None, expected: str, folder: Path) -> None:

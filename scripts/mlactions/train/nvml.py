@@ -14,7 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
 
-from mlactions.train.model import Driver, Gpu, GpuSample, Process
+from mlactions.train.machine import Driver, Gpu, Process
+from mlactions.train.model import GpuSample
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _NONE = frozenset({"-1", "none", "void"})

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mlactions.text import plural
 from mlactions.train.amounts import size
-from mlactions.train.model import CHECKS, Check, Checkpoints, Settings, Surroundings
+from mlactions.train.machine import Surroundings
+from mlactions.train.model import CHECKS, Check, Checkpoints, Settings
 
 CLOCK_SECONDS = 60.0
 """Farther off, and tokens, signed requests and TLS begin to be refused."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,9 @@ from mlactions.settings import Status
 from mlactions.text import plural
 from mlactions.train.advice import ADVICE
 from mlactions.train.amounts import duration
+from mlactions.train.figures import cost, telemetry
 from mlactions.train.launch import surrounding
+from mlactions.train.machine import Surroundings
 from mlactions.train.model import (
     Check,
     Checkpoint,
@@ -23,10 +25,7 @@ from mlactions.train.model import (
     Progress,
     Result,
     Settings,
-    Spread,
     State,
-    Surroundings,
-    Telemetry,
 )
 from mlactions.train.preflight import failed
 
@@ -34,8 +33,6 @@ LOG, TELEMETRY, PROGRESS = "train.log", "telemetry.csv", "progress.csv"
 FILES = frozenset({LOG, TELEMETRY, PROGRESS})
 """What a run leaves in its folder beside result, facts and reports."""
 
-_HOUR = 3600.0
-_JOULES = 3.6e6  # in a kilowatt-hour
 _MAX_VERDICT = 2000
 
 
@@ -97,8 +94,8 @@ def document(result: Result) -> dict[str, Any]:
         "progress": _progress(result.ended.progress if result.ended else ()),
         "checkpoint": _checkpoints(result),
         "failure": _failure(result.failure),
-        "telemetry": _telemetry(result.ended),
-        "cost": _cost(result),
+        "telemetry": telemetry(result.ended),
+        "cost": cost(result),
         "notes": list(result.notes),
     }
     validate(made, "train-result", file="result.json")
@@ -256,51 +253,4 @@ def _failure(failure: Failure | None) -> dict[str, Any] | None:
         "file": failure.file,
         "file_line": failure.file_line,
         "advice": list(ADVICE[failure.kind]),
-    }
-
-
-def _spread(spread: Spread | None) -> dict[str, float] | None:
-    return asdict(spread) if spread else None
-
-
-def _telemetry(ended: Ended | None) -> dict[str, Any] | None:
-    if ended is None:
-        return None
-    found: Telemetry = ended.telemetry
-    return {
-        "samples": found.samples,
-        "interval_seconds": found.interval,
-        "cost_share": round(found.cost / max(ended.seconds, 1e-9), 6),
-        "processor_percent": _spread(found.processor),
-        "memory_bytes": _spread(found.memory),
-        "gpus": [
-            {
-                "index": gpu.index,
-                "name": gpu.name,
-                "utilization_percent": _spread(gpu.utilization),
-                "memory_bytes": _spread(gpu.memory),
-                "power_watts": _spread(gpu.power),
-            }
-            for gpu in found.gpus
-        ],
-        "chart": {
-            "seconds": list(found.seconds),
-            "series": [{"name": name, "values": list(values)} for name, values in found.lines],
-        },
-    }
-
-
-def _cost(result: Result) -> Mapping[str, Any]:
-    """GPU hours are those of the GPUs that the command could see, used or not: they were taken."""
-    ended, gpus = result.ended, len(result.surroundings.visible)
-    seconds = ended.seconds if ended else 0.0
-    hours = gpus * result.settings.nnodes * seconds / _HOUR
-    price = result.settings.price
-    powers = [gpu.power.mean for gpu in ended.telemetry.gpus if gpu.power] if ended else []
-    return {
-        "gpus": gpus * result.settings.nnodes,
-        "gpu_hours": round(hours, 6),
-        "price_per_gpu_hour": price,
-        "amount": None if price is None else round(hours * price, 4),
-        "energy_kwh": round(sum(powers) * seconds / _JOULES, 6) if powers else None,
     }

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from mlactions import mlflow_tags
 from mlactions.errors import Exit, UserError
 from mlactions.evaluate.git import Git
 from mlactions.evaluate.logfile import Log, tail
@@ -21,8 +22,9 @@ from mlactions.text import one_line, plural
 from mlactions.train.amounts import duration
 from mlactions.train.facts import facts
 from mlactions.train.failure import classify
-from mlactions.train.handshake import LATEST, check_config, read_checkpoints
+from mlactions.train.handshake import LATEST, alone, check_config, read_checkpoints
 from mlactions.train.launch import launched, surrounding, time_left
+from mlactions.train.machine import Surroundings
 from mlactions.train.model import (
     Check,
     Checkpoint,
@@ -32,7 +34,6 @@ from mlactions.train.model import (
     Progress,
     Result,
     Settings,
-    Surroundings,
 )
 from mlactions.train.nvml import VISIBLE, Meter
 from mlactions.train.preflight import checks, failed
@@ -72,7 +73,7 @@ class Session:
         signals = Signals()
         with noted(signals):
             found = read_checkpoints(self.settings.checkpoints)
-            around = look(self.settings, self.environ)
+            around = look(self.settings, self.environ, signals.event)
             judged = checks(self.settings, around, found)
             self._say_checks(judged)
             result = Result(self.settings, around, judged, after=found, commit=self._commit())
@@ -95,6 +96,10 @@ class Session:
         self.runner.say(f"preflight: {passed} of {plural(len(judged), 'check')} passed")
 
     def _train(self, result: Result, found: Checkpoints, signals: Signals) -> Result:
+        with alone(self.settings.checkpoints, self.settings.checkpoints_name):
+            return self._train_alone(result, found, signals)
+
+    def _train_alone(self, result: Result, found: Checkpoints, signals: Signals) -> Result:
         plan = self._plan(found, result.surroundings)
         start = f"step {plan.resumed.step}" if plan.resumed else "the beginning"
         self.runner.say(one_line(f"training from {start}: {' '.join(plan.arguments)}"))
@@ -137,14 +142,17 @@ class Session:
         yield "MLACTIONS_CHECKPOINTS", str(settings.checkpoints)
         yield "MLACTIONS_PROGRESS", str(self.out / _SCRATCH)
         yield "MLACTIONS_ATTEMPT", str(settings.attempt)
-        if resumed is not None:
-            yield "MLACTIONS_RESUME", str(settings.checkpoints / resumed.path)
+        if resumed is not None or not settings.resume:  # empty: begin anew
+            path = str(settings.checkpoints / resumed.path) if resumed else ""
+            yield "MLACTIONS_RESUME", path
         if settings.config_hash:
             yield "MLACTIONS_CONFIG_HASH", settings.config_hash
         if settings.allow_change:
             yield "MLACTIONS_ALLOW_CHANGE", "\n".join(settings.allow_change)
         if resumed is not None and resumed.run_id and "MLFLOW_RUN_ID" not in self.environ:
             yield "MLFLOW_RUN_ID", resumed.run_id  # MLflow's own: the run is continued
+        if "MLFLOW_RUN_CONTEXT" not in self.environ:  # MLflow's own: tags of a new run
+            yield "MLFLOW_RUN_CONTEXT", json.dumps(self._tags())
         if settings.tracking_uri and "MLFLOW_TRACKING_URI" not in self.environ:
             yield "MLFLOW_TRACKING_URI", settings.tracking_uri
         # A log that is held back looks like a stall; and a stalled process has to say where.
@@ -154,6 +162,13 @@ class Session:
         for name, value in defaults.items():
             if name not in self.environ:
                 yield name, value
+
+    def _tags(self) -> dict[str, str]:
+        tags = {
+            mlflow_tags.COMMIT: self._commit(),
+            mlflow_tags.CONFIG_HASH: self.settings.config_hash,
+        }
+        return {name: value for name, value in tags.items() if value}
 
     def _watched(self, plan: Plan, around: Surroundings, signals: Signals) -> Ended:
         started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -19,6 +19,7 @@ class Signals:
     """The signals that came, in their order: the first asks to end, the second insists."""
 
     numbers: list[int] = field(default_factory=list)
+    event: threading.Event = field(default_factory=threading.Event)
 
     @property
     def first(self) -> int:
@@ -45,6 +46,7 @@ def noted(signals: Signals) -> Iterator[None]:
 
     def note(number: int, _frame: FrameType | None) -> None:
         signals.numbers.append(number)
+        signals.event.set()
 
     before = {number: signal.signal(number, note) for number in _NOTED}
     try:

@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 from mlactions.evaluate.listen import listen
 from mlactions.evaluate.provenance import find_program, processor
 from mlactions.evaluate.template import Template
-from mlactions.train.model import Settings, Surroundings, Torch
+from mlactions.train.machine import Surroundings, Torch
+from mlactions.train.model import Settings
 from mlactions.train.nvml import read_driver, visible
 
 TORCH_SECONDS = 180.0
@@ -50,11 +51,14 @@ print(json.dumps(said))
 """
 
 
-def look(settings: Settings, environ: Mapping[str, str]) -> Surroundings:
-    """Return all that the preflight judges. `environ` is what the command will get."""
+def look(settings: Settings, environ: Mapping[str, str], stop: Event) -> Surroundings:
+    """Return all that the preflight judges. `environ` is what the command will get.
+
+    Once `stop` is set, the command's Python is not waited for.
+    """
     driver = read_driver()
     seen = visible(driver.gpus, environ)
-    python, torch = _ask_python(settings, environ)
+    python, torch = _ask_python(settings, environ, stop)
     problem, offset = _server(settings)
     program = settings.arguments and find_program(
         settings.arguments[0], folder=settings.folder, environ=environ
@@ -79,7 +83,9 @@ def look(settings: Settings, environ: Mapping[str, str]) -> Surroundings:
     )
 
 
-def _ask_python(settings: Settings, environ: Mapping[str, str]) -> tuple[str, Torch | None]:
+def _ask_python(
+    settings: Settings, environ: Mapping[str, str], stop: Event
+) -> tuple[str, Torch | None]:
     """Ask the command's own interpreter for its version and its torch."""
     python = _interpreter(settings, environ)
     skipped = {"torch", "driver"} <= settings.skip_checks
@@ -93,7 +99,7 @@ def _ask_python(settings: Settings, environ: Mapping[str, str]) -> tuple[str, To
             folder=folder,
             environ=environ,
             seconds=TORCH_SECONDS,
-            stop=Event(),
+            stop=stop,
         )
     try:
         answer = json.loads((said or "").strip().splitlines()[-1])

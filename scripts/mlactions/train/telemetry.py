@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Self, TextIO
 
 from mlactions.evaluate.proctree import Entry
-from mlactions.train.model import Gpu, GpuSample, GpuTelemetry, Sample, Spread, Telemetry
+from mlactions.train.machine import Gpu
+from mlactions.train.model import GpuSample, GpuTelemetry, Sample, Spread, Telemetry
 
 INTERVAL = 1.0
 BARS = 40

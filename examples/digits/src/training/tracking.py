@@ -91,11 +91,14 @@ def start_run(config: TrackingConfig, params: Mapping[str, Any]) -> Iterator[Tra
     mlflow.set_experiment(config.experiment)
     continued = "MLFLOW_RUN_ID" in os.environ
     with mlflow.start_run(run_name=config.run_name) as run:
-        if not continued:
+        if continued:
+            mlflow.set_tag("mlactions.ended", "")
+        else:
             mlflow.log_params(flatten(params))
             mlflow.set_tags(dict(config.tags))
         try:
             yield MLflowTracker(run.info.run_id)
         except Stopped:
+            mlflow.set_tag("mlactions.ended", "pre-empted")  # a sweep schedules it again
             mlflow.end_run("KILLED")
             raise
