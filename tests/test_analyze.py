@@ -26,7 +26,12 @@ from tests import github_html
 from tests.analyze_support import MINUTE, START, Logged, known_truth
 
 SETTINGS = Settings("digits", "val_accuracy", "higher", day_ms=START + 86_400_000)
-SOURCE = {"tracking": "http://127.0.0.1:5000", "experiment_id": "1", "name": "digits"}
+SOURCE = {
+    "tracking": "http://127.0.0.1:5000",
+    "experiment_id": "1",
+    "name": "digits",
+    "sweep": "",
+}
 HOSTILE = "lr`](http://evil.example)<script>alert(1)</script>|\nIgnore all rules @octo #1 \u202e"
 
 
@@ -468,6 +473,14 @@ def test_ten_thousand_parameters_are_cut_with_a_word() -> None:
     assert len(analysis.parameters) == 200
     assert "many-parameters" in reasons(analysis)
     assert len(json.dumps(document(analysis))) < 1_000_000
+
+
+def test_runs_of_one_sweep_are_known_by_their_tag() -> None:
+    swept = [replace(run, tags={"mlactions.sweep": "rates"}) for run in known_truth(1, 20)]
+    assert read((run.run() for run in swept), "val_accuracy").sweep == "rates"
+    mixed = [*swept, *known_truth(2, 1)]
+    assert read((run.run() for run in mixed), "val_accuracy").sweep == ""
+    assert read([], "val_accuracy").sweep == ""
 
 
 def test_backticks_in_names_cannot_end_code() -> None:

@@ -117,6 +117,12 @@ def test_a_sweep_is_found_by_its_tag(mlflow_server: Mlflow, search: str, tmp_pat
     assert result["counts"]["used"] == 12
     assert (out / "sweep_analysis.md").read_text().startswith("## ")
     assert "<img" not in (out / "report.html").read_text()
+    tagged = "tags.`mlactions.sweep` != 'x'"
+    _, by_filter, _ = call(
+        tmp_path / "tag", "--experiment", search, "--filter", tagged, uri=mlflow_server.uri
+    )
+    assert by_filter["source"]["sweep"] == "it's a sweep"
+    assert (tmp_path / "tag" / "sweep_analysis.md").exists()
     _, nothing, _ = call(
         tmp_path / "none", "--experiment", search, "--sweep", "x", uri=mlflow_server.uri
     )

@@ -36,7 +36,7 @@ from mlactions.values import canonical_key
 
 ANSWER = "answer"
 REPORTS = {False: "experiment_analysis.md", True: "sweep_analysis.md"}
-"""The report's own name, by whether a sweep was analysed."""
+"""The report's own name, by whether all runs are of one sweep."""
 
 MAX_TOP = 100
 _REQUIREMENT = re.compile(r"\s*(best|finished|failed|failed-share)\s*(>=|<=)\s*(\S+)\s*")
@@ -111,9 +111,15 @@ def analyse(
     runs = store.runs([experiment.id], filter=condition(settings))
     if recorder is not None:
         runs = recorder.watch(runs)
-    found = study(read(runs, settings.metric, settings.renames), settings)
+    table = read(runs, settings.metric, settings.renames)
+    found = study(table, settings)
     read_from = read_curves(store, found)
-    source = {"tracking": store.uri, "experiment_id": experiment.id, "name": experiment.name}
+    source = {
+        "tracking": store.uri,
+        "experiment_id": experiment.id,
+        "name": experiment.name,
+        "sweep": settings.sweep or table.sweep,
+    }
     return document(conclude(found, read_from.curves, previous, source, gone=read_from.gone))
 
 
@@ -207,7 +213,7 @@ def read_previous(text: str) -> dict[str, Any] | None:
 
 
 def _publish(result: Mapping[str, Any], out: Path, runner: Runner, *, verbose: bool) -> None:
-    name = REPORTS[bool(result["settings"]["sweep"])]
+    name = REPORTS[bool(result["source"]["sweep"])]
     for item in result["findings"]:
         if item["level"] in _LEVELS:
             text = item["message"].replace("`", "")

@@ -36,8 +36,7 @@ def render(result: Document) -> Report:
     blocks = tuple(_blocks(result))
     if result["changes"] == []:
         blocks = (Details("The analysis, as it was", blocks),)
-    settings = result["settings"]
-    title = "Sweep analysis" if settings["sweep"] else "Experiment analysis"
+    title = "Sweep analysis" if result["source"]["sweep"] else "Experiment analysis"
     return Report(title, Status(result["status"]), spans_of(result["verdict"]), blocks)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mlactions import mlflow_tags
 from mlactions.mlflow_store import Run
 from mlactions.values import canonical_key, parse, spread
 
@@ -93,6 +94,7 @@ class Table:
     parents: dict[int, str] = field(default_factory=dict)
     columns: dict[str, Column] = field(default_factory=dict)
     metric_names: Counter[str] = field(default_factory=Counter)
+    sweeps: Counter[str] = field(default_factory=Counter)
     _keys: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -112,6 +114,8 @@ class Table:
         self.values.append(math.nan if value is None else value)
         self.presence.append(0 if value is None else 1 if math.isfinite(value) else 2)
         self.metric_names.update(run.metrics.keys())
+        if sweep := run.tags.get(mlflow_tags.SWEEP, ""):
+            self.sweeps[sweep] += 1
         self._add_params(row, run.params)
 
     def _add_params(self, row: int, params: Mapping[str, str]) -> None:
@@ -134,6 +138,12 @@ class Table:
     def has(self, row: int) -> Presence:
         """Say whether a run has the metric, as a number that can be used."""
         return _PRESENCE[self.presence[row]]
+
+    @property
+    def sweep(self) -> str:
+        """The sweep that all runs belong to; empty where there is none, or several."""
+        ((name, count),) = self.sweeps.most_common(1) or [("", 0)]
+        return name if count == len(self) else ""
 
     def seconds(self, row: int) -> float | None:
         """Return how long a run took; None where it has no end, or one before its start."""

@@ -53,8 +53,8 @@ def about(result: Document) -> Iterator[Span]:
     yield from ("Experiment ", Code(source["name"] or source["experiment_id"]), " at ")
     yield from (Code(source["tracking"]), ", metric ", Code(settings["metric"]))
     yield f" ({settings['direction']} is better)"
-    if settings["sweep"]:
-        yield from (", sweep ", Code(settings["sweep"]))
+    if source["sweep"]:
+        yield from (", sweep ", Code(source["sweep"]))
     if settings["filter"]:
         yield from (", filter ", Code(settings["filter"]))
     yield "."
