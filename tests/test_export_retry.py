@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mlactions.__main__ import run
 from mlactions.ask.patch import Changed, CheckedPatch
@@ -25,6 +26,7 @@ from mlactions.schema import load_json, validate
 from tests.ask_cases import git, write
 
 ROOT = Path(__file__).resolve().parents[1]
+WORKFLOW = ROOT / ".github" / "workflows" / "export.yml"
 PYTHON = ROOT / ".tools" / "example" / "bin" / "python"
 MODEL = """\
 import torch
@@ -255,3 +257,13 @@ def test_the_outcome(after: dict[str, Any], outcome: str) -> None:
     assert result["verdict"] in text
     assert "````diff" in text
     assert "@note" not in text
+
+
+def test_what_an_agent_wrote_runs_with_nothing_to_take_or_leave_behind() -> None:
+    """No cache that a later run restores, no token that writes, no secret, no machine of yours."""
+    text = WORKFLOW.read_text(encoding="utf-8")
+    job = yaml.safe_load(text)["jobs"]["retry"]
+    assert job["cache-mode"] in {"none", "read"}
+    assert job["permissions"] == {"contents": "read"}
+    assert job["runs-on"] == "ubuntu-24.04"
+    assert "secrets." not in str(job)

@@ -80,13 +80,16 @@ def test_a_release_gets_a_proven_and_attested_model_or_none(release: tuple[Run, 
     good, bad = release
 
     jobs = {job.id: job.result for job in good.jobs if job.id != "export"}
-    expected = ("evaluate", "measure", "verify", "smoke", "attest", "upload")
+    expected = ("evaluate", "measure", "verify", "smoke", "pack", "attest", "upload")
     assert jobs == dict.fromkeys(expected, "success"), good.log
-    assert "attested " in good.job("attest").log
+    log = good.job("attest").log
+    assert " files" in log
+    assert "attested release/model-onnx.tar.gz" in log, "it is what is uploaded"
     folder = good.artifacts.parent / "release-v1.0.0"
     with tarfile.open(folder / "model-onnx.tar.gz") as archive:
         names = set(archive.getnames())
     assert {"./model/model.onnx", "./SHA256SUMS", "./serving/onnxruntime/Dockerfile"} <= names
+    assert "Requests a second" in (folder / "report.html").read_text()
     result = json.loads((good.artifacts / "export-smoke-export/result.json").read_text())
     assert result["status"] == "pass"
     assert result["smoke"]
