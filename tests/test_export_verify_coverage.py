@@ -119,8 +119,8 @@ def test_what_did_not_match_is_a_failure_that_is_told(
     ("sizes", "reason", "level", "says"),
     [
         ((1, 2, 3, 7, 16, 20), "", "", ""),
-        ((1, 2, 3, 7, 20), "matrix-incomplete", "warn", "Batch size 16 was"),
-        ((1, 20), "matrix-incomplete", "warn", "2, 3, 7 and 16"),
+        ((1, 2, 3, 7, 20), "matrix-incomplete", "fail", "Batch size 16 was"),
+        ((1, 20), "matrix-incomplete", "fail", "2, 3, 7 and 16"),
         ((1, 2, 3, 7, 16), "matrix-incomplete", "fail", "1 to 20"),
         ((20,), "matrix-incomplete", "fail", "tried at 20"),
         ((), "matrix-incomplete", "fail", "tried at none"),
@@ -141,15 +141,6 @@ def test_the_declared_lengths_have_to_be_tried(
 
 def _right(name: str) -> Measures:
     return MEASURED["right"](name)
-
-
-def test_a_fixed_batch_is_called_by_its_length() -> None:
-    ran = (matrix.Ran(_case(0), "compared", tuple(map(_right, GATES))),)
-    exported = _exported((ran[0].case,))
-    cases = judge.case_results(
-        exported, (matrix.Compared(Provider("CPU", "used"), "", ran),), GATES
-    )
-    assert [case.batch for case in cases] == [5]
 
 
 def _verify(folder: Path, change: Callable[[Path, Exported], None]) -> Outcome:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from mlactions.export.exported import Axis, Case, Exported
+from mlactions.export.exported import Axis, Exported
 from mlactions.export.matrix import Compared
 from mlactions.export.result import CaseResult, Finding
 from mlactions.export.words import place
@@ -90,8 +90,8 @@ def alike(compared: Sequence[Compared]) -> Iterator[Finding]:
 def untried(exported: Exported) -> Iterator[Finding]:
     """Say which declared lengths the matrix leaves out.
 
-    An axis must be tried at two lengths and at its longest. Other batch sizes are the user's choice
-    (`batch-sizes`), and a warning.
+    An axis must be tried at two lengths and at its longest, the batch at 1, 2, 3, 7 and 16 too,
+    unless it forbids one of them.
     """
     if exported.status != "ok":
         return
@@ -108,7 +108,7 @@ def untried(exported: Exported) -> Iterator[Finding]:
             yield from _batches(axis, tried)
     if not exported.axes:
         sizes = _lengths(
-            {length for spec in exported.inputs for length in first_length(spec.shape)}
+            {length for spec in exported.inputs for length in _first_length(spec.shape)}
         )
         message = (
             f"No axis is dynamic: the model takes batches of {sizes} and no other. Write"
@@ -122,19 +122,12 @@ def _batches(axis: Axis, tried: set[int]) -> Iterator[Finding]:
     if left:
         message = f"Batch size {_lengths(left)} was not tried."
         message = message if len(left) == 1 else f"Batch sizes {_lengths(left)} were not tried."
-        yield Finding("matrix-incomplete", "warn", message)
+        yield Finding("matrix-incomplete", "fail", message)
 
 
-def first_length(shape: Sequence[int | str]) -> Sequence[int]:
+def _first_length(shape: Sequence[int | str]) -> Sequence[int]:
     """Return the length of the first axis, if it is fixed."""
     return [length for length in shape[:1] if isinstance(length, int)]
-
-
-def batch_of(exported: Exported, case: Case) -> int:
-    """Return a case's batch size: the true one where the batch is fixed, not the plan's 1."""
-    fixed = [length for spec in exported.inputs for length in first_length(spec.shape)]
-    lengths: Mapping[str, int] = case.axes
-    return lengths.get(BATCH, fixed[0] if fixed and not exported.axes else case.batch)
 
 
 def _lengths(lengths: set[int]) -> str:

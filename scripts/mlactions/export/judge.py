@@ -58,10 +58,7 @@ def case_results(
         _largest(noise.relative for noise in known),
     )
     return tuple(
-        replace(
-            _case(ran, provider.provider.name, held),
-            batch=coverage.batch_of(exported, ran.case),
-        )
+        _case(ran, provider.provider.name, held)
         for provider in compared
         if provider.provider.state == "used"
         for ran in provider.ran
