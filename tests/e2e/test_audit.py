@@ -1,4 +1,4 @@
-"""The audit template, as it stands, on pull requests of a user's repository; and what Codex adds."""
+"""The audit template, as it stands, on pull requests; and what Codex may add to it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,8 @@ def test_the_template_names_the_line_and_the_step(
     assert first == {"step": 3, "metric": "loss", "tensor": "head.weight"}
     (finding,) = result(run)["findings"]
     assert (finding["rule"], finding["file"]) == ("torch-load-unsafe", "src/model.py")
-    notes = [note for note in run.job("audit").annotations if note.level == "warning"]
+    said = [note for job in run.jobs for note in job.annotations]
+    notes = [note for note in said if note.level == "warning"]
     assert (notes[0].fields["file"], notes[0].fields["line"]) == ("src/model.py", "5")
     (comment,) = hub.comments(pull.number)
     assert "first at step 3, in metric loss and tensor head.weight" in comment.body

@@ -23,7 +23,8 @@ class Run:
     """One run: how it ended, its steps, and what it left in its folder.
 
     `steps` are (step, tensors, metrics) as recorded; `tensors` are hashes by file and name;
-    `metrics` numbers by file and key. `unread` says which files could not be read; `log` is the end of a log.
+    `metrics` numbers by file and key. `unread` says which files could not be read; `log` is its
+    log's end.
     """
 
     name: str
