@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import random
+import subprocess
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -23,6 +24,7 @@ from mlactions.audit.source import UnreadableError, parse_source
 from mlactions.audit.suppress import read_suppressions
 
 SNIPPETS = read_snippets()
+CODE = "import torch\ntorch.load('a')"
 # What the rules are known not to see, by snippet; anything else that is missed is a defect.
 KNOWN_MISSES = {
     "the number of steps in a while loop",
@@ -208,15 +210,38 @@ def test_links_out_of_the_tree_are_named(tmp_path: Path) -> None:
     assert found.files == 1
 
 
+@pytest.mark.parametrize("tracked", [False, True])
+def test_folders_that_are_linked_from_outside_are_named(tmp_path: Path, tracked: bool) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/a.py").write_text("import torch\ntorch.load('x')\n")
+    inside = tmp_path / "tree"
+    (inside / "real").mkdir(parents=True)
+    (inside / "real/b.py").write_text("x = 1\n")
+    (inside / "far").symlink_to(tmp_path / "outside")
+    (inside / "near").symlink_to("real")
+    (inside / "loop").symlink_to(".")
+    if tracked:
+        subprocess.run(["git", "init", "-q"], cwd=inside, check=True)
+    found = audit(take_stock(inside, ["."]))
+    assert [item.file for item in found.skipped] == ["far"]
+    assert found.files == 1
+
+
+def test_a_folder_that_git_ignores_is_audited_where_it_is_named(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    (tmp_path / ".gitignore").write_text("vendor/\n")
+    (tmp_path / "vendor").mkdir()
+    (tmp_path / "vendor/a.py").write_text(CODE)
+    assert audit(take_stock(tmp_path, ["."])).files == 0
+    assert rules_of(audit(take_stock(tmp_path, ["vendor"]))) == ["torch-load-unsafe"]
+
+
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "huge.py").open("wb") as stream:
         stream.truncate(100_000_000)
     found = audit(take_stock(tmp_path, ["."]))
     assert found.files == 0
     assert "100,000,000 bytes" in found.skipped[0].why
-
-
-CODE = "import torch\ntorch.load('a')"
 
 
 @pytest.mark.parametrize(

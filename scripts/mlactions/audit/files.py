@@ -127,14 +127,15 @@ def _walk(root: Path, folder: Path, skipped: list[Skip]) -> Iterator[str]:
             and item not in _IGNORED
             and not (here / item / "pyvenv.cfg").exists()
         )
-        for item in sorted(names):
+        linked = [item for item in folders if (here / item).is_symlink()]
+        for item in sorted([*names, *linked]):
             yield (here / item).relative_to(root).as_posix()
 
 
 def _is_inside(root: Path, name: str, skipped: list[Skip]) -> bool:
     """Name what cannot be audited; other files than ours are nobody's business."""
     path = root / name
-    ours = name.endswith((".py", ".ipynb")) or _is_requirements(name)
+    ours = name.endswith((".py", ".ipynb")) or _is_requirements(name) or _is_folder_link(path)
     try:
         real = Path(os.path.realpath(path))
         about = path.stat()
@@ -147,7 +148,7 @@ def _is_inside(root: Path, name: str, skipped: list[Skip]) -> bool:
             skipped.append(Skip(name, "the link leads out of the working directory"))
         return False
     if not stat.S_ISREG(about.st_mode):
-        if ours:
+        if ours and not _is_folder_link(path):
             skipped.append(Skip(name, "it is no regular file"))
         return False
     limit = MAX_BYTES * (NOTEBOOK_FACTOR if name.endswith(".ipynb") else 1)
@@ -155,6 +156,11 @@ def _is_inside(root: Path, name: str, skipped: list[Skip]) -> bool:
         skipped.append(Skip(name, f"it has {about.st_size:,} bytes, more than {limit:,}"))
         return False
     return not path.is_symlink()  # its target is audited under its own name
+
+
+def _is_folder_link(path: Path) -> bool:
+    """Say whether a path is a link to a folder, which may hold anything."""
+    return path.is_symlink() and path.is_dir()
 
 
 def _is_requirements(name: str) -> bool:

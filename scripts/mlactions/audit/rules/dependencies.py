@@ -94,15 +94,17 @@ def check_requirements(path: str, text: str, locks: Sequence[str]) -> Iterator[F
 def _problem(line: str) -> tuple[Rule, str] | None:
     """Return what is wrong with a requirement, None for a pinned one and for what is none."""
     line = re.sub(r"(^|\s)#.*$", "", line).strip()
-    if not line or line.startswith(("-r", "-c", "--", "-i", "-f", ".", "/", "file:")):
+    line = line.removeprefix("-e ").removeprefix("--editable ").strip()
+    if not line or line.startswith("-"):
         return None
-    line = line.removeprefix("-e ").strip()
     if line.startswith((".", "/", "file:")):
         return None
     if "://" in line:
         return _address(line)
     found = _REQUIREMENT.fullmatch(_OPTIONS.sub("", line))
-    if found is None or "@" in found["rest"]:
+    if found is None:
+        return UNPINNED, "This line is no requirement that can be read."
+    if "@" in found["rest"]:
         return None
     rest = found["rest"].strip()
     if _EXACT.fullmatch(rest):

@@ -201,6 +201,8 @@ def _call_frees(
 def _sorted_later(assign: ast.Assign | ast.AnnAssign, source: Source) -> bool:
     """Say whether the name is sorted afterwards, or only used where order does not count."""
     target = assign.targets[0] if isinstance(assign, ast.Assign) else assign.target
+    if isinstance(target, ast.Tuple | ast.List) and len(target.elts) == 1:
+        return True  # `(only,) = ...` takes the one there is
     if not isinstance(target, ast.Name | ast.Attribute):
         return False
     text = ast.unparse(target)
