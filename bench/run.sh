@@ -26,7 +26,7 @@ fi
 new=$(mktemp)
 trap 'rm -f "$new"' EXIT
 { cat bench/introduction.md; echo; "$python" -m bench.machine; } >"$new"
-for name in compare_speed faults seeds comment_requests gate_overhead export export_faults export_parity serving drift analyze audit mcp; do
+for name in compare_speed faults seeds comment_requests gate_overhead export export_faults export_parity serving drift analyze audit mcp sweep train; do
   echo "bench: $name" >&2
   { echo; "$python" -m "bench.$name"; } >>"$new"
 done
