@@ -246,6 +246,8 @@ def test_a_person_s_own_home_is_left_alone(tmp_path: Path) -> None:
         (("--mcp", "mlflow"), {"MLFLOW_TRACKING_URI": "https://a:b@c.d"}, "holds a password"),
         (("--mcp", "mlflow", "--tracking-uri", "http://[x"), {}, "is no address"),
         (("--mcp", "huggingface-stdio"), {"PATH": "/none"}, f"{HUB_PACKAGE}@{HUB_VERSION}"),
+        (("--mcp", "mlflow", "--tracking-uri", "sqlite:////none/x.db"), {}, "does not exist"),
+        (("--mcp", "mlflow", "--tracking-uri", "/none/mlruns"), {}, "does not exist"),
         (("--mlflow-tools", "delete_run"), {}, "needs `mcp`: mlflow"),
         (("--profile", "nosuch"), {}, "There is ml-download."),
     ],

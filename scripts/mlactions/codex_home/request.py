@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from mlactions.bundle import write_atomic
 from mlactions.codex_home.servers import (
@@ -135,12 +135,22 @@ def _check_mlflow(environ: Mapping[str, str]) -> None:
     if not environ.get(URI):
         hint = f"Give it as `tracking-uri`, or set {URI}."
         raise UserError("bad input", "`mcp` names mlflow, and no tracking URI is known.", hint)
+    _check_there(environ[URI])
     if any(importlib.util.find_spec(name) is None for name in ("mlflow", "fastmcp")):
         raise UserError(
             "not installed",
             "MLflow's MCP server is not in this environment.",
             "Use scripts/run, which installs it, or `pip install 'codex-ml-actions[mcp]'`.",
         )
+
+
+def _check_there(uri: str) -> None:
+    """Refuse a database or folder that is not there: MLflow would make one to read from."""
+    parts = urlsplit(uri)
+    path = unquote(parts.path) if parts.scheme == "file" else uri.removeprefix("sqlite:///")
+    if parts.scheme in {"file", "sqlite"} and not Path(path.partition("?")[0]).exists():
+        hint = "Name the one that training writes to."
+        raise UserError("bad input", "the tracking URI names what does not exist.", hint, path)
 
 
 def _hub_program(environ: Mapping[str, str]) -> Path:
