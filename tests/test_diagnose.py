@@ -298,6 +298,18 @@ def test_a_probe_that_found_nothing_rules_a_cause_out() -> None:
     assert before - after == {"dead-activations", "frozen-parameters", "no-gradient"}
 
 
+def test_bytes_that_are_no_text_and_a_log_without_end(tmp_path: Path) -> None:
+    odd = tmp_path / "odd.log"
+    odd.write_bytes(b"caf\xe9 step=1 loss=2.0\n\xff\xfe step=2 loss=1.5\n")
+    ended, result, said = diagnose(tmp_path / "out", "--log", odd)
+    assert (ended, result["series"][0]["values"]) == (0, [2.0, 1.5]), said
+    huge = tmp_path / "huge.log"
+    with huge.open("wb") as stream:
+        stream.truncate(100 * 1024 * 1024)
+    ended, _, said = diagnose(tmp_path / "two", "--log", huge)
+    assert (ended, "file too large" in said) == (2, True)
+
+
 BAD = {
     "nothing": ([], "name one of"),
     "two": (["--log", "a.log", "--run", "x"], "name one of"),

@@ -267,7 +267,7 @@ def test_new_scaffolds_from_the_baseline_and_closing_follows(folder: Path) -> No
     assert call(folder, "new", "x", "--config", "configs/nowhere.yaml")[0] == 2
 
 
-OUTCOMES = {
+OUTCOMES: dict[str, tuple[dict[str, Any], str, str]] = {
     "held": ({"test_accuracy": [0.992, 0.994]}, "held", "pass"),
     "refuted": ({"test_accuracy": [0.95, 0.96]}, "refuted", "pass"),
     "nan": ({"test_accuracy": float("nan")}, "undecided", "warn"),

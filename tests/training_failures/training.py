@@ -115,7 +115,7 @@ def setup(variant: str = "healthy") -> dict[str, Any]:
     train, validation = splits(recipe)
     model: nn.Module = PlainCNN() if recipe.plain else DigitsCNN(width=8, hidden=64, dropout=0.1)
     if recipe.dead:
-        nn.init.constant_(model.get_submodule("features.2").bias, -50.0)  # type: ignore[arg-type]  # it has one
+        nn.init.constant_(model.get_submodule("features.2").bias, -50.0)
     if recipe.frozen_head:
         model.get_submodule("head").requires_grad_(requires_grad=False)
     batches = DataLoader(

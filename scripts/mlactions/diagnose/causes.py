@@ -79,7 +79,7 @@ RULES: tuple[Rule, ...] = (
         "frozen-parameters", "fail", "The last layer is not trained",
         "Set `requires_grad` of the head, and give all its parameters to the optimiser.",
         shown=(("head-frozen",),),
-        possible=(("learned-little", "!head-trained"), ("never-moved", "!head-trained")),
+        possible=(("never-moved", "!head-trained"),),
         check="gradients",
     ),
     Rule(

@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mlactions.diagnose.probes import told
 from mlactions.publish import Fact
 
 MAX_CHANGES = 200
+MAX_LAYERS = 100
 _NOT_IN_ID = re.compile(r"[^a-z0-9._/=-]+")
 
 Document = Mapping[str, Any]
@@ -20,6 +22,7 @@ def facts(result: Document) -> list[Fact]:
     made = [Fact("diagnose.verdict", f"{result['status']}: {result['verdict']}", result["status"])]
     made += _signs(result)
     made += _causes(result)
+    made += _probes(result)
     made += _series(result)
     made += _settings(result)
     made += _changes(result)
@@ -47,6 +50,14 @@ def _causes(result: Document) -> Iterator[Fact]:
             value=cause["strength"],
             data={"evidence": evidence},
         )
+
+
+def _probes(result: Document) -> Iterator[Fact]:
+    for name, answer in result["probes"].items():
+        text = f"the probe {name} ({answer['outcome']}): {told(name, answer)}"
+        layers = answer.get("layers", []) if name == "gradients" else []
+        data = {layer["name"]: layer["gradient"] for layer in layers[:MAX_LAYERS]}
+        yield Fact(f"diagnose.probe.{name}", text, answer["outcome"], data=data)
 
 
 def _series(result: Document) -> Iterator[Fact]:

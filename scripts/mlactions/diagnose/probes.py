@@ -34,6 +34,7 @@ SMALL = 0.01
 SIGMAS = 4.0
 MIN_SHARED = 0.01
 VANISHING = 1e-6
+MOST_LAYERS = 12
 
 Answer = Mapping[str, Any]
 
@@ -50,6 +51,13 @@ def probe_signs(answers: Mapping[str, Answer]) -> Iterator[Sign]:
         why, names = next(iter(failed.items()))
         told = f"{plural(sum(map(len, failed.values())), 'probe')} failed: {listed(names)}: {why}"
         yield Sign("probes-failed", "warn", told)
+
+
+def told(name: str, answer: Answer) -> str:
+    """Return a probe's numbers in a line."""
+    if answer["outcome"] != "measured":
+        return str(answer["why"])[:300]
+    return _TOLD[name](answer)
 
 
 def constant_of(answers: Mapping[str, Answer]) -> Constant | None:
@@ -221,4 +229,49 @@ _SIGNS: Mapping[str, Callable[[Answer], Iterator[Sign]]] = {
     "groups": _groups,
     "inputs": _inputs,
     "overlap": _overlap,
+}
+
+
+def _told_gradients(answer: Answer) -> str:
+    known = [value_of(x["gradient"]) for x in answer["layers"] if x["gradient"] is not None]
+    finite = [value for value in known if math.isfinite(value)]
+    span = f"norms from {min(finite):.3g} to {max(finite):.3g}" if finite else "no finite norm"
+    return f"{span} over {answer['count']:,} tensors, {answer['frozen']:,} of them not trained"
+
+
+def _told_activations(answer: Answer) -> str:
+    layers = [f"{x['name']} {x['dead']} of {x['units']}" for x in answer["layers"][:MOST_LAYERS]]
+    return f"dead units: {', '.join(layers)}"
+
+
+def _told_groups(answer: Answer) -> str:
+    groups = [
+        f"{x['parameters']:,} parameters with lr {number(x['lr'])} and weight decay"
+        f" {number(x['weight_decay'])}"
+        for x in answer["groups"][:MOST_LAYERS]
+    ]
+    return f"{answer['optimizer']}: {'; '.join(groups)}"
+
+
+def _told_labels(answer: Answer) -> str:
+    return (
+        f"nearest neighbour right for {answer['neighbours']:.1%}, a short training for"
+        f" {answer['true']:.1%}, one on shuffled labels for {answer['shuffled']:.1%}"
+    )
+
+
+_TOLD: Mapping[str, Callable[[Answer], str]] = {
+    "one-batch": lambda x: (
+        f"loss {number(value_of(x['first']))} to {number(value_of(x['last']))}"
+        f" in {x['steps']} steps"
+    ),
+    "gradients": _told_gradients,
+    "labels": _told_labels,
+    "constant": lambda x: f"loss {number(x['loss'])}",
+    "activations": _told_activations,
+    "groups": _told_groups,
+    "inputs": lambda x: (
+        f"mean {number(x['mean'])}, deviation {number(x['std'])}, {x['broken']:.2%} no numbers"
+    ),
+    "overlap": lambda x: f"{x['shared']:,} of {x['held_out']:,} held-out items",
 }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlactions.compare.messages import spans_of
-from mlactions.diagnose.probes import PROBES
+from mlactions.diagnose.probes import PROBES, told
 from mlactions.report import (
     Block,
     Chart,
@@ -30,6 +30,7 @@ from mlactions.text import plural
 
 MAX_ROWS = 100
 MAX_VALUE = 80
+MAX_LAYERS = 40
 
 Document = Mapping[str, Any]
 
@@ -76,8 +77,8 @@ def _causes(result: Document) -> Iterator[Block]:
         yield Table(columns, tuple(_cause(cause, signs) for cause in founded))
     if possible:
         table = Table(columns, tuple(_cause(cause, signs) for cause in possible))
-        told = plural(len(possible), "more possible cause")
-        yield Details(told, (table,)) if founded else table
+        summary = plural(len(possible), "more possible cause")
+        yield Details(summary, (table,)) if founded else table
 
 
 def _cause(cause: Document, signs: Mapping[str, str]) -> tuple[Inline, ...]:
@@ -97,10 +98,10 @@ def _signs(result: Document) -> Iterator[Block]:
     founded = [cause for cause in result["causes"] if cause["strength"] != "possible"]
     cited = {code for cause in founded or result["causes"] for code in cause["evidence"]}
     rest = [sign for sign in result["signs"] if sign["code"] not in cited]
-    told = [sign for sign in rest if sign["level"] != "notice"]
-    if told:
+    grave = [sign for sign in rest if sign["level"] != "notice"]
+    if grave:
         yield Heading(2, "Also seen" if cited else "What was seen")
-        yield _sign_table(told)
+        yield _sign_table(grave)
     noted = [sign for sign in rest if sign["level"] == "notice"]
     if noted:
         verb = "was" if len(noted) == 1 else "were"
@@ -198,14 +199,39 @@ def _probes(result: Document) -> Iterator[Block]:
         yield Heading(2, "Probes that would tell")
         yield Items(tuple((Code(name), f": {PROBES[name]}") for name in missing))
     if done:
-        items = tuple(
-            (Code(name), f": {answer['outcome']}", *_why(answer)) for name, answer in done.items()
+        columns = (Column("Probe"), Column("Ended"), Column("What it measured"))
+        rows = tuple(
+            (Code(name), answer["outcome"].replace("-", " "), Untrusted(told(name, answer)))
+            for name, answer in done.items()
         )
-        yield Details(f"{plural(len(done), 'probe')} that ran", (Items(items),))
+        table = Table(columns, rows)
+        yield Details(f"{plural(len(done), 'probe')} that ran", (table, *_layers(done)))
 
 
-def _why(answer: Document) -> tuple[Any, ...]:
-    return (", ", Untrusted(str(answer["why"])[:300])) if "why" in answer else ()
+def _layers(done: Mapping[str, Document]) -> Iterator[Block]:
+    """Show the gradient of each layer, the first and the last where there are many."""
+    answer = done.get("gradients", {})
+    layers = answer.get("layers", [])
+    if not layers:
+        return
+    half = MAX_LAYERS // 2
+    shown = layers if len(layers) <= MAX_LAYERS else [*layers[:half], *layers[-half:]]
+    columns = (Column("Tensor"), Column("Gradient", "right"), Column("Weight", "right"))
+    rows = tuple(
+        (
+            Code(layer["name"]),
+            "not trained" if layer["gradient"] is None else _norm(layer["gradient"]),
+            _norm(layer["weight"]),
+        )
+        for layer in shown
+    )
+    yield Table(columns, rows)
+    if len(layers) > len(shown):
+        yield Paragraph(f"{len(layers) - len(shown):,} more are in result.json.")
+
+
+def _norm(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.3g}"
 
 
 def _settings(settings: Mapping[str, str]) -> Iterator[Block]:

@@ -92,12 +92,12 @@ def _movement(name: str, loss: Sequence[Value]) -> Iterator[Sign]:
     first, end = loss[0][1], end_of(loss)
     best = min(value for _, value in loss)
     about: dict[str, Number] = {"first": first, "best": best, "end": end}
-    if first - best < MOVED * abs(first):
-        told = f"`{name}` did not move: {number(first)} first, {number(best)} at best."
-        yield Sign("never-moved", "fail", told, name, about)
-    elif end > first + MOVED * abs(first):
+    if end > first + MOVED * abs(first):
         told = f"`{name}` ended at {number(end)}, above its start of {number(first)}."
         yield Sign("diverged", "fail", told, name, about)
+    elif first - best < MOVED * abs(first):
+        told = f"`{name}` did not move: {number(first)} first, {number(best)} at best."
+        yield Sign("never-moved", "fail", told, name, about)
     else:
         yield from _late(name, loss, first, end)
 
