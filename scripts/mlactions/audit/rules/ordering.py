@@ -178,6 +178,8 @@ def _frees(above: ast.AST, before: ast.AST | None, scope: Scope, source: Source)
             return _call_frees(above, before, scope, source)
         case ast.SetComp() | ast.Compare() | ast.JoinedStr() | ast.Raise():
             return True
+        case ast.DictComp():
+            return not _is_numbered(above)
         case ast.For() | ast.AsyncFor():
             return before is above.iter and not _builds(above)
         case ast.Assign() | ast.AnnAssign():
@@ -185,6 +187,12 @@ def _frees(above: ast.AST, before: ast.AST | None, scope: Scope, source: Source)
         case ast.Subscript() | ast.stmt():
             return isinstance(above, ast.Expr | ast.If | ast.While | ast.Assert)
     return None
+
+
+def _is_numbered(made: ast.DictComp) -> bool:
+    """Say whether a dict's values count what is taken; else its keys find them in any order."""
+    parts = (node for item in made.generators for node in ast.walk(item.iter))
+    return any(isinstance(node, ast.Call) and called(node) == "enumerate" for node in parts)
 
 
 def _call_frees(
