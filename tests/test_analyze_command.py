@@ -168,7 +168,9 @@ def test_the_next_analysis_says_what_changed(mlflow_server: Mlflow, tmp_path: Pa
     ("arguments", "words"),
     [
         (["--experiment", "nowhere"], "nowhere"),
-        (["--experiment", "analyze-serch"], "There is `analyze-search`"),
+        (["--experiment", "analyze-serch"], "There are `analyze-search`"),
+        (["--experiment", " "], "`experiment` is empty"),
+        (["--experiment", "SEARCH", "--metric", ""], "`metric` is empty"),
         (["--experiment", "SEARCH", "--range", "1..0"], "`range`"),
         (["--experiment", "SEARCH", "--filter", "not a filter"], "filter"),
         (["--experiment", "SEARCH", "--require", "best > 1"], "`require`"),
@@ -242,3 +244,22 @@ def test_no_server_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     code, _, said = call(tmp_path, "--experiment", "x", uri=uri)
     assert code == 2
     assert uri in said
+
+
+def test_a_server_without_tls_is_told_from_one_that_is_down(
+    mlflow_server: Mlflow, tmp_path: Path
+) -> None:
+    uri = mlflow_server.uri.replace("http:", "https:")
+    code, _, said = call(tmp_path, "--experiment", "x", uri=uri)
+    assert code == 2
+    assert f"it speaks no TLS. Write `{mlflow_server.uri}`." in said
+
+
+def test_a_metric_nobody_logged_names_those_that_are_there(
+    mlflow_server: Mlflow, search: str, tmp_path: Path
+) -> None:
+    given = ["--experiment", search, "--metric", "train_lss"]
+    _, result, said = call(tmp_path / "out", *given, uri=mlflow_server.uri)
+    assert result["status"] == "warn", said
+    (told,) = [item["message"] for item in result["findings"] if item["reason"] == "no-such-metric"]
+    assert told.endswith("There are `train_loss` and `val_accuracy`.")

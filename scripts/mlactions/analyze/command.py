@@ -134,6 +134,9 @@ def condition(settings: Settings) -> str:
 
 def read_settings(given: Mapping[str, Any]) -> Settings:
     """Check what click parsed and could not check itself."""
+    for name in ("experiment", "metric"):
+        if not given[name].strip():
+            raise UserError("bad input", f"`{name}` is empty.", f"Write the {name}'s name.")
     direction: Direction = "lower" if given["direction"] == "lower" else "higher"
     sweep = given["sweep"].strip()
     if "'" in sweep and '"' in sweep:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 
 from mlactions.analyze import words
 from mlactions.analyze.model import MAX_PARAMETERS, Configuration, Finding
@@ -44,8 +45,11 @@ def findings(
 
 def _other_metrics(found: Study, counts: Mapping[str, int]) -> Iterator[Finding]:
     if counts["all"] and found.settings.metric not in found.table.metric_names:
-        known = [name for name, _ in found.table.metric_names.most_common(8)]
-        there = f" There are {words.joined(known, 8)}." if known else " They logged no metric."
+        known = [name for name, _ in found.table.metric_names.most_common()]
+        close = get_close_matches(found.settings.metric, known, 3, 0.5)
+        known = [*close, *(name for name in known if name not in close)]
+        verb = "is" if len(known) == 1 else "are"
+        there = f" There {verb} {words.joined(known, 8)}." if known else " They logged no metric."
         message = f"No run has the metric {words.code(found.settings.metric)}.{there}"
         yield Finding("no-such-metric", "warn", message)
 

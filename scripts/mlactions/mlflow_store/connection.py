@@ -128,6 +128,12 @@ class Connection:
             why = f"its certificate is not trusted: {error.verify_message}."
             hint = "Set MLFLOW_TRACKING_SERVER_CERT_PATH or SSL_CERT_FILE to the authority's file."
             raise self._unreachable(why, hint) from None
+        except ssl.SSLError as error:
+            self.close()
+            if error.reason != "WRONG_VERSION_NUMBER":
+                raise Failure(endpoint, NO_REPLY, str(error)) from None
+            plain = self.address.url.replace("https://", "http://", 1)
+            raise self._unreachable("it speaks no TLS.", f"Write `{plain}`.") from None
         except socket.gaierror:
             self.close()
             why = f"no address is known for the host {self.address.host!r}."

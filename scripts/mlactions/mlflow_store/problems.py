@@ -49,7 +49,7 @@ def missing(kind: str, name: str, uri: str, there: Sequence[str] = ()) -> StoreE
     }
     hint = "Check the name, and that the tracking URI leads to the right server."
     if there:
-        hint = f"There is {listed(name, there)}."
+        hint = f"There {'is' if len(there) == 1 else 'are'} {listed(name, there)}."
     return StoreError(
         f"no such {kind}", f"{uri} has no {kind} {name!r}.", hint, None, None, states[kind]
     )
