@@ -224,6 +224,7 @@ def test_never_with_code_of_a_pull_request(project: Project) -> None:
     ran = prepare(project, *given, GITHUB_EVENT_NAME="schedule")
     assert ran.code == 2
     assert "refused on a pull request" in ran.said
+    assert "this question is about changes since a base commit" in ran.said
     project = Project(project.repository, project.bundle, "", project.head, project.out)
     for event, code in (("schedule", 0), ("pull_request", 2), ("workflow_run", 2)):
         assert prepare(project, *given, GITHUB_EVENT_NAME=event).code == code, event

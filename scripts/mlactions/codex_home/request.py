@@ -58,14 +58,16 @@ def refuse_strangers(what: str, environ: Mapping[str, str], *, base_ref: str = "
     that does not; `base_ref` says that changes against a base are asked about.
     """
     event = environ.get("GITHUB_EVENT_NAME", "")
-    on_github = environ.get("GITHUB_ACTIONS") == "true"
-    if base_ref or (on_github and event not in _OWN_EVENTS):
-        about = f"a job of the event `{event or 'unknown'}`" if on_github else "a base commit"
-        raise UserError(
-            "refused on a pull request",
-            f"{what} is never used with code of a pull request, and this is {about}.",
-            f"Use it in a job of one of these events: {', '.join(sorted(_OWN_EVENTS))}.",
-        )
+    if base_ref:
+        about = "this question is about changes since a base commit"
+        hint = "Leave `base-ref` out where the code was reviewed."
+    elif environ.get("GITHUB_ACTIONS") == "true" and event not in _OWN_EVENTS:
+        about = f"this job was started by the event `{event or 'unknown'}`"
+        hint = f"Use it in a job of one of these events: {', '.join(sorted(_OWN_EVENTS))}."
+    else:
+        return
+    message = f"{what} is never used with code of a pull request, and {about}."
+    raise UserError("refused on a pull request", message, hint)
 
 
 def check_tools(names: Sequence[str], servers: Sequence[str]) -> tuple[str, ...]:
