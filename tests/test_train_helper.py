@@ -282,10 +282,11 @@ def test_sigterm_is_noted_and_progress_written(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
+    assert json.loads(told.read_text()) == {"step": 3, "loss": "nan", "eta": 2}
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=60)
     assert (said, process.returncode) == ("saved\n", 0)
-    assert json.loads(told.read_text()) == {"step": 3, "loss": "nan", "eta": 2}
+    assert json.loads(told.read_text()) == {"step": 4, "loss": None, "eta": None}
 
 
 KILLED = """

@@ -448,3 +448,31 @@ def test_the_training_gets_the_handshake_and_no_token(project: Project) -> None:
     assert told["MLFLOW_TRACKING_URI"] == "runs"
     assert json.loads(told["MLFLOW_RUN_CONTEXT"]) == {"mlactions.config_hash": "abc"}
     assert not {"MLACTIONS_RESUME", "GITHUB_TOKEN", "GITHUB_OUTPUT"} & set(told)
+
+
+def test_a_script_that_cannot_be_executed_is_bad_input(project: Project) -> None:
+    script = project.folder / "train.sh"
+    script.write_text("echo no interpreter named\n")
+    script.chmod(0o755)
+    call = project.end(project.start("--command", "./train.sh"))
+    assert call.code == 2, call.said
+    assert "exec format error" in call.said
+
+
+def test_only_what_belongs_to_the_bundle_is_in_it(project: Project) -> None:
+    script = """
+    import os
+    path = os.environ["MLACTIONS_PROGRESS"]
+    open(path + ".tmp", "w").write("left by a kill")
+    """
+    assert project.train(script).code == 0
+    assert sorted(path.name for path in project.out.iterdir()) == [
+        "facts.json",
+        "manifest.json",
+        "progress.csv",
+        "report.html",
+        "report.md",
+        "result.json",
+        "telemetry.csv",
+        "train.log",
+    ]

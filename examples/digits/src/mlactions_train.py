@@ -22,6 +22,7 @@ or keep safetensors. With several processes only rank 0 writes; agree on `should
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fnmatch
 import hashlib
@@ -38,7 +39,7 @@ from pathlib import Path
 from typing import Any
 
 _stop = threading.Event()
-_last = {"progress": -math.inf}
+_told: dict[str, Any] = {}
 
 
 class ConfigChangedError(Exception):
@@ -119,10 +120,7 @@ class Checkpoints:
         run_id: str = "",
         hashed: bool = True,
     ) -> None:
-        """Let `latest.json` and `best.json` name a checkpoint, such as one written by many ranks.
-
-        `hashed=False` is for those so large that reading them again takes too long.
-        """
+        """Let the pointers name a checkpoint; `hashed=False` if it is too large to read again."""
         value = metric[1] if metric and math.isfinite(metric[1]) else None
         entry = {
             "path": path.relative_to(self.folder).as_posix(),
@@ -137,9 +135,12 @@ class Checkpoints:
         before = [] if self.anew else list(_entries(self.folder / "latest.json"))
         best = None if self.anew else next(_entries(self.folder / "best.json"), None)
         self.anew = False
-        _point(self.folder / "latest.json", entry, before[: self.keep - 1])
+        pointer = {"version": 1, **entry, "previous": before[: self.keep - 1]}
+        _write(self.folder / "latest.json", pointer)
         if value is not None and _is_better(value, best, lower_is_better):
-            _point(self.folder / "best.json", entry, [])
+            _write(self.folder / "best.json", {"version": 1, **entry})
+        elif best is None:
+            _remove(self.folder / "best.json")  # of a run that was to be forgotten
         self._tidy()
 
     def _unused(self, step: int) -> Path:
@@ -151,10 +152,10 @@ class Checkpoints:
         """Remove what no pointer names any more, and what a kill left half-written."""
         pointers = ("latest.json", "best.json")
         named = {entry["path"] for name in pointers for entry in _entries(self.folder / name)}
-        ours = ("step-*", ".step-*.tmp", ".latest.json.*.tmp", ".best.json.*.tmp")
-        for path in (path for pattern in ours for path in self.folder.glob(pattern)):
-            if path.name not in named:
-                _remove(path)
+        for pattern in ("step-*", ".step-*.tmp", ".latest.json.*.tmp", ".best.json.*.tmp"):
+            for path in self.folder.glob(pattern):
+                if path.name not in named:
+                    _remove(path)
 
     def _may_change(self, key: str) -> bool:
         return any(fnmatch.fnmatchcase(key, pattern) for pattern in self.allow)
@@ -176,11 +177,8 @@ class Checkpoints:
             if _shown(theirs, key) != _shown(self.config, key) and not self._may_change(key)
         ]
         if changed:
-            listed = "; ".join(changed)
-            raise ConfigChangedError(
-                f"{entry['path']} was made with another configuration: {listed}."
-                " Take another folder, or name in `allow` what may change."
-            )
+            told = f"{entry['path']} was made with another configuration: {'; '.join(changed)}."
+            raise ConfigChangedError(f"{told} Take another folder, or `allow` what may change.")
 
 
 def progress(
@@ -189,13 +187,23 @@ def progress(
     loss: float | None = None,
     eta: float | None = None,
 ) -> None:
-    """Say how far the training is, at most once a second; `eta` is in seconds."""
-    path, now = os.environ.get("MLACTIONS_PROGRESS"), time.monotonic()
-    if not path or os.environ.get("RANK", "0") != "0" or now - _last["progress"] < 1:
+    """Say how far it is; written at most once a second, and in the end. `eta` is in seconds."""
+    path = os.environ.get("MLACTIONS_PROGRESS")
+    if not path or os.environ.get("RANK", "0") != "0":
         return
-    _last["progress"] = now
     shown = loss if loss is None or math.isfinite(loss) else str(loss)
-    _write(Path(path), {"step": step, "loss": shown, "eta": eta})
+    _told.update(path=path, pid=os.getpid(), waiting={"step": step, "loss": shown, "eta": eta})
+    if time.monotonic() - _told.get("when", -math.inf) >= 1:
+        _tell()
+
+
+@atexit.register
+def _tell() -> None:
+    """Write what waits, also when the process ends; a fork has only a copy of it."""
+    if _told.get("pid") == os.getpid() and "waiting" in _told:
+        _told["when"] = time.monotonic()
+        with contextlib.suppress(OSError):  # no reason to end a training
+            _write(Path(_told["path"]), _told.pop("waiting"))
 
 
 def should_stop() -> bool:
@@ -235,24 +243,15 @@ def _entries(pointer: Path) -> Iterator[dict[str, Any]]:
 
 
 def _is_good(path: Path, entry: Mapping[str, Any]) -> bool:
-    try:
+    with contextlib.suppress(OSError):
         size = sum(file.stat().st_size for file in files_of(path))
-        if not path.exists() or entry.get("bytes") not in (None, size):
-            return False
-        return entry.get("sha256") in (None, digest(path))
-    except OSError:
-        return False
+        return entry.get("bytes") in (None, size) and entry.get("sha256") in (None, digest(path))
+    return False
 
 
 def _is_better(value: float, best: Mapping[str, Any] | None, lower: bool) -> bool:
-    known = (best or {}).get("metric") or {}
-    if known.get("value") is None:
-        return True
-    return bool(value < known["value"] if lower else value > known["value"])
-
-
-def _point(pointer: Path, entry: Mapping[str, Any], previous: Sequence[Any]) -> None:
-    _write(pointer, {"version": 1, **entry, "previous": list(previous)})
+    known = ((best or {}).get("metric") or {}).get("value")
+    return known is None or bool(value < known if lower else value > known)
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -43,13 +44,13 @@ from mlactions.train.signals import Signals, noted
 from mlactions.train.stacks import find_stacks
 from mlactions.train.surroundings import look
 from mlactions.train.telemetry import Recorder
-from mlactions.train.watch import Limits, Sources, Watch
+from mlactions.train.watch import Limits, Outcome, Sources, Watch
 
 LOG_BYTES = 32 * 1024 * 1024
 """Of a longer log the first and the last half of that stay."""
 
 SAY_SECONDS = 60.0
-_SCRATCH = ".progress.json"
+_SCRATCH = ".scratch"
 _LINE = 2000
 
 
@@ -68,9 +69,21 @@ class Session:
         """Look, run, seal; return the exit code. Raises Interrupted once all is sealed."""
         if self.settings.arguments:
             launched(self.settings, self.environ)  # what cannot be started is said at once
-        empty_folder(self.out, "train", {*FILES, _SCRATCH})
-        self.out.mkdir(parents=True, exist_ok=True)
+        empty_folder(self.out, "train", {*FILES, _SCRATCH}, scratch=_SCRATCH)
+        self._progress.parent.mkdir(parents=True, exist_ok=True)
         signals = Signals()
+        try:
+            status = self._look_and_train(signals)
+        finally:
+            shutil.rmtree(self._progress.parent, ignore_errors=True)
+        signals.check()
+        return Exit.FAILED_CHECK if status is Status.FAIL else Exit.PASS
+
+    @property
+    def _progress(self) -> Path:
+        return self.out / _SCRATCH / "progress.json"
+
+    def _look_and_train(self, signals: Signals) -> Status:
         with noted(signals):
             found = read_checkpoints(self.settings.checkpoints)
             around = look(self.settings, self.environ, signals.event)
@@ -79,9 +92,8 @@ class Session:
             result = Result(self.settings, around, judged, after=found, commit=self._commit())
             if not (self.settings.preflight_only or failed(judged) or signals.first):
                 result = self._train(result, found, signals)
-            status = self._publish(result)
-        signals.check()
-        return Exit.FAILED_CHECK if status is Status.FAIL else Exit.PASS
+            shutil.rmtree(self._progress.parent, ignore_errors=True)
+            return self._publish(result)
 
     def _commit(self) -> str:
         return (self.git.head() if self.git else None) or ""
@@ -104,8 +116,7 @@ class Session:
         start = f"step {plan.resumed.step}" if plan.resumed else "the beginning"
         self.runner.say(one_line(f"training from {start}: {' '.join(plan.arguments)}"))
         ended = self._watched(plan, result.surroundings, signals)
-        after = read_checkpoints(self.settings.checkpoints)
-        (self.out / _SCRATCH).unlink(missing_ok=True)
+        after = read_checkpoints(self.settings.checkpoints, hashed=ended.by != "signal")
         lines = _lines(self.out / LOG)
         stacks = find_stacks(lines) if ended.by == "stalled" else ()
         root = self.git.root if self.git else self.settings.folder
@@ -140,7 +151,7 @@ class Session:
         """Yield the variables that a training may read; docs say what each is for."""
         settings = self.settings
         yield "MLACTIONS_CHECKPOINTS", str(settings.checkpoints)
-        yield "MLACTIONS_PROGRESS", str(self.out / _SCRATCH)
+        yield "MLACTIONS_PROGRESS", str(self._progress)
         yield "MLACTIONS_ATTEMPT", str(settings.attempt)
         if resumed is not None or not settings.resume:  # empty: begin anew
             path = str(settings.checkpoints / resumed.path) if resumed else ""
@@ -180,16 +191,16 @@ class Session:
             table = stack.enter_context((self.out / PROGRESS).open("w", encoding="utf-8"))
             watch = Watch(
                 limits=Limits(self._soft_limit(), settings.grace, settings.stalled_after),
-                sources=Sources(
-                    settings.heartbeat, settings.checkpoints / LATEST, self.out / _SCRATCH
-                ),
+                sources=Sources(settings.heartbeat, settings.checkpoints / LATEST, self._progress),
                 log=log,
                 recorder=recorder,
                 meter=stack.enter_context(Meter(around.visible)),
                 told=Told(self.runner, table),
             )
-            outcome = watch.run(
-                plan.arguments, folder=settings.folder, environ=plan.environ, stop=signals
+            outcome = _started(
+                lambda: watch.run(
+                    plan.arguments, folder=settings.folder, environ=plan.environ, stop=signals
+                )
             )
         return Ended(
             code=outcome.code,
@@ -221,6 +232,16 @@ class Session:
             self.runner.mark(Annotation("error", message, f"training: {failure['class']}", *place))
         publish(self.runner, self.out, made, render, facts(made), verbose=self.verbose)
         return Status(made["status"])
+
+
+def _started(run: Callable[[], Outcome]) -> Outcome:
+    """Run; a program that cannot be executed and a disk that takes no log are the user's."""
+    try:
+        return run()
+    except OSError as error:
+        told = f"it cannot be started and watched: {(error.strerror or 'failed').lower()}."
+        hint = "A script needs a first line such as `#!/bin/sh`; `out` needs room for its log."
+        raise UserError("bad input", f"`command`: {told}", hint) from error
 
 
 def _outputs(made: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, str]]:
