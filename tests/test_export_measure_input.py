@@ -292,6 +292,11 @@ def test_a_wrappers_prefix_is_dropped_and_said(answered: Answered) -> None:
     assert answered["good"]().given["notes"] == []
 
 
+def test_what_was_unpickled_is_said(answered: Answered) -> None:
+    (note,) = answered["allowed"]().given["notes"]
+    assert note == "`whole.pt` was unpickled, for `allow-pickle` is set: it ran as code."
+
+
 def test_weights_change_what_is_computed(answered: Answered, project: Path) -> None:
     """Five files hold the same weights, so their references are the same; two hold others."""
     reference = answered["good"]().given["cases"][0]["reference"]

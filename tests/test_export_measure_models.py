@@ -52,6 +52,7 @@ def answered(project: Path, run: str) -> Answered:
     asked: dict[str, dict[str, Any]] = {
         **{name: {**SCALE, "model": f"zoo:{name}"} for name in FAILING},
         "counting": {**SCALE, "model": "zoo:Counting"},
+        "ticking": {**SCALE, "model": "zoo:Ticking"},
         "picky": {**SCALE, "model": "zoo:Picky"},
         "star": {
             "model": "zoo:Star",
@@ -112,6 +113,13 @@ def test_a_model_that_keeps_a_state_is_no_function(answered: Answered) -> None:
     assert failure is not None
     assert failure.kind == "random-operator"
     assert "keeps a state between calls" in failure.message
+
+
+def test_a_state_that_hardly_shows_is_named(answered: Answered) -> None:
+    answer = answered["ticking"]()
+    assert answer.failure is None
+    assert answer.given["model"]["state"] == ["ticks"]
+    assert answered["stubborn"]().given["model"]["state"] == []
 
 
 def test_a_batch_that_the_model_refuses_is_named(answered: Answered) -> None:

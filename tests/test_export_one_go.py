@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mlactions.__main__ import run
 from mlactions.errors import Exit
 from mlactions.export.reading import open_export
 from mlactions.runner import Runner
+from tests.export_faults.running import verify_bundle
 from tests.exported import MODELS, ROWS, TORCH_PYTHON, Zoo
 
 SCALE = ("--model", "zoo:Scale", "--example-inputs", ROWS, "--batch-sizes", "1,2,3,7,16")
@@ -55,6 +59,20 @@ def test_an_export_that_failed_ends_with_its_verdict(zoo: Zoo, tmp_path: Path) -
     assert "data-dependent-control-flow" in done.text
     assert done.summary.count(TITLE) == 1
     assert done.text.count("\nFAIL: ") == 1
+
+
+@pytest.mark.parametrize("wrong", [("--tolerance", "little"), ("--seeds", "many")])
+def test_bad_input_leaves_no_model_of_an_earlier_run(
+    wrong: tuple[str, str], zoo: Zoo, tmp_path: Path
+) -> None:
+    shutil.copytree(zoo.bundle("cnn"), tmp_path / "out" / "measured")
+    verify_bundle(tmp_path / "out" / "measured", tmp_path / "out" / "result")
+    assert len(list(tmp_path.rglob("model.onnx"))) == 2
+
+    done = one_go(zoo.project, tmp_path, *SCALE, *wrong)
+
+    assert done.code == Exit.BAD_INPUT
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
 
 
 def test_what_the_servers_did_is_shown_once(zoo: Zoo, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from mlactions.bundle import open_bundle, seal, write_json
 from mlactions.errors import UserError
 from mlactions.evaluate.provenance import processor
 from mlactions.export import verify as edge
-from mlactions.export.exported import Failure, Noise, Provenance, SourceLine, Timing
+from mlactions.export.exported import Failure, Model, Noise, Provenance, SourceLine, Timing
 from mlactions.export.matrix import compare
 from mlactions.export.reading import open_export
 from mlactions.export.session import Workers
@@ -256,6 +256,14 @@ def test_what_torch_gives_as_nan_is_held_to_nothing(tmp_path: Path) -> None:
     assert outcome.code == 1
     assert outcome.reasons() == ["reference-not-finite"]
     assert "So it has in 7 more cases" in outcome.result["verdict"]
+
+
+def test_a_state_that_the_model_keeps_is_named(tmp_path: Path) -> None:
+    network = networks.mlp()
+    model = Model("zoo:network", "Network", 21, 84, state=("ticks",))
+    outcome = verify(tmp_path, Written(network, network.model(), change={"model": model}))
+    assert (outcome.code, outcome.reasons("warn")) == (0, ["state-kept"])
+    assert "`ticks`" in outcome.result["findings"][0]["message"]
 
 
 def test_infinities_at_the_same_places_pass(tmp_path: Path) -> None:

@@ -80,16 +80,18 @@ def in_one_go(runner: Runner, measured: Path, result: Path, given: Mapping[str, 
 
     A failed export is verified too: that is what makes its report.
     """
-    from mlactions.export.measure import run_measure
+    from mlactions.export.measure import empty, run_measure
     from mlactions.export.serving.settings import find_serving_python
     from mlactions.export.verify import prepare, read_settings, run_verify
 
+    # What an earlier run left goes first: whoever looks after a failure must not find its model.
+    prepare(result, measured)
+    empty(measured)
     # What is wrong is said now, not after the export.
     find_serving_python(given["serving_python"])
     read_settings(given)
     if given["smoke"] and not given["target"]:
         raise UserError("bad input", "`--smoke` has no `--target`.", "Name one: onnxruntime.")
-    prepare(result, measured)
     run_measure(runner, measured, given, Path.cwd())
     if not given["smoke"]:
         return run_verify(runner, measured, result, given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from mlactions.export.exported import Exported
 from mlactions.export.result import CaseResult, Finding, Parity
 from mlactions.export.words import brief, place
 from mlactions.text import plural
@@ -35,6 +36,17 @@ def doubts(cases: Sequence[CaseResult]) -> Iterator[Finding]:
 
 def _warning(reason: str, case: CaseResult, row: Parity, message: str) -> Finding:
     return Finding(reason, "warn", message, case.id, case.provider, row.output)
+
+
+def state_kept(exported: Exported) -> Iterator[Finding]:
+    """Warn of buffers that change in eval mode: the file has them as they were when it was made."""
+    if exported.model is not None and exported.model.state:
+        names = ", ".join(f"`{name}`" for name in exported.model.state[:3])
+        changed = plural(len(exported.model.state), "buffer")
+        message = (
+            f"Each forward pass changes {changed} of the model, {names}, and the file does not."
+        )
+        yield Finding("state-kept", "warn", message)
 
 
 def own_noise(cases: Sequence[CaseResult]) -> Iterator[Finding]:

@@ -76,13 +76,17 @@ class Module:
 
 @dataclass(frozen=True)
 class Model:
-    """The user's model. `training_modules` were in training mode before eval was forced."""
+    """The user's model. `training_modules` were in training mode before eval was forced.
+
+    `state` names the buffers that a forward pass in eval mode changed.
+    """
 
     factory: str
     class_name: str
     parameters: int
     parameter_bytes: int
     training_modules: tuple[str, ...] = ()
+    state: tuple[str, ...] = ()
     tree: tuple[Module, ...] = ()
 
 

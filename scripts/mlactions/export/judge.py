@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mlactions.export import coverage
-from mlactions.export.doubts import doubts, not_numbers, own_noise
+from mlactions.export.doubts import doubts, not_numbers, own_noise, state_kept
 from mlactions.export.exported import Case, Exported
 from mlactions.export.gates import Gate, Own, hold
 from mlactions.export.matrix import Compared, Ran
@@ -126,6 +126,7 @@ def judge(evidence: Evidence) -> tuple[Finding, ...]:
     """Return all findings, the most telling first."""
     found = [
         *_checks(evidence),
+        *state_kept(evidence.exported),
         *_providers(evidence),
         *_cases(evidence),
         *coverage.uncompared(evidence.exported, evidence.cases),

@@ -48,8 +48,10 @@ _USER = Path(__file__).resolve().parent / "user"
 def run_measure(runner: Runner, out: Path, given: Mapping[str, Any], folder: Path) -> int:
     """Export a model and seal what was measured; 0 where there is a model, 1 where there is none.
 
-    Raises UserError for bad input, and Interrupted once all is sealed.
+    Raises UserError for bad input, and Interrupted once all is sealed. What an earlier run left in
+    `out` is gone before anything else can fail.
     """
+    empty(out)
     settings = read_settings(given, folder=folder)
     environ = user_environment(caller_environment(runner.environ))
     measurer = Measurer(settings, runner, out, Git.find(settings.folder), environ)
@@ -190,9 +192,14 @@ class Measurer:
             self.out.rmdir()
 
 
-def prepare_folder(out: Path) -> None:
+def empty(out: Path) -> None:
     """Empty the folder of an earlier export; what a user put there is refused, not removed."""
     empty_folder(out, WORD, OURS, scratch=SCRATCH)
+
+
+def prepare_folder(out: Path) -> None:
+    """Make an empty folder for an export."""
+    empty(out)
     try:
         (out / SCRATCH).mkdir(parents=True)
     except OSError as error:

@@ -121,8 +121,8 @@ def model_of(given: Mapping[str, Any] | None) -> Model | None:
     if given is None:
         return None
     tree = tuple(Module(**_class_name(module)) for module in given["tree"])
-    training = tuple(given["training_modules"])
-    return Model(**_class_name(given) | {"tree": tree, "training_modules": training})
+    names = {name: tuple(given.get(name, ())) for name in ("training_modules", "state")}
+    return Model(**_class_name(given) | {"tree": tree} | names)
 
 
 def tensor_of(given: Mapping[str, Any]) -> TensorSpec:

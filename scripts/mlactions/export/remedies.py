@@ -31,5 +31,6 @@ REMEDIES: Mapping[str, str] = {
     "small-output-off": "Scale the output up before it is returned, or allow less for it.",
     "tolerance-large": "Write a `tolerance` below 1, or one for the output that needs it.",
     "tolerance-below-noise": "Allow more than the noise, or compare on one thread.",
+    "state-kept": "Keep no state between calls in eval mode: return it, and take it as an input.",
     "input-unused": "Remove the input, if it is meant to be without effect.",
 }

@@ -52,6 +52,7 @@ REASONS = (
     "tolerance-large",
     "batch-fixed",
     "edge-case",
+    "state-kept",
     "input-unused",
     "metadata",
     "source-paths",

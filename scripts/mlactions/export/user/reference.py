@@ -155,6 +155,26 @@ def _finite(error: Tensor) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def buffers(model: nn.Module) -> dict[str, Tensor]:
+    """Return copies of a model's buffers."""
+    return {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
+
+
+def changed(before: Mapping[str, Tensor], model: nn.Module) -> list[str]:
+    """Return the buffers that are others than before; what a first pass computes stays as it is."""
+    after = dict(model.named_buffers())
+    return [
+        name
+        for name in sorted(before.keys() | after.keys())
+        if name not in before or name not in after or not _equal(before[name], after[name])
+    ]
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    same = one.shape == other.shape and one.dtype == other.dtype
+    return same and bool(torch.isclose(one, other, rtol=0, atol=0, equal_nan=True).all())
+
+
 def to_arrays(outputs: Mapping[str, Tensor]) -> Arrays:
     """Return outputs as arrays; the weights' gradients never mattered."""
     return {name: tensor.detach().cpu().numpy() for name, tensor in outputs.items()}

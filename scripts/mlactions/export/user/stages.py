@@ -76,6 +76,10 @@ def _load(session: Session, model: nn.Module, given: Mapping[str, Any]) -> None:
         allow_pickle=session.request["allow_pickle"],
     )
     session.note(weights.apply(model, loaded, given["source"]))
+    if loaded.format == "pickle":
+        session.note(
+            f"`{given['source']}` was unpickled, for `allow-pickle` is set: it ran as code."
+        )
     about = {"source": given["source"], "sha256": loaded.sha256, "format": loaded.format}
     session.write(checkpoint={**about, "key": loaded.key, "tensors": len(loaded.weights)})
 
@@ -237,7 +241,10 @@ def _check_random(
 ) -> None:
     """Raise Failed where one input gives two results: nothing could be held against that."""
     torch.manual_seed(1)
+    buffers = references.buffers(reference.model)
     after = reference.run(first)
+    changed = references.changed(buffers, reference.model)
+    session.known["model"]["state"] = changed
     worst = references.differs(before, after)
     if worst <= SAME:
         if worst:
@@ -246,6 +253,8 @@ def _check_random(
     operator, place = random_place(program.exported_program, session.sources)
     if operator:
         why = f"`{operator}` draws random numbers in eval mode"
+    elif changed:
+        why = f"each call changes its buffers {', '.join(f'`{name}`' for name in changed[:3])}"
     else:
         why = "it draws random numbers outside of torch, or keeps a state between calls"
     message = f"the model gives two results for one input: {why}. Make it deterministic in eval()."
