@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mlactions.audit.model import Finding, Rule
 from mlactions.audit.names import Scope
@@ -184,6 +184,8 @@ def _frees(above: ast.AST, before: ast.AST | None, scope: Scope, source: Source)
             return before is above.iter and not _builds(above)
         case ast.Assign() | ast.AnnAssign():
             return _sorted_later(above, source)
+        case ast.AugAssign(target):
+            return _is_sorted(target, source)
         case ast.Subscript() | ast.stmt():
             return isinstance(above, ast.Expr | ast.If | ast.While | ast.Assert)
     return None
@@ -200,6 +202,8 @@ def _call_frees(
 ) -> bool | None:
     if before is call.func:
         return called(call) in {"exists", "unlink", "is_file"}
+    if isinstance(call.func, ast.Attribute) and call.func.attr == "extend":
+        return _is_sorted(call.func.value, source)
     name = source.names.name(call.func, scope)
     if name in _FREE or called(call) in {"sort", "sort_values", "natsorted", "update"}:
         return True
@@ -213,20 +217,34 @@ def _sorted_later(assign: ast.Assign | ast.AnnAssign, source: Source) -> bool:
         return True  # `(only,) = ...` takes the one there is
     if not isinstance(target, ast.Name | ast.Attribute):
         return False
-    text = ast.unparse(target)
-    uses: list[str] = []
-    for call, _, name in source.calls:
-        function = call.func
-        if isinstance(function, ast.Attribute) and function.attr == "sort":
-            uses += ["builtins.sorted"] if ast.unparse(function.value) == text else []
-        given = (item for item in call.args if isinstance(item, type(target)))
-        uses += [name for item in given if ast.unparse(item) == text]
-    if "builtins.sorted" in uses or "natsort.natsorted" in uses:
+    if _is_sorted(target, source):
         return True
+    text = ast.unparse(target)
     loops = [n for n, _ in source.names.loops if ast.unparse(n.iter) == text]  # type: ignore[attr-defined]
     if loops:
         return all(isinstance(n, ast.For) and not _builds(n) for n in loops)
+    uses = [name for call, _, name in source.calls if _names(call.args, text)]
     return bool(uses) and all(name in _FREE for name in uses) and isinstance(target, ast.Name)
+
+
+def _names(given: Sequence[ast.expr], text: str) -> bool:
+    kinds = ast.Name | ast.Attribute
+    return any(isinstance(item, kinds) and ast.unparse(item) == text for item in given)
+
+
+def _is_sorted(target: ast.expr, source: Source) -> bool:
+    """Say whether a name is sorted somewhere in the file: in place, or through `sorted`."""
+    text = ast.unparse(target)
+    for call, _, name in source.calls:
+        function = call.func
+        in_place = isinstance(function, ast.Attribute) and function.attr == "sort"
+        if in_place and ast.unparse(function.value) == text:  # type: ignore[attr-defined]  # so
+            return True
+        if name in {"builtins.sorted", "natsort.natsorted"}:
+            parts = [node for item in call.args for node in ast.walk(item)]
+            if _names([node for node in parts if isinstance(node, ast.expr)], text):
+                return True
+    return False
 
 
 def _reduced(call: ast.Call, source: Source) -> bool:
