@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -40,6 +41,17 @@ MAX_FINDINGS = 100
 MAX_SET_ASIDE = 200
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What a report begins with; `broken` are the requirements that do not hold."""
+
+    limits: Range | None
+    best: tuple[Configuration, ...]
+    counts: Mapping[str, int]
+    broken: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
 def conclude(
     found: Study,
     curves: Sequence[RunCurve],
@@ -53,37 +65,31 @@ def conclude(
     `gone` are runs that were deleted before their curves were read.
     """
     settings, table = found.settings, found.table
-    limits = range_of(settings.metric, _used(found), settings.declared)
-    best = _best(found, limits)
-    counts, digest = _counts(found), _digest(table)
-    broken = [text for item in settings.requirements if (text := _unmet(item, found, counts))]
-    findings = (*notes.gone(gone), *notes.findings(found, best, counts, broken))[:MAX_FINDINGS]
-    parameters = found.influence.parameters
-    moved = None
-    if previous is not None:
-        ids = set(table.ids)
-        moved = changes(previous, settings, counts, best, parameters, digest=digest, ids=ids)
+    told = _told(found, gone)
+    moved = None if previous is None else _moved(found, told, previous)
     return Analysis(
         settings=settings,
-        status=_status(broken, findings),
-        verdict=_sentence(found, counts, best, broken, moved),
-        counts=counts,
-        configurations=tuple(best),
+        status=_status(told),
+        verdict=_sentence(found, told, moved),
+        counts=told.counts,
+        configurations=told.best,
         configuration_count=len(found.ranked),
-        parameters=parameters,
+        parameters=found.influence.parameters,
         constants=dict(list(found.view.constants.items())[:MAX_CONSTANTS]),
         set_aside=_set_aside(found),
-        limits=limits,
+        limits=told.limits,
         pairs=found.influence.pairs,
         agreement=found.influence.agreement,
         failed=_rows(found, _newest(table, found.selection.failed)),
         running=_rows(found, _newest(table, found.selection.running)),
         curves=tuple(curves),
         cost=cost(table, found.selection, settings.price_per_hour),
-        findings=findings,
+        findings=told.findings,
         changes=moved,
-        coordinates=coordinates(found.ranked, found.view.varying, parameters, settings),
-        digest=digest,
+        coordinates=coordinates(
+            found.ranked, found.view.varying, found.influence.parameters, settings
+        ),
+        digest=_digest(table),
         source=source,
     )
 
@@ -102,16 +108,31 @@ def _best(found: Study, limits: Range | None) -> list[Configuration]:
     ]
 
 
-def _sentence(
-    found: Study,
-    counts: Mapping[str, int],
-    best: Sequence[Configuration],
-    broken: Sequence[str],
-    moved: Sequence[Change] | None,
-) -> str:
-    first = best[0] if best else None
+def _told(found: Study, gone: Sequence[str]) -> _Told:
+    settings = found.settings
+    limits = range_of(settings.metric, _used(found), settings.declared)
+    best, counts = _best(found, limits), _counts(found)
+    broken = tuple(text for item in settings.requirements if (text := _unmet(item, found, counts)))
+    findings = (*notes.gone(gone), *notes.findings(found, best, counts, broken))
+    return _Told(limits, tuple(best), counts, broken, findings[:MAX_FINDINGS])
+
+
+def _moved(found: Study, told: _Told, previous: Mapping[str, Any]) -> tuple[Change, ...]:
+    return changes(
+        previous,
+        found.settings,
+        told.counts,
+        told.best,
+        found.influence.parameters,
+        digest=_digest(found.table),
+        ids=set(found.table.ids),
+    )
+
+
+def _sentence(found: Study, told: _Told, moved: Sequence[Change] | None) -> str:
+    first = told.best[0] if told.best else None
     parameters = found.influence.parameters
-    sentence = words.verdict(found.settings, counts, first, parameters, broken)
+    sentence = words.verdict(found.settings, told.counts, first, parameters, told.broken)
     return f"No change since the last analysis: {sentence}" if moved == () else sentence
 
 
@@ -125,10 +146,10 @@ def _set_aside(found: Study) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _status(broken: Sequence[str], findings: Sequence[Finding]) -> Status:
-    if broken:
+def _status(told: _Told) -> Status:
+    if told.broken:
         return Status.FAIL
-    return Status.WARN if any(item.level == "warn" for item in findings) else Status.PASS
+    return Status.WARN if any(item.level == "warn" for item in told.findings) else Status.PASS
 
 
 def _counts(found: Study) -> dict[str, int]:
