@@ -234,6 +234,20 @@ def test_columns_and_axes_are_what_differs_and_once_each() -> None:
     ]
 
 
+def test_parameters_of_a_random_search_keep_their_columns_and_axes() -> None:
+    rng = random.Random(8)  # noqa: S311  # simulated noise, not cryptography
+    names = ("depth", "dropout", "lr")
+    drawn = {name: [rng.random() for _ in range(40)] for name in names}
+    values = [0.5 + lr / 10 for lr in drawn["lr"]]
+    found = document(analyse(runs_of(values, twice=[2 * lr for lr in drawn["lr"]], **drawn)))
+    axes = [axis["name"] for axis in found["coordinates"]["axes"]]
+    assert sorted(axes) == ["depth", "dropout", "lr", "val_accuracy"], "`twice` is `lr` again"
+    text = markdown.render(render(found))
+    assert "`lr` stands for `twice`, which changes with it here." in text
+    header = next(line for line in text.splitlines() if "↑" in line)
+    assert all(f" {name} " in header for name in names)
+
+
 def test_parameters_that_always_change_together_are_one_finding() -> None:
     group = {name: [n // 4 for n in range(16)] for name in "abcdef"}
     analysis = analyse(runs_of([n / 16 for n in range(16)], lr=[0.1, 0.2] * 8, **group))

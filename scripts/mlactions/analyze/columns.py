@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,18 +19,24 @@ class Telling:
 
 
 def telling(
-    names: Sequence[str], rows: Sequence[Mapping[str, Any]], most: int
+    names: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    bound: Sequence[Collection[str]],
+    most: int,
 ) -> tuple[Telling, ...]:
     """Return the first `most` parameters that differ between rows, one for each way of parting.
 
-    Parameters that part the rows alike stand behind one of them. Of a single row, or of rows that
-    differ in nothing, it is the first that they have.
+    Parameters that part the rows alike stand behind one of them. Where each row has a value of its
+    own, that says nothing: there only parameters that are `bound` in all runs do. Of a single row,
+    or of rows that differ in nothing, it is the first that they have.
     """
-    parted: dict[tuple[int, ...], list[str]] = {}
+    groups = {name: place for place, group in enumerate(bound) for name in group}
+    parted: dict[tuple[tuple[int, ...], int | str], list[str]] = {}
     for name in names:
         parting = _parting([row.get(name) for row in rows])
         if max(parting, default=0) > 0:
-            parted.setdefault(parting, []).append(name)
+            own = max(parting) == len(rows) - 1
+            parted.setdefault((parting, groups.get(name, name) if own else ""), []).append(name)
     if parted:
         return tuple(_of_group(group) for group in list(parted.values())[:most])
     known = [name for name in names if any(name in row for row in rows)]

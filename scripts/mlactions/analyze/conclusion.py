@@ -86,12 +86,16 @@ def conclude(
         cost=cost(table, found.selection, settings.price_per_hour),
         findings=told.findings,
         changes=moved,
-        coordinates=coordinates(
-            found.ranked, found.view.varying, found.influence.parameters, settings
-        ),
+        coordinates=_coordinates(found),
         digest=_digest(table),
         source=source,
     )
+
+
+def _coordinates(found: Study) -> dict[str, Any]:
+    always = [(pair.first, pair.second) for pair in found.influence.pairs if pair.kind == "always"]
+    parameters, bound = found.influence.parameters, words.together(always)
+    return coordinates(found.ranked, found.view.varying, parameters, bound, found.settings)
 
 
 def _used(found: Study) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from mlactions.analyze.columns import telling
@@ -19,12 +19,13 @@ def coordinates(
     ranked: Sequence[Observation],
     varying: Sequence[Varying],
     parameters: Sequence[Parameter],
+    bound: Sequence[Collection[str]],
     settings: Settings,
 ) -> dict[str, Any]:
     """Return axes and lines with places from 0 to 1: what matters most, then the metric.
 
-    `ranked` is best first. Of many observations the best tenth and an even choice of the others
-    are drawn.
+    `ranked` is best first, `bound` are groups of parameters that always change together. Of many
+    observations the best tenth and an even choice of the others are drawn.
     """
     if len(ranked) < 2:  # noqa: PLR2004  # one line compares nothing
         return {"axes": [], "lines": []}
@@ -34,7 +35,7 @@ def coordinates(
     places: list[list[float | None]] = []
     rows = [_row(columns, one) for one, _ in chosen]
     known = {item.name: item for item in parameters}
-    for one_of in telling(list(known), rows, len(known)):
+    for one_of in telling(list(known), rows, bound, len(known)):
         parameter = known[one_of.name]
         values = [row.get(parameter.name) for row in rows]
         made = _axis(parameter, values)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlactions.analyze import tables
+from mlactions.analyze.below import below_best
 from mlactions.analyze.curve_table import curves
 from mlactions.compare.messages import spans_of
 from mlactions.report import (
@@ -74,7 +75,7 @@ def _best(result: Document) -> Iterator[Block]:
         title = f"The best {min(top, many)} of {plural(many, 'configuration')}"
         yield Heading(2, title if many > 1 else "The one configuration")
         yield tables.best(result)
-        if notes := tuple(tables.below_best(result)):
+        if notes := tuple(below_best(result)):
             yield Paragraph(notes)
 
 

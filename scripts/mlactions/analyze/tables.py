@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlactions.analyze.columns import Telling, telling
-from mlactions.analyze.words import SHORT_ID, number
+from mlactions.analyze.words import SHORT_ID, number, together
 from mlactions.report import Chip, Code, Column, Inline, Span, Strong, Table, Untrusted
 from mlactions.settings import Status
 from mlactions.text import plural
@@ -14,7 +14,6 @@ from mlactions.text import plural
 SHOWN_PARAMETERS = 4
 MAX_PARAMETERS = 40
 SHOWN_RUNS = 3
-MAX_NAMES = 6
 _LONG = 24
 
 Document = Mapping[str, Any]
@@ -85,47 +84,9 @@ def columns_of(result: Document) -> tuple[Telling, ...]:
 
 
 def _columns(result: Document, params: Sequence[Mapping[str, Any]]) -> tuple[Telling, ...]:
-    return telling([item["name"] for item in result["parameters"]], params, SHOWN_PARAMETERS)
-
-
-def below_best(result: Document) -> Iterator[Span]:
-    """Say what stands for others, what was set aside, and where bounds end."""
-    for item in columns_of(result):
-        if item.others:
-            yield from (Code(item.name), " stands for ", *_names(item.others))
-            yield ", which change with it here. "
-    aside = result["set_aside"]
-    if aside["seeds"] and any(len(item["runs"]) > 1 for item in result["configurations"]):
-        yield from ("Runs that differ only in ", *_names(aside["seeds"]))
-        yield " are one configuration. "
-    if aside["identifiers"]:
-        yield from ("Set aside, as they only name their runs: ", *_names(aside["identifiers"]))
-        yield ". "
-    yield from _range(result)
-
-
-def _names(names: Sequence[str]) -> Iterator[Span]:
-    shown = names if len(names) <= MAX_NAMES else names[: MAX_NAMES - 1]
-    for position, name in enumerate(shown):
-        last = position == len(names) - 1
-        yield from (" and " if last else ", ",) if position else ()
-        yield Code(name)
-    if len(names) > len(shown):
-        yield f" and {len(names) - len(shown)} more"
-
-
-def _range(result: Document) -> Iterator[Span]:
-    """Say that bounds end where the metric does, where some of those shown do."""
-    found = result["range"]
-    if found is None:
-        return
-    ends = [end for end in (found["low"], found["high"]) if end is not None]
-    shown = result["configurations"][: result["settings"]["top"]]
-    met = sorted({end for end in ends for item in shown if end in (item["low"], item["high"])})
-    if met:
-        why = "as declared" if found["known_by"] == "declared" else "going by its name"
-        yield f"Bounds stop at {' and '.join(f'{end:g}' for end in met)}, where "
-        yield from (Code(result["settings"]["metric"]), f" ends, {why}. ")
+    pairs = [(item["first"], item["second"]) for item in result["pairs"] if item["strength"] == 1]
+    names = [item["name"] for item in result["parameters"]]
+    return telling(names, params, together(pairs), SHOWN_PARAMETERS)
 
 
 def _best_row(item: Document, names: Sequence[str], *, seeds: bool) -> tuple[Inline, ...]:
