@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ class Scope:
     imports: dict[str, str] = field(default_factory=dict)
     bound: set[str] = field(default_factory=set)
     values: dict[str, list[ast.expr]] = field(default_factory=dict)
+    stores: Counter[str] = field(default_factory=Counter)
 
     def lookup(self, name: str) -> tuple[Scope, str] | None:
         """Return the scope that binds a name, and the dotted name if it is an import's."""
@@ -38,7 +40,9 @@ class Scope:
     def value_of(self, name: str) -> ast.expr | None:
         """Return what a name is assigned, if that happens once where it is bound."""
         found = self.lookup(name)
-        given = found[0].values.get(name, []) if found else []
+        if found is None or found[0].stores[name] != 1:
+            return None
+        given = found[0].values.get(name, [])
         return given[0] if len(given) == 1 else None
 
 
@@ -127,6 +131,7 @@ def _children(node: ast.AST, scope: Scope, names: Names) -> Iterator[tuple[ast.A
                 names.loads.append((node, scope))
             else:
                 scope.bound.add(name)
+                scope.stores[name] += isinstance(context, ast.Store)
         case ast.Constant(value):
             if isinstance(value, str):
                 names.texts.append((node, scope))
@@ -159,7 +164,8 @@ class _Main(Scope):
 
 def _main_scope(scope: Scope, node: ast.AST) -> Scope:
     main = _Main(node, scope.parent, "__main__")
-    main.imports, main.bound, main.values = scope.imports, scope.bound, scope.values
+    main.imports, main.bound = scope.imports, scope.bound
+    main.values, main.stores = scope.values, scope.stores
     return main
 
 
@@ -200,6 +206,7 @@ def _inner(node: ast.AST, scope: Scope, names: Names) -> Iterator[tuple[ast.AST,
         *(item for item in (arguments.vararg, arguments.kwarg) if item),
     ):
         inner.bound.add(argument.arg)
+        inner.stores[argument.arg] += 1
         if argument.annotation is not None:
             yield argument.annotation, scope
     body = node.body  # type: ignore[attr-defined]

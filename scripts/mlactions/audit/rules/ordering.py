@@ -183,7 +183,7 @@ def _frees(above: ast.AST, before: ast.AST | None, scope: Scope, source: Source)
         case ast.For() | ast.AsyncFor():
             return before is above.iter and not _builds(above)
         case ast.Assign() | ast.AnnAssign():
-            return _sorted_later(above, source)
+            return _sorted_later(above, scope, source)
         case ast.AugAssign(target):
             return _is_sorted(target, source)
         case ast.Subscript() | ast.stmt():
@@ -210,14 +210,14 @@ def _call_frees(
     return None if name in _WRAPS or called(call) in {"tqdm", "track"} else False
 
 
-def _sorted_later(assign: ast.Assign | ast.AnnAssign, source: Source) -> bool:
+def _sorted_later(assign: ast.Assign | ast.AnnAssign, scope: Scope, source: Source) -> bool:
     """Say whether the name is sorted afterwards, or only used where order does not count."""
     target = assign.targets[0] if isinstance(assign, ast.Assign) else assign.target
     if isinstance(target, ast.Tuple | ast.List) and len(target.elts) == 1:
         return True  # `(only,) = ...` takes the one there is
     if not isinstance(target, ast.Name | ast.Attribute):
         return False
-    if _is_sorted(target, source):
+    if _is_sorted(target, source) or _only_asked(assign, target, scope, source):
         return True
     text = ast.unparse(target)
     loops = [n for n, _ in source.names.loops if ast.unparse(n.iter) == text]  # type: ignore[attr-defined]
@@ -225,6 +225,26 @@ def _sorted_later(assign: ast.Assign | ast.AnnAssign, source: Source) -> bool:
         return all(isinstance(n, ast.For) and not _builds(n) for n in loops)
     uses = [name for call, _, name in source.calls if _names(call.args, text)]
     return bool(uses) and all(name in _FREE for name in uses) and isinstance(target, ast.Name)
+
+
+def _only_asked(assign: ast.stmt, target: ast.expr, scope: Scope, source: Source) -> bool:
+    """Say whether a name is afterwards only asked what it holds: `x in names`."""
+    if not isinstance(target, ast.Name):
+        return False
+    later = [
+        node
+        for node, where in source.names.loads
+        if where is scope and isinstance(node, ast.Name) and node.id == target.id
+        if node.lineno > assign.lineno
+    ]
+    return bool(later) and all(_is_asked(node, source) for node in later)
+
+
+def _is_asked(node: ast.Name, source: Source) -> bool:
+    match source.names.parents.get(node):
+        case ast.Compare(_, [ast.In() | ast.NotIn()], [holder]):
+            return holder is node
+    return False
 
 
 def _names(given: Sequence[ast.expr], text: str) -> bool:
