@@ -1,4 +1,4 @@
-"""What is said below the table of the best: what stands for what, what was set aside, the bounds."""
+"""What is said below the best: what stands for what, what was set aside, where bounds stop."""
 
 from __future__ import annotations
 
