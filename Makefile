@@ -24,6 +24,7 @@ demo: $(EXAMPLE)/ready ## A pull request makes a real model worse: see the gate 
 
 .PHONY: test
 test: .venv/ready $(EXAMPLE)/ready $(MLFLOW)/ready $(SARIF)/ready $(SERVING)/ready ## Every test: unit, golden, contract, lint, end to end, and the example's own
+	@scripts/dev/postgres.sh
 	@$(WITH_TOOLS) .venv/bin/python -m pytest
 	@cd examples/digits && ../../$(EXAMPLE)/bin/python -m pytest -q
 

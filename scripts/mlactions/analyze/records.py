@@ -33,13 +33,17 @@ class Recorder:
     def watch(self, runs: Iterable[Run]) -> Iterator[Run]:
         """Yield the runs, and keep a line of each."""
         for run in runs:
-            text = line(run)
-            self._room -= len(text.encode()) + 1
-            if self._room >= 0:
-                self.lines.append(text)
-            else:
-                self.left_out += 1
+            self._keep(run)
             yield run
+
+    def _keep(self, run: Run) -> None:
+        """Keep a run's line. From the first that does not fit, none is kept."""
+        text = "" if self.left_out else line(run)
+        self._room -= len(text.encode()) + 1
+        if self.left_out or self._room < 0:
+            self.left_out += 1
+        else:
+            self.lines.append(text)
 
     def text(self) -> str:
         """Return the file's text."""
