@@ -22,6 +22,7 @@ from mlactions.diagnose.probes import PROBES
 from mlactions.diagnose.roles import roles_of
 from mlactions.runner import Runner
 from mlactions.schema import validate
+from tests.ask_cases import git, write
 from tests.mlflow_support import Mlflow
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -162,6 +163,39 @@ def test_the_same_run_in_mlflow_and_what_differs_from_the_last_good_one(
     _, result, said = diagnose(tmp_path / "first", *place, "--against", "last-good")
     assert result["against"]["run"] == ""
     assert "none was better" in result["against"]["why"]
+
+
+def test_the_code_that_changed_since_the_good_run_is_shown(
+    tmp_path: Path, mlflow_server: Mlflow
+) -> None:
+    root = tmp_path / "repository"
+    git(tmp_path, "init", "-q", "-b", "main", str(root))
+    commits = []
+    for rate in ("0.01", "0.5"):
+        write(root / "train.py", f"rate = {rate}\n")
+        git(root, "add", "-A")
+        git(root, "commit", "-q", "-m", rate)
+        commits.append(git(root, "rev-parse", "HEAD"))
+    experiment = mlflow_server.experiment()
+    losses = ([2.0, 1.0], [2.0, 3.0])
+    runs = []
+    for number, (commit, loss) in enumerate(zip(commits, losses, strict=True)):
+        tags = {"mlflow.source.git.commit": commit}
+        start = 1_790_000_000_000 + number * 10_000
+        found = mlflow_server.run(experiment, {}, metrics={"loss": loss}, tags=tags, start=start)
+        mlflow_server.dataset(found, "digits", f"digest-{number}")
+        mlflow_server.artifact(found, "requirements.txt", f"torch==2.{number}.0\n")
+        runs.append(found)
+    place = ["--tracking-uri", mlflow_server.uri, "--run", runs[1]]
+    _, result, said = diagnose(
+        tmp_path / "out", *place, "--against", f"run:{runs[0]}", "--working-directory", root
+    )
+    changes = {(c["kind"], c["name"]): c for c in result["against"]["changes"]}
+    assert set(changes) == {("code", "commit"), ("data", "digits"), ("package", "torch")}, said
+    assert changes["code", "commit"]["details"] == ["train.py"]
+    assert "+rate = 0.5" in changes["code", "commit"]["diff"]
+    assert changes["package", "torch"]["here"] == "2.1.0"
+    assert "+rate = 0.5" in (tmp_path / "out/report.md").read_text()
 
 
 def test_a_run_without_metrics_is_no_pass(tmp_path: Path, mlflow_server: Mlflow) -> None:
@@ -322,6 +356,7 @@ BAD = {
     "no mapping": (["--log", "good.log", "--config", "list.yaml"], "no mapping"),
     "not probes": (["--log", "good.log", "--probes", "."], "no bundle"),
     "against": (["--log", "good.log", "--against", "last-good"], "needs `run`"),
+    "no such metric": (["--log", "good.log", "--metric", "los"], "It has: loss"),
 }
 
 

@@ -82,6 +82,7 @@ def command(context: click.Context, /, **given: Any) -> int | None:
     answers = read_answers(given["probes"])
     empty_folder(out, "diagnose", {ANSWER})
     training, other, source = read(given, settings, caller)
+    check_metrics(training, settings.metrics)
     found = diagnose(training, settings, answers)
     result = document(found, settings, other, answers, source)
     _publish(result, out, runner, verbose=given["verbose"])
@@ -137,10 +138,6 @@ def read(
         raise UserError("bad input", "`tracking-uri` is missing.", _NO_URI)
     with open_store(uri, caller) as store:
         training = read_mlflow(store, given["run"])
-        for name in settings.metrics:
-            if name not in training.series:
-                hint = f"It has: {', '.join(sorted(training.series)[:12]) or 'none'}."
-                raise UserError("no such metric", f"the run has no metric {name!r}.", hint)
         other = Against()
         if given["against"]:
             metric = settings.metrics[0] if settings.metrics else ""
@@ -149,6 +146,14 @@ def read(
         experiment = store.run(training.name).experiment_id
         url = run_url(store.uri, experiment, training.name)
         return training, other, {"tracking": store.uri, "url": url}
+
+
+def check_metrics(training: Training, wanted: tuple[str, ...]) -> None:
+    """Refuse a metric that the run lacks: judging by others would not be what was asked."""
+    for name in wanted:
+        if name not in training.series:
+            hint = f"It has: {', '.join(sorted(training.series)[:12]) or 'none'}."
+            raise UserError("no such metric", f"the run has no metric {name!r}.", hint)
 
 
 def read_answers(paths: tuple[str, ...]) -> Answers:

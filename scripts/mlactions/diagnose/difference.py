@@ -23,6 +23,8 @@ LAST_GOOD = "last-good"
 MAX_SEARCHED = 200
 MAX_FILES = 40
 MAX_VALUE = 200
+MAX_DIFF_BYTES = 20_000
+MAX_DIFF_LINES = 300
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SECRET = re.compile(
     r"password|passwd|secret|api_?key|access_?key|credential|(?:^|[._-])token$", re.IGNORECASE
@@ -132,9 +134,18 @@ def _code(here: str, there: str, git: Git) -> Iterator[Change]:
         yield Change("code", "commit", here, there, "this clone lacks one of the commits")
         return
     names = tuple(sorted(n for n in listed.stdout.decode(errors="replace").split("\0") if n))
-    yield Change(
-        "code", "commit", here, there, f"{plural(len(names), 'file')} changed", names[:MAX_FILES]
+    note = f"{plural(len(names), 'file')} changed"
+    diff = git(
+        "diff", "--no-color", "--no-ext-diff", "--no-renames", "--unified=1", there, here, "--"
     )
+    yield Change("code", "commit", here, there, note, names[:MAX_FILES], _cut(diff.stdout))
+
+
+def _cut(diff: bytes) -> str:
+    """Return the first lines of a diff as text."""
+    lines = diff[:MAX_DIFF_BYTES].decode("utf-8", "replace").splitlines()
+    more = len(lines) > MAX_DIFF_LINES or len(diff) > MAX_DIFF_BYTES
+    return "\n".join([*lines[:MAX_DIFF_LINES], *(["… and more"] if more else [])])
 
 
 def _packages(here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[Change]:

@@ -90,7 +90,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Change:
-    """One difference to the run that it is held against."""
+    """One difference to the run that it is held against; `diff` is that of changed code, cut."""
 
     kind: Literal["setting", "code", "data", "package"]
     name: str
@@ -98,6 +98,7 @@ class Change:
     there: str
     note: str = ""
     details: tuple[str, ...] = ()
+    diff: str = ""
 
 
 @dataclass(frozen=True)

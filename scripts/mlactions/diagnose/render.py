@@ -18,6 +18,7 @@ from mlactions.report import (
     Inline,
     Items,
     Link,
+    Listing,
     Paragraph,
     Report,
     Series,
@@ -181,7 +182,8 @@ def _against(against: Document) -> Iterator[Block]:
     for change in changes:
         if change["details"]:
             files = tuple(Code(name) for name in change["details"])
-            yield Details("Files that changed in between", (Items(files),))
+            diff = (Listing(change["diff"], "diff"),) if change["diff"] else ()
+            yield Details("Files that changed in between", (Items(files), *diff))
 
 
 def _value(text: str) -> Inline:
