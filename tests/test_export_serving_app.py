@@ -423,6 +423,7 @@ def test_does_not_serve_another_file(tmp_path: Path) -> None:
     code, text = _run(place, {})
     assert code == 1
     assert "model/model.onnx is not the file that was proven" in text
+    assert "startup complete" not in text
     model.unlink()
     code, text = _run(place, {})
     assert code == 1

@@ -509,6 +509,8 @@ def test_the_report_says_what_was_not_tried() -> None:
         _document(target="triton", status="skipped", message="it comes as a container", load=[]),
     )
     assert "`triton` was not tried: it comes as a container" in text
+    (line,) = [line for line in text.splitlines() if "`triton` was not tried" in line]
+    assert line.endswith(".")
     assert smoke_blocks([]) == []
 
 

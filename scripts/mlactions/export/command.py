@@ -92,9 +92,10 @@ def in_one_go(runner: Runner, measured: Path, result: Path, given: Mapping[str, 
     read_settings(given)
     if given["smoke"] and not given["target"]:
         raise UserError("bad input", "`--smoke` has no `--target`.", "Name one: onnxruntime.")
-    run_measure(runner, measured, given, Path.cwd())
-    if not given["smoke"]:
-        return run_verify(runner, measured, result, given)
+    no_room = run_measure(runner, measured, given, Path.cwd()) == Exit.BAD_INPUT
+    if not given["smoke"] or no_room:
+        code = run_verify(runner, measured, result, given)
+        return Exit.BAD_INPUT if no_room else code
     with _withheld(runner) as held:
         code = run_verify(held, measured, result, given)
         if code == Exit.PASS:

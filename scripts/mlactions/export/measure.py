@@ -48,6 +48,8 @@ _USER = Path(__file__).resolve().parent / "user"
 def run_measure(runner: Runner, out: Path, given: Mapping[str, Any], folder: Path) -> int:
     """Export a model and seal what was measured; 0 where there is a model, 1 where there is none.
 
+    A full disk is 2, as it is for the verdict: what is wrong is the place, not the model.
+
     Raises UserError for bad input, and Interrupted once all is sealed. What an earlier run left in
     `out` is gone before anything else can fail.
     """
@@ -58,6 +60,8 @@ def run_measure(runner: Runner, out: Path, given: Mapping[str, Any], folder: Pat
     exported = measurer.run()
     tell(runner, out, exported)
     measurer.stop.check()
+    if exported.failure is not None and exported.failure.kind == "disk-full":
+        return Exit.BAD_INPUT
     return Exit.PASS if exported.status == "ok" else Exit.FAILED_CHECK
 
 

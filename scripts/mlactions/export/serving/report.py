@@ -151,7 +151,8 @@ def _notes(smokes: Sequence[SmokeDocument]) -> Iterator[Block]:
         )
     for smoke in smokes:
         if smoke["status"] == Status.SKIPPED:
-            yield Paragraph((Code(smoke["target"]), " was not tried: ", smoke["message"]))
+            why = smoke["message"].rstrip(".")
+            yield Paragraph((Code(smoke["target"]), " was not tried: ", f"{why}."))
         if smoke["target"] == "torchserve":
             yield Paragraph(Strong(ARCHIVED))
 

@@ -75,6 +75,8 @@ ENV JAVA_HOME=/opt/java/openjdk ORT_DISABLE_TELEMETRY=1 TEMP=/srv/run TMPDIR=/sr
     PYTHONDONTWRITEBYTECODE=1
 WORKDIR /srv
 # The worker imports torch; the build for processors is 200 MB, the default one several thousand.
+# Without a hash: PyTorch's index has another wheel for each Python and machine, and this image may
+# be built on any. It computes nothing here: ONNX Runtime, which does, is pinned below.
 RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--root-user-action=ignore", \\
     "--only-binary=:all:", "--index-url", "https://download.pytorch.org/whl/cpu", "torch=={torch}"]
 COPY requirements.txt ./

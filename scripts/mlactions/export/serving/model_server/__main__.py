@@ -13,7 +13,7 @@ import uvicorn
 from .app import Service
 from .connection import Connection
 from .contract import read_contract
-from .engine import Engine
+from .engine import Engine, ModelError
 from .settings import SettingError, Settings, processors, read_settings
 
 
@@ -43,6 +43,11 @@ def _serve(settings: Settings) -> int:
         server.should_exit = True
 
     engine = Engine(read_contract(folder / "model.json"), folder, settings.threads)
+    try:
+        engine.check()  # before anything says that it has started
+    except ModelError as error:
+        print(f"error: the model cannot be served: {error}", file=sys.stderr)
+        return 1
     Connection.head_seconds = settings.body_seconds
     server = uvicorn.Server(
         uvicorn.Config(

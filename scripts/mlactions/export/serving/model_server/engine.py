@@ -34,12 +34,15 @@ class Engine:
         self._threads = threads
         self._session: Any = None
 
-    def load(self) -> None:
-        """Check the files, open the session, compare it with the contract, run it once."""
-        import onnxruntime
-
+    def check(self) -> None:
+        """Raise ModelError for a file that is not the one that was proven."""
         for name, sha256 in self.contract.files.items():
             _check_file(self._folder / name, name, sha256)
+
+    def load(self) -> None:
+        """Open the session, compare it with the contract, run it once."""
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         # Threads that spin between two requests take the processor from those who read the next.
