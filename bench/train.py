@@ -15,7 +15,7 @@ from bench.measure import ROOT, Measurement, run_once, share, table
 LAUNCHER = str(ROOT / "scripts" / "run")
 PYTHON = str(ROOT / ".tools" / "example" / "bin" / "python")
 EXAMPLE = ROOT / "examples" / "digits"
-ROUNDS = 5
+ROUNDS = 3
 EPOCHS = 150
 ON_GPU = ("training.device=cuda", "training.autocast=true")
 INTRODUCTION = f"""\

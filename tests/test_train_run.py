@@ -146,7 +146,7 @@ def test_a_training_that_finishes_leaves_a_sealed_bundle(project: Project) -> No
 def test_a_soft_limit_waits_for_the_checkpoint_and_the_next_attempt_finishes(
     project: Project,
 ) -> None:
-    call = project.train(LOOP, "14", "0.25", options=("--soft-limit-minutes", "0.03"))
+    call = project.train(LOOP, "60", "0.2", options=("--soft-limit-minutes", "0.08"))
     assert call.code == 0, call.said
     assert (call.result["state"], call.result["status"]) == ("stopped", "warn")
     assert call.outputs["requeue"] == "true"
@@ -154,7 +154,7 @@ def test_a_soft_limit_waits_for_the_checkpoint_and_the_next_attempt_finishes(
     assert call.outputs["failure"] == "time-limit"
     step = call.result["checkpoint"]["latest"]["step"]
     assert f"saved {step}" in call.said
-    again = project.train(LOOP, "14", "0.01", options=("--attempt", "2"))
+    again = project.train(LOOP, "60", "0", options=("--attempt", "2"))
     assert again.result["state"] == "finished"
     assert again.result["checkpoint"]["resumed"]["step"] == step
     assert f"from {step}" in again.said
@@ -221,7 +221,7 @@ main()
 
 
 def test_a_stall_ends_with_the_stacks_of_every_process(project: Project) -> None:
-    call = project.train(HANGS, options=("--stalled-after-minutes", "0.03"))
+    call = project.train(HANGS, options=("--stalled-after-minutes", "0.08"))
     assert call.code == 1, call.said
     assert call.outputs["failure"] == "stalled"
     stacks = "\n".join(call.result["run"]["stacks"])
@@ -246,7 +246,7 @@ def test_only_the_signs_of_life_that_count_keep_it_alive(project: Project) -> No
 def test_what_a_shell_leaves_running_is_told_and_ended(project: Project) -> None:
     (project.folder / "loop.py").write_text(dedent(LOOP))
     (project.folder / "run.sh").write_text(f"{sys.executable} loop.py 1000 0.1; echo ended\n")
-    options = ("--soft-limit-minutes", "0.04", "--command", "bash run.sh")
+    options = ("--soft-limit-minutes", "0.08", "--command", "bash run.sh")
     call = project.end(project.start(*options))
     # The shell dies of SIGTERM and tells nobody; the training itself is asked, saves and ends.
     assert "saved" in call.said
@@ -476,3 +476,35 @@ def test_only_what_belongs_to_the_bundle_is_in_it(project: Project) -> None:
         "telemetry.csv",
         "train.log",
     ]
+
+
+STOPPED_RANKS = f"""
+import sys, time, torch, torch.distributed as dist
+sys.path.insert(0, {str(HELPER)!r})
+from mlactions_train import Checkpoints, should_stop
+dist.init_process_group("gloo")
+kept = Checkpoints({{}})
+for step in range(1, 10_000):
+    time.sleep(0.05)
+    stop = torch.tensor([int(should_stop())])
+    dist.all_reduce(stop)  # the ranks agree
+    kept.save(lambda path: path.write_text("x"), step=step)
+    if stop.item():
+        print(f"rank {{dist.get_rank()}} stopped at {{step}}", flush=True)
+        break
+dist.destroy_process_group()
+"""
+
+
+def test_torchrun_passes_sigterm_on_and_the_ranks_agree(project: Project) -> None:
+    (project.folder / "ranks.py").write_text(STOPPED_RANKS)
+    command = ("--nproc-per-node", "2", "--command", f"{EXAMPLE_PYTHON} ranks.py")
+    process = project.start(*command)
+    project.wait_for((project.folder / "checkpoints/latest.json").exists)
+    process.send_signal(signal.SIGTERM)
+    call = project.end(process)
+    assert call.code == 128 + signal.SIGTERM, call.said
+    step = call.result["checkpoint"]["latest"]["step"]
+    assert f"rank 0 stopped at {step}" in call.said
+    assert f"rank 1 stopped at {step}" in call.said
+    assert call.outputs["requeue"] == "true"
