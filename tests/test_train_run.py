@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -16,7 +17,9 @@ from typing import Any
 
 import pytest
 
+from mlactions.__main__ import run
 from mlactions.bundle import open_bundle
+from mlactions.runner import Runner
 from mlactions.train.launch import first_host, launched, surrounding, time_left
 from mlactions.train.model import Settings
 
@@ -331,12 +334,16 @@ BAD: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_one_clear_line_and_starts_nothing(project: Project, name: str) -> None:
+def test_bad_input_is_one_clear_line_and_starts_nothing(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arguments, told = BAD[name]
-    call = project.end(project.start(*arguments))
-    assert call.code == 2, call.said
-    assert told in call.said
-    assert "Traceback" not in call.said
+    monkeypatch.chdir(tmp_path)
+    said = io.StringIO()
+    assert run(["train", *arguments, "--out", "out"], Runner({}, said)) == 2
+    assert told in said.getvalue()
+    assert said.getvalue().count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_program_that_is_not_there_and_other_refusals_start_nothing(project: Project) -> None:

@@ -225,7 +225,8 @@ def _ask_server(uri: str) -> tuple[str, float | None]:
             return "", _offset(error.headers.get("Date"))
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        return f"{shown} cannot be reached: {reason}"[:300], None
+        told = getattr(reason, "strerror", None) or reason
+        return f"{shown} cannot be reached: {told}"[:300], None
 
 
 def _offset(date: str | None) -> float | None:
