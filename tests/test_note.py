@@ -269,7 +269,7 @@ def test_new_scaffolds_from_the_baseline_and_closing_follows(folder: Path) -> No
 
 OUTCOMES: dict[str, tuple[dict[str, Any], str, str]] = {
     "held": ({"test_accuracy": [0.992, 0.994]}, "held", "pass"),
-    "refuted": ({"test_accuracy": [0.95, 0.96]}, "refuted", "pass"),
+    "refuted": ({"test_accuracy": [0.95, 0.96]}, "refuted", "warn"),
     "nan": ({"test_accuracy": float("nan")}, "undecided", "warn"),
     "absent": ({"val_accuracy": 1.0}, "undecided", "warn"),
 }

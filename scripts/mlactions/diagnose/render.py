@@ -119,7 +119,11 @@ def _sign_table(signs: Sequence[Document]) -> Table:
 
 
 def _curves(result: Document) -> Iterator[Block]:
-    by_name = {item["metric"]: item for item in result["series"]}
+    by_name = {
+        item["metric"]: item
+        for item in result["series"]
+        if any(value is not None for value in item["values"])
+    }
     roles, constant = result["roles"], result["constant"]
     losses = [by_name[roles[r]] for r in ("loss", "held_out_loss") if roles[r] in by_name]
     scores = [by_name[roles[r]] for r in ("score", "held_out_score") if roles[r] in by_name]

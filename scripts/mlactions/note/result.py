@@ -108,10 +108,8 @@ def _known_rules(baseline: Baseline | None, configs: Sequence[str]) -> list[dict
 
 
 def close_document(note: Note, judged: Judgement, *, commit: str, key: str) -> dict[str, Any]:
-    """Return the result of closing a note: a hypothesis that did not hold is no failure."""
-    status = (
-        Status.WARN if judged.outcome == "undecided" or judged.rollback_unknown else Status.PASS
-    )
+    """Return the result of closing a note: one that did not hold warns, and is no failure."""
+    status = Status.WARN if judged.outcome != "held" or judged.rollback_unknown else Status.PASS
     if judged.rollback:
         status = Status.FAIL
     return {
