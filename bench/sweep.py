@@ -24,7 +24,7 @@ OURS = [sys.executable, "-m", "mlactions", "sweep", "--no-compose", "--config-na
 ROUNDS = 3
 FILES, ROWS = 100_000, 1_000_000
 HASHES, RUNS, ASKED = 10_000, 20_000, 200
-TRIALS, SEEDS = 60, 5
+TRIALS, SEEDS = 120, 5
 GRID = """\
 name: big
 program: train.py

@@ -6,8 +6,9 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from mlactions.bundle import write_atomic
 from mlactions.errors import UserError
@@ -20,20 +21,40 @@ _READABLE = 0o644
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a sweep's folder; a second writer is refused, not mixed in."""
+    path = folder.parent / f".{folder.name}.lock"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = (folder.parent / f".{folder.name}.lock").open("w")
+        lock = _acquired(path)
     except OSError as error:
         message = f"{(error.strerror or 'failed').lower()}."
         raise UserError("cannot write", message, file=str(folder)) from None
+    if lock is None:
+        message = "another process is writing this sweep."
+        hint = "Wait for it, or give the sweep another `name`."
+        raise UserError("sweep is being written", message, hint, str(folder))
     with lock:
         try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.parent.rmdir()  # nothing is left behind where nothing was written
+
+
+def _acquired(path: Path) -> TextIO | None:
+    """Return the lock, None where another process holds it."""
+    while True:
+        lock = path.open("w")
+        try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            message = "another process is writing this sweep."
-            hint = "Wait for it, or give the sweep another `name`."
-            raise UserError("sweep is being written", message, hint, str(folder)) from None
-        yield
+            if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                return lock
+        except BlockingIOError:
+            lock.close()
+            return None
+        except FileNotFoundError:
+            pass
+        lock.close()  # its last holder has removed the file: it locks nothing any more
 
 
 @contextmanager

@@ -1,0 +1,399 @@
+"""What run_sweep.sh asks before and after trials. Standard library, and the user's own MLflow.
+
+It lies beside the manifest of a sweep and reads that. Without MLFLOW_TRACKING_URI it keeps to the
+records in `.state/`, which run_sweep.sh writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TAG = "mlactions."
+STALE_MINUTES = 1440.0
+DONE = frozenset({"finished", "running", "failed"})
+"""States in which a trial is not run again."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run of a trial. `status` is MLflow's word; `ended` is train's, if it said one."""
+
+    status: str
+    start_ms: int = 0
+    ended: str = ""
+    id: str = ""
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """What the attempts of a trial come to: the tries that are left, where it is to be run."""
+
+    name: str
+    tries: int = 0
+    attempts: tuple[Attempt, ...] = field(default=())
+
+
+def state_of(
+    attempts: Sequence[Attempt], retry: int, now_ms: float, stale_minutes: float = STALE_MINUTES
+) -> State:
+    """Say whether a trial is finished, running, failed, pre-empted or missing.
+
+    A failed one is tried `retry` times more, one that was pre-empted always again. A run that says
+    it is running, and has for longer than `stale_minutes`, has died.
+    """
+    kept = tuple(attempts)
+    if any(item.status == "FINISHED" for item in attempts):
+        return State("finished", 0, kept)
+    running = [item for item in attempts if item.status in {"RUNNING", "SCHEDULED"}]
+    if any(now_ms - item.start_ms < stale_minutes * 60_000 for item in running):
+        return State("running", 0, kept)
+    failures = sum(item.status == "FAILED" and item.ended != "pre-empted" for item in attempts)
+    if failures > retry:
+        return State("failed", 0, kept)
+    if failures and failures == len(attempts):
+        return State("retry", retry + 1 - failures, kept)
+    return State("preempted" if attempts else "missing", retry + 1 - failures, kept)
+
+
+def code_version(folder: str) -> str:
+    """Return the commit, and a hash of what differs from it; nothing outside a repository."""
+    head = _git(folder, "rev-parse", "HEAD").decode("ascii", "replace").strip()
+    changed = _git(folder, "diff", "--no-ext-diff", "--binary", "HEAD", "--", ".") if head else b""
+    return f"{head}+{hashlib.sha256(changed).hexdigest()[:12]}" if changed else head
+
+
+def _git(folder: str, *arguments: str) -> bytes:
+    # A container job's checkout belongs to another user; a pager or a monitor could hang.
+    safe = ["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "--no-pager"]
+    try:
+        done = subprocess.run(
+            ["git", "-C", folder, *safe, *arguments], capture_output=True, check=False
+        )
+    except OSError:
+        return b""
+    return done.stdout if done.returncode == 0 else b""
+
+
+def numbers_in(ranges: Sequence[str], total: int) -> list[int] | None:
+    """Read `3`, `1-20` and `1-3,7`; None where nothing was asked for, so all is meant."""
+    found: set[int] = set()
+    for part in ",".join(ranges).split(","):
+        text = part.strip()
+        if not text:
+            continue
+        low, _, high = text.partition("-")
+        if not (low.isascii() and low.isdigit() and (not high or high.isdigit())):
+            raise SystemExit(f"error: {text!r} is no trial; write 3, 1-20 or 1-3,7")
+        first, last = int(low), int(high or low)
+        if not 1 <= first <= last <= total:
+            raise SystemExit(f"error: {text!r} is not within 1-{total}")
+        found.update(range(first, last + 1))
+    return sorted(found) if found else None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The manifest, and the folder it lies in."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def trials(self) -> Sequence[Mapping[str, Any]]:
+        """Its rows."""
+        rows: Sequence[Mapping[str, Any]] = self.manifest["trials"]
+        return rows
+
+    @classmethod
+    def read(cls, folder: Path) -> Sweep:
+        """Read the manifest beside this program."""
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            manifest["trials"][:1]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            hint = "generate the sweep again with --replace"
+            raise SystemExit(
+                f"error: {folder}/manifest.json cannot be read ({error}); {hint}"
+            ) from None
+        return cls(folder, manifest)
+
+
+class Tracking:
+    """The user's MLflow."""
+
+    def __init__(self, sweep: Sweep, commit: str) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+        from mlflow.tracking import MlflowClient
+
+        self.client = MlflowClient()
+        self.sweep = sweep
+        self.commit = commit
+
+    def experiments(self) -> list[str]:
+        """Return the ids to search in: the sweep's experiment, or all where none is named."""
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self.sweep.manifest["experiment"]
+        if name:
+            found = self.client.get_experiment_by_name(name)
+            return [found.experiment_id] if found else []
+        return [item.experiment_id for item in self.client.search_experiments()]
+
+    def runs(self, condition: str) -> Iterable[Any]:
+        """Yield runs page by page."""
+        experiments = self.experiments()
+        token = None
+        while experiments:
+            page = self.client.search_runs(
+                experiments, condition, max_results=1000, page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def attempts(self) -> dict[tuple[str, str], list[Attempt]]:
+        """Return the runs of this code and data, by configuration and seed."""
+        found: dict[tuple[str, str], list[Attempt]] = {}
+        metric = (self.sweep.manifest["metric"] or {}).get("name")
+        for run in self.runs(condition_for(self.sweep.manifest, self.commit)):
+            tags = run.data.tags
+            if not is_reusable(tags, self.sweep.manifest, self.commit):
+                continue
+            key = (tags[f"{TAG}config_hash"], tags.get(f"{TAG}seed", ""))
+            info = run.info
+            found.setdefault(key, []).append(
+                Attempt(
+                    info.status,
+                    info.start_time or 0,
+                    tags.get(f"{TAG}ended", ""),
+                    info.run_id,
+                    run.data.metrics.get(metric) if metric else None,
+                )
+            )
+        return found
+
+    def parent(self) -> str:
+        """Return the run that all trials are nested in; make it where there is none."""
+        name = self.sweep.manifest["sweep"]
+        found = sorted(
+            (run.info.start_time or 0, run.info.run_id)
+            for run in self.runs(f"tags.`{TAG}sweep_parent` = '{name}'")
+        )
+        if found:
+            return str(found[0][1])
+        name_of = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self.sweep.manifest["experiment"]
+        experiments = self.experiments()
+        experiment = experiments[0] if experiments and name_of else "0"
+        if name_of and not experiments:
+            experiment = self.client.create_experiment(name_of)
+        tags = {f"{TAG}sweep_parent": name, "mlflow.runName": f"sweep {name}"}
+        run = self.client.create_run(experiment, tags=tags)
+        self.client.set_terminated(run.info.run_id)
+        return str(run.info.run_id)
+
+
+def condition_for(manifest: Mapping[str, Any], commit: str) -> str:
+    """Return the filter that finds, page by page, all runs that may be reused."""
+    parts = [f"tags.`{TAG}config_hash` LIKE 'sha256:%'"]
+    if not manifest["reuse_across_commits"]:
+        parts.append(f"tags.`{TAG}commit` = '{commit}'")
+    return " AND ".join(parts)
+
+
+def is_reusable(tags: Mapping[str, str], manifest: Mapping[str, Any], commit: str) -> bool:
+    """Tell whether a run is of this code and this data."""
+    same_code = manifest["reuse_across_commits"] or tags.get(f"{TAG}commit", "") == commit
+    return same_code and tags.get(f"{TAG}data", "") == manifest["data"]
+
+
+def recorded(folder: Path, name: str) -> list[Attempt]:
+    """Return what run_sweep.sh noted about a trial: a line per attempt."""
+    try:
+        lines = (folder / ".state" / name).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    found: list[Attempt] = []
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        if word == "started":
+            found.append(Attempt("RUNNING", int(time.time() * 1000) if _lives(rest) else 0))
+        elif word == "ended" and found:
+            status = {"0": "FINISHED", "130": "KILLED", "143": "KILLED"}.get(rest, "FAILED")
+            found[-1] = Attempt(status)
+    return found
+
+
+def _lives(host_and_pid: str) -> bool:
+    """Tell whether the process of a record is alive; on another machine nobody knows."""
+    host, _, pid = host_and_pid.partition(" ")
+    if host != socket.gethostname() or not pid.isdigit():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def has_died(folder: Path, name: str) -> bool:
+    """Tell whether the last attempt on this machine ended without a word."""
+    found = recorded(folder, name)
+    return bool(found) and found[-1].status == "RUNNING" and found[-1].start_ms == 0
+
+
+def states(sweep: Sweep, tracking: Tracking | None) -> dict[int, State]:
+    """Return the state of every trial by its number."""
+    retry, now = sweep.manifest["retry"], time.time() * 1000
+    stale = float(os.environ.get("SWEEP_STALE_MINUTES", STALE_MINUTES))
+    by_key = tracking.attempts() if tracking else {}
+    found = {}
+    for row in sweep.trials:
+        if tracking:
+            seed = "" if row["seed"] is None else str(row["seed"])
+            attempts = by_key.get((f"sha256:{row['hash']}", seed), [])
+            patience = 0.0 if has_died(sweep.folder, row["name"]) else stale
+        else:
+            attempts, patience = recorded(sweep.folder, row["name"]), stale
+        found[row["number"]] = state_of(attempts, retry, now, patience)
+    return found
+
+
+def plan(
+    sweep: Sweep, ranges: Sequence[str], tracking: Tracking | None, commit: str
+) -> Iterable[str]:
+    """Return the trials to run: name, tries and tags, a line each; say what is left out."""
+    lines = []
+    wanted = numbers_in(ranges, len(sweep.trials))
+    known = states(sweep, tracking)
+    parent = tracking.parent() if tracking else ""
+    left: dict[str, int] = {}
+    for row in sweep.trials:
+        if wanted is not None and row["number"] not in wanted:
+            continue
+        state = known[row["number"]]
+        # Whoever names a trial knows that nobody else runs it: SLURM starts a killed one again.
+        named = wanted is not None and state.name in {"running", "failed"}
+        if state.name in DONE and not named:
+            left[state.name] = left.get(state.name, 0) + 1
+            continue
+        tags = json.dumps(tags_of(sweep, row, commit, parent), sort_keys=True)
+        lines.append(f"{row['name']}\t{max(state.tries, 1)}\t{tags}")
+    told = ", ".join(f"{count} {name}" for name, count in sorted(left.items()))
+    if told:
+        print(f"left out: {told}", file=sys.stderr)
+    return lines
+
+
+def tags_of(sweep: Sweep, row: Mapping[str, Any], commit: str, parent: str) -> dict[str, str]:
+    """Return the tags of a trial's run."""
+    tags = {
+        f"{TAG}sweep": sweep.manifest["sweep"],
+        f"{TAG}trial": row["name"].partition("-")[0],
+        f"{TAG}config_hash": f"sha256:{row['hash']}",
+        f"{TAG}seed": "" if row["seed"] is None else str(row["seed"]),
+        f"{TAG}commit": commit,
+        f"{TAG}data": sweep.manifest["data"],
+    }
+    return tags | ({"mlflow.parentRunId": parent} if parent else {})
+
+
+def best(sweep: Sweep, tracking: Tracking | None) -> None:
+    """Write best.json: the configuration with the best mean of the metric over its seeds."""
+    metric = sweep.manifest["metric"]
+    if metric is None or tracking is None:
+        why = "the sweep names no metric" if metric is None else "no MLflow is named"
+        print(f"no best.json: {why}", file=sys.stderr)
+        return
+    groups: dict[str, list[tuple[Mapping[str, Any], Attempt]]] = {}
+    known = states(sweep, tracking)
+    for row in sweep.trials:
+        done = [item for item in known[row["number"]].attempts if item.status == "FINISHED"]
+        if done and done[-1].value is not None and math.isfinite(done[-1].value):
+            groups.setdefault(row["hash"], []).append((row, done[-1]))
+    finished = sum(state.name == "finished" for state in known.values())
+    document = {
+        "version": 1,
+        "sweep": sweep.manifest["sweep"],
+        "metric": metric,
+        "trials": len(sweep.trials),
+        "finished": finished,
+        "best": _first(groups, metric["goal"]),
+    }
+    _write(sweep.folder / "best.json", json.dumps(document, indent=1, sort_keys=True) + "\n")
+    print(f"wrote {sweep.folder / 'best.json'}", file=sys.stderr)
+
+
+def _first(
+    groups: Mapping[str, Sequence[tuple[Mapping[str, Any], Attempt]]], goal: str
+) -> dict[str, Any] | None:
+    sign = -1.0 if goal == "maximize" else 1.0
+    ranked = []
+    for digest, pairs in groups.items():
+        values = [attempt.value or 0.0 for _, attempt in pairs]
+        ranked.append((sign * math.fsum(values) / len(values), pairs[0][0]["number"], digest))
+    if not ranked:
+        return None
+    mean, _, digest = min(ranked)
+    pairs = groups[digest]
+    return {
+        "hash": f"sha256:{digest}",
+        "mean": sign * mean,
+        "values": [attempt.value for _, attempt in pairs],
+        "seeds": [row["seed"] for row, _ in pairs],
+        "trials": [row["name"] for row, _ in pairs],
+        "runs": [attempt.id for _, attempt in pairs],
+        "overrides": pairs[0][0]["overrides"],
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    Path(temporary).chmod(0o644)
+    Path(temporary).replace(path)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run `plan RANGE…`, `best` or `parent`."""
+    out, sys.stdout = sys.stdout, sys.stderr  # libraries print; only the plan may stand there
+    sweep = Sweep.read(Path(__file__).resolve().parent)
+    commit = code_version(str(Path.cwd()))
+    tracking = None
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        try:
+            tracking = Tracking(sweep, commit)
+        except ImportError:
+            raise SystemExit(
+                "error: MLFLOW_TRACKING_URI is set, and this Python has no mlflow"
+            ) from None
+    try:
+        if arguments[:1] == ["plan"]:
+            for line in plan(sweep, arguments[1:], tracking, commit):
+                print(line, file=out)
+        elif arguments[:1] == ["best"]:
+            best(sweep, tracking)
+        elif arguments[:1] == ["parent"] and tracking:
+            print(tracking.parent(), file=out)
+    except Exception as error:  # noqa: BLE001  # drivers and SDKs have roots of their own
+        text = " ".join(str(error).split())[:300]
+        raise SystemExit(f"error: MLflow cannot be read: {type(error).__name__}: {text}") from None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
