@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -426,6 +427,23 @@ def test_hostile_sources_stay_text(here: Path) -> None:
     for shown in (markdown(render(result)), html(render(result), title="x")):
         assert "<script>" not in shown
         assert "\u202e" not in shown
+
+
+def test_names_and_lines_that_are_no_text_or_far_too_long_are_shown(here: Path) -> None:
+    (here / os.fsdecode(b"\xff.py")).write_text("import torch\ntorch.load(x)\n")
+    write(here, a_py='import torch\ntorch.hub.load("owner/name:\\ud800", x)\n')
+    (here / "requirements.txt").write_text("torch " * 100_000)
+    os.mkfifo(here / "pipe.py")
+    code, _ = command("--out", "out")
+    result = result_of(here / "out")
+    assert code == 0
+    assert sorted(item["file"] for item in result["findings"]) == [
+        "\\udcff.py",
+        "a.py",
+        "pipe.py",
+        "requirements.txt",
+    ]
+    assert max(len(item["message"]) for item in result["findings"]) <= 400
 
 
 def test_parse_errors_of_toml_and_text_are_named(here: Path) -> None:

@@ -13,12 +13,14 @@ from mlactions.audit.model import Audit, Finding, Program, Rule
 from mlactions.audit.programs import seeded_by
 from mlactions.audit.rules import FAMILIES, RULES
 from mlactions.audit.score import Point, counts, score
+from mlactions.audit.texts import clean, shortened
 from mlactions.settings import Status
 from mlactions.text import plural
 
 MAX_FINDINGS = 2_000
 MAX_LISTED = 500
 MAX_SENTENCE = 600
+MAX_MESSAGE = 400
 
 
 @dataclass(frozen=True)
@@ -38,45 +40,53 @@ def document(found: Audit, split: Split, context: Context) -> dict[str, Any]:
     """Return `result.json`."""
     status = judge(found, split, context.measured)
     shown = split.new[:MAX_FINDINGS]
-    return {
-        "version": 1,
-        "word": "audit",
-        "status": str(status),
-        "verdict": _cut(sentence(found, split, context)),
-        "commit": context.commit,
-        "key": context.key,
-        "paths": list(context.paths),
-        "prefix": context.prefix,
-        "score": score([*split.new, *split.old]),
-        "trend": [asdict(point) for point in context.trend],
-        "counts": counts(split.new),
-        "families": _families(split),
-        "findings": [_finding(item) for item in shown],
-        "more": len(split.new) - len(shown),
-        "old": [_finding(item) for item in split.old[:MAX_LISTED]],
-        "suppressed": [
-            {**_finding(item), "reason": reason[:300]}
-            for item, reason in found.suppressed[:MAX_LISTED]
-        ],
-        "baseline": {
-            "file": context.baseline.name,
-            "from": context.baseline.origin,
-            "ref": context.baseline.ref,
-            "known": len(split.old),
-            "gone": [{"rule": rule, "file": file} for rule, file in split.gone[:MAX_LISTED]],
-        },
-        "programs": [_program(item) for item in found.programs[:MAX_LISTED]],
-        "skipped": [
-            {"file": item.file, "why": item.why, "line": item.place.line, "cell": item.place.cell}
-            for item in found.skipped[:MAX_LISTED]
-        ],
-        "files": found.files,
-        "lines": found.lines,
-        "tests": found.tests,
-        "suppressions": len(found.suppressed),
-        "measured": context.measured,
-        "rules": [_rule(rule) for rule in _used(found, split)],
-    }
+    made: dict[str, Any] = clean(
+        {
+            "version": 1,
+            "word": "audit",
+            "status": str(status),
+            "verdict": _cut(sentence(found, split, context)),
+            "commit": context.commit,
+            "key": context.key,
+            "paths": list(context.paths),
+            "prefix": context.prefix,
+            "score": score([*split.new, *split.old]),
+            "trend": [asdict(point) for point in context.trend],
+            "counts": counts(split.new),
+            "families": _families(split),
+            "findings": [_finding(item) for item in shown],
+            "more": len(split.new) - len(shown),
+            "old": [_finding(item) for item in split.old[:MAX_LISTED]],
+            "suppressed": [
+                {**_finding(item), "reason": reason[:300]}
+                for item, reason in found.suppressed[:MAX_LISTED]
+            ],
+            "baseline": {
+                "file": context.baseline.name,
+                "from": context.baseline.origin,
+                "ref": context.baseline.ref,
+                "known": len(split.old),
+                "gone": [{"rule": rule, "file": file} for rule, file in split.gone[:MAX_LISTED]],
+            },
+            "programs": [_program(item) for item in found.programs[:MAX_LISTED]],
+            "skipped": [
+                {
+                    "file": item.file,
+                    "why": item.why,
+                    "line": item.place.line,
+                    "cell": item.place.cell,
+                }
+                for item in found.skipped[:MAX_LISTED]
+            ],
+            "files": found.files,
+            "lines": found.lines,
+            "tests": found.tests,
+            "suppressions": len(found.suppressed),
+            "measured": context.measured,
+            "rules": [_rule(rule) for rule in _used(found, split)],
+        }
+    )
+    return made
 
 
 def judge(found: Audit, split: Split, measured: Mapping[str, Any] | None) -> Status:
@@ -141,7 +151,7 @@ def _finding(item: Finding) -> dict[str, Any]:
         "file": item.file,
         "line": item.place.line,
         "cell": item.place.cell,
-        "message": item.message,
+        "message": shortened(item.message, MAX_MESSAGE),
         "quote": item.quote,
         "fingerprint": fingerprint(item),
     }

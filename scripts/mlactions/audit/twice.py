@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mlactions.audit.texts import clean
 from mlactions.text import plural
 
 MAX_DIFFERING = 50
@@ -136,25 +137,28 @@ def document(
 ) -> dict[str, Any]:
     """Return `double-run.json`: runs, comparisons and what they come to."""
     status, verdict = judge(command, runs, comparisons)
-    return {
-        "version": 1,
-        "command": command,
-        "commit": commit,
-        "status": status,
-        "verdict": verdict,
-        "runs": [
-            {
-                "name": run.name,
-                "workers": run.workers,
-                "ended": run.ended,
-                "steps": len(run.steps),
-                "log": list(run.log),
-                "unread": dict(sorted((run.unread or {}).items())[:MAX_DIFFERING]),
-            }
-            for run in runs
-        ],
-        "comparisons": [_comparison(item) for item in comparisons],
-    }
+    made: dict[str, Any] = clean(
+        {
+            "version": 1,
+            "command": command,
+            "commit": commit,
+            "status": status,
+            "verdict": verdict[:1000],
+            "runs": [
+                {
+                    "name": run.name,
+                    "workers": run.workers,
+                    "ended": run.ended,
+                    "steps": len(run.steps),
+                    "log": list(run.log),
+                    "unread": dict(sorted((run.unread or {}).items())[:MAX_DIFFERING]),
+                }
+                for run in runs
+            ],
+            "comparisons": [_comparison(item) for item in comparisons],
+        }
+    )
+    return made
 
 
 def _comparison(item: Comparison) -> dict[str, Any]:
