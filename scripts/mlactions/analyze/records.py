@@ -14,7 +14,7 @@ from pathlib import Path
 from mlactions.mlflow_store import Run
 
 FILE = "runs.jsonl"
-MAX_BYTES = 8 * 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 LONGEST = 500
 """Characters; longer values of parameters are left to MLflow."""
 
