@@ -157,6 +157,32 @@ def test_a_model_that_exports_is_proven_served_and_shown(
     assert "no API key" not in comment.body
 
 
+def test_a_failed_export_is_said_without_a_key(
+    act: Act, scratch: MakeScratch, hub: FakeGitHub, tmp_path: Path
+) -> None:
+    """The verdict, the line and the comment are the same; only the explanation is missing."""
+    project = scratch(repository())
+    pull = project.pull_request(with_a_branch())
+    hub.add_pull(pull.number, pull.head_sha)
+    python = python_folder(tmp_path / "python", EXAMPLE_PYTHON)
+
+    run = act.run(
+        project,
+        "pull_request",
+        payload=pull.payload,
+        api=hub.url,
+        env={"MLACTIONS_TEST_PYTHON": str(python)},
+    )
+
+    ended = {job: result for job, result in results(run).items() if result != "skipped"}
+    assert ended == {"measure": "failure", "verify": "failure", "comment": "success"}, run.log
+    (comment,) = hub.comments(pull.number)
+    assert f"{BROKEN_FILE}:{line_of_the_branch()}" in comment.body
+    assert "data-dependent-control-flow" in comment.body
+    assert "no API key" in comment.body
+    assert not (run.artifacts / "export-export/model").exists()
+
+
 def test_a_failed_export_is_explained_and_the_suggestion_tried(failed: Failed) -> None:
     run = failed.run
     assert results(run) == {
