@@ -1,0 +1,89 @@
+"""The sweep template on the digits example: trials as a matrix, a report, and nothing run twice."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mlactions import mlflow_tags
+from mlactions.mlflow_store import Run as TrackedRun
+from mlactions.mlflow_store import open_store
+from tests.e2e.bridge import ROOT
+from tests.e2e.conftest import MakeScratch
+from tests.e2e.gate_repository import python_folder, template
+from tests.e2e.harness import Act, Run
+from tests.fakes.github import FakeGitHub
+from tests.mlflow_support import Mlflow
+
+EXAMPLE = ROOT / "examples" / "digits"
+PYTHON = ROOT / ".tools" / "example" / "bin" / "python"
+SPACE = """\
+name: lr
+program: scripts/train.py
+metric: {name: val_accuracy, goal: maximize}
+parameters:
+  training.max_lr: {values: [0.001, 1e-3, 0.004]}
+  training.epochs: {value: 1}
+  tracking.uri: {value: "URI"}
+  tracking.experiment: {value: e2e-sweep}
+seeds: [3]
+"""
+
+
+def files(server: Mlflow) -> dict[str, str]:
+    """Return the example with a sweep in it, and the template with what a user edits."""
+    workflow = template("sweep").replace("https://mlflow.example.org", server.uri)
+    for before, after in (
+        ("config-name: train", "config-name: smoke_test"),
+        ("experiment: digits", "experiment: e2e-sweep"),
+    ):
+        assert workflow.count(before) == 1, before
+        workflow = workflow.replace(before, after)
+    found = {
+        path.relative_to(EXAMPLE).as_posix(): path.read_text()
+        for folder in ("configs", "scripts", "src")
+        for path in sorted((EXAMPLE / folder).rglob("*"))
+        if path.suffix in {".py", ".yaml"}
+    }
+    found["requirements.txt"] = (EXAMPLE / "requirements.txt").read_text()
+    found["configs/sweep.yaml"] = SPACE.replace("URI", server.uri)
+    return found | {".github/workflows/sweep.yml": workflow}
+
+
+def result(run: Run, name: str) -> Any:
+    return json.loads((run.artifacts / name / "result.json").read_text())
+
+
+def recorded(server: Mlflow) -> list[TrackedRun]:
+    with open_store(server.uri, {}) as store:
+        identity = store.experiment("e2e-sweep").id
+        return [run for run in store.runs([identity]) if mlflow_tags.TRIAL in run.tags]
+
+
+def test_the_template_runs_what_is_missing_and_reports(
+    act: Act, scratch: MakeScratch, hub: FakeGitHub, mlflow_server: Mlflow
+) -> None:
+    folder = python_folder(act.folder / "python", PYTHON)
+    environ = {"MLACTIONS_TEST_PYTHON": str(folder), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    mlflow_server.experiment("e2e-sweep")
+    project = scratch(files(mlflow_server))
+    project.publish("main")
+
+    run = act.run(project, "workflow_dispatch", api=hub.url, env=environ)
+    assert run.exit_code == 0, run.log
+    planned = result(run, "sweep")
+    assert planned["counts"]["trials"] == 2  # 0.001 and 1e-3 are one
+    trials = recorded(mlflow_server)
+    assert sorted(item.tags[mlflow_tags.TRIAL] for item in trials) == ["0001", "0002"]
+    assert {item.status for item in trials} == {"FINISHED"}
+    assert {item.params["seed"] for item in trials} == {"3"}
+    assert len({item.tags[mlflow_tags.PARENT] for item in trials}) >= 1
+    report = result(run, "sweep-report")
+    assert report["counts"]["states"] == {"finished": 2}
+    assert len(report["best"]) == 2
+
+    again = act.run(project, "workflow_dispatch", api=hub.url, env=environ, run_id=2)
+    assert again.exit_code == 0, again.log
+    assert result(again, "sweep")["counts"]["left"] == 0
+    assert len(recorded(mlflow_server)) == 2
+    assert result(again, "sweep-report")["left"] == ""
