@@ -1,0 +1,208 @@
+"""The edge of init: options in, files written, an exit code out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mlactions import terminal
+from mlactions.errors import Exit, UserError
+from mlactions.evaluate.git import Git
+from mlactions.evaluate.tree import MAX_SOURCE_BYTES, resolved
+from mlactions.init.commands import check_command
+from mlactions.init.look import look
+from mlactions.init.model import Asked, Findings, Plan
+from mlactions.init.pins import choose_pin
+from mlactions.init.plan import BASELINE, make_plan
+from mlactions.init.show import render
+from mlactions.init.templates import OWN, ZEROS
+from mlactions.init.write import write_new
+from mlactions.runner import Runner
+from mlactions.schema import parse_yaml, resource
+from mlactions.settings import lines_option, option
+
+MAX_FILES = 200_000
+
+
+@click.command("init", context_settings={"help_option_names": ["-h", "--help"]})
+@option("--pin", default="", metavar="SHA", help=f"Commit of {OWN} to use; default: our own.")
+@option("--command", default="", help="Evaluates one config: with {config} {seed} {output}.")
+@lines_option("--configs", metavar="GLOB", help="Globs of the model configs.")
+@option("--install", default="", help="Command that installs what the evaluation needs.")
+@option("--python-version", default="", metavar="3.X", help="Python for the workflows.")
+@option("--tracking-uri", default="", metavar="URI", help="MLflow server, for what reads it.")
+@option("--evaluate", is_flag=True, help="Run the evaluation, and write a baseline from it.")
+@option("--seeds", default="0,1,2,3,4", show_default=True, help="Seeds for --evaluate.")
+@click.option("--yes", "-y", is_flag=True, help="Write without asking.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show everything that would be written; write nothing."
+)
+@click.pass_obj
+def command(runner: Runner, /, **given: Any) -> int:
+    """Look at this repository, and write the workflows that fit it. Nothing is overwritten.
+
+    Only files are read; nothing of the repository is run, but with --evaluate the evaluation.
+    """
+    git = find_repository(Path.cwd())
+    pin, version = choose_pin(given["pin"])
+    if given["command"]:
+        check_command(given["command"])
+    asked = Asked(
+        pin=pin or ZEROS,
+        version=version,
+        branch=default_branch(git.root),
+        command=given["command"],
+        configs=given["configs"],
+        install=given["install"],
+        python=given["python_version"],
+        tracking_uri=_address(given["tracking_uri"]),
+    )
+    found, plan = examine(git, asked)
+    report = render(found, plan, pin=pin)
+    unfold = "--dry-run shows all"
+    terminal.show(report, runner.stream, runner.environ, verbose=given["dry_run"], unfold=unfold)
+    if given["dry_run"]:
+        runner.say("\nNothing was written: this was a dry run.")
+        return Exit.PASS
+    if plan.files and _agreed(plan, pin, yes=given["yes"]):
+        write_new(git.root, plan.files)
+        runner.say(f"\nWrote {', '.join(file.path for file in plan.files)}.")
+    elif plan.files:
+        runner.say("\nNothing was written.")
+        return Exit.PASS
+    return measure(plan, git.root, runner, given["seeds"]) if given["evaluate"] else Exit.PASS
+
+
+def find_repository(folder: Path) -> Git:
+    """Return the repository around a folder. Raises UserError where there is none."""
+    git = Git.find(folder)
+    if git is None:
+        hint = "Change to your repository, or begin one: git init."
+        raise UserError("not a repository", f"{folder} is in no git repository.", hint)
+    return git
+
+
+def examine(git: Git, asked: Asked) -> tuple[Findings, Plan]:
+    """Return what is found, and the plan that follows from it."""
+    files = git.files()
+    if len(files) > MAX_FILES:
+        raise UserError("too many files", f"more than {MAX_FILES:,} in {git.root}.")
+    read = reader(git.root)
+    found = look(files, read)
+    present = dict.fromkeys(files, True) | _links(git.root)
+    keys = _primary_keys(found, read)
+    return found, make_plan(found, asked, _template, present, keys)
+
+
+def reader(root: Path) -> Callable[[str], str | None]:
+    """Return a function that reads a repository's text files; links that lead out are not read."""
+    real = resolved(root)
+
+    def read(path: str) -> str | None:
+        place = root / path
+        try:
+            if not resolved(place).is_relative_to(real) or not place.is_file():
+                return None
+            if place.stat().st_size > MAX_SOURCE_BYTES:
+                return None
+            return place.read_bytes().decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    return read
+
+
+def _links(root: Path) -> dict[str, bool]:
+    """Return what stands in the way though git does not list it: ignored, or a broken link."""
+    folder = root / ".github" / "workflows"
+    below = (
+        [f".github/workflows/{path.name}" for path in folder.glob("*")] if folder.is_dir() else []
+    )
+    own = [name for name in ("AGENTS.md", BASELINE) if os.path.lexists(root / name)]
+    return dict.fromkeys([*below, *own], True)
+
+
+def _primary_keys(found: Findings, read: Callable[[str], str | None]) -> tuple[str, ...]:
+    script = found.script("evaluate")
+    if script is None or script.hydra is None:
+        return ()
+    path = f"{script.hydra.folder}/{script.hydra.name}.yaml".lstrip("/")
+    try:
+        document = parse_yaml(read(path) or "", name=path)
+    except UserError:
+        return ()
+    return tuple(map(str, document)) if isinstance(document, dict) else ()
+
+
+def default_branch(root: Path) -> str:
+    """Return the remote's default branch as this clone knows it, else the one checked out."""
+    for reference in ("refs/remotes/origin/HEAD", "HEAD"):
+        done = subprocess.run(
+            ["git", "symbolic-ref", "--short", "--quiet", reference],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        name = done.stdout.strip().removeprefix("origin/")
+        if done.returncode == 0 and (reference != "HEAD" or name in {"main", "master"}):
+            return name
+    return "main"
+
+
+def _template(word: str) -> str:
+    return resource(f"workflows/{word}.yml").read_text(encoding="utf-8")
+
+
+def _address(text: str) -> str:
+    if text and not text.startswith(("https://", "http://", "databricks")):
+        hint = "Runners reach a server: https://mlflow.example.org."
+        raise UserError("bad input", f"--tracking-uri is {text!r}, which is no server.", hint)
+    return text
+
+
+def _agreed(plan: Plan, pin: str, *, yes: bool) -> bool:
+    """Ask, where somebody can answer; refuse to write a pin that is not known."""
+    if not pin:
+        message = "The commit of this library is not known here, and workflows are pinned to it."
+        raise UserError("bad input", message, "Give `--pin` with the 40 digits of a commit.")
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        message = "Nobody is here to be asked."
+        raise UserError("bad input", message, "Give `--yes` to write, `--dry-run` to look.")
+    question = f"\nWrite {len(plan.files)} files?"
+    return click.confirm(question, default=False, err=True)
+
+
+def measure(plan: Plan, root: Path, runner: Runner, seeds: str) -> int:
+    """Run the evaluation, and write the first baseline from it with `compare update`."""
+    from mlactions.__main__ import run  # it knows the words, this one among them
+
+    if not plan.command:
+        message = "No evaluation command is known."
+        raise UserError("bad input", message, "Give `--command` and `--configs`.")
+    if os.path.lexists(root / BASELINE):
+        runner.say(
+            f"{BASELINE} is there already: left alone. `mlactions compare update` renews it."
+        )
+        return Exit.PASS
+    with tempfile.TemporaryDirectory(prefix="mlactions-init-") as scratch:
+        out = f"--out={scratch}/evaluate"
+        arguments = ["evaluate", f"--command={plan.command}", "--select=all", out]
+        arguments += [f"--configs={glob}" for glob in plan.configs]
+        arguments += [f"--working-directory={root}"]
+        arguments += [f"--seeds={seeds}"] if "{seed}" in plan.command else []
+        code = run(arguments, runner)
+        if code != Exit.PASS:
+            runner.say("No baseline was written: the evaluation did not end well.")
+            return code
+        update = ["compare", "update", f"--metrics={scratch}/evaluate", "--add"]
+        return run([*update, f"--working-directory={root}"], runner)

@@ -1,0 +1,177 @@
+"""What to write: the templates that fit, filled in, and why the others do not. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from mlactions.compare.suggest import direction
+from mlactions.init import templates as fill
+from mlactions.init.agents import agents_text
+from mlactions.init.commands import evaluation_command, hydra_choice
+from mlactions.init.model import Asked, File, Findings, Plan
+
+FOLDER = ".github/workflows"
+BASELINE = "configs/baseline.yaml"
+SEEDS = "0,1,2,3,4"
+
+Template = Callable[[str], str]
+"""Returns the text of a template of this library by its word."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A word's workflow: its text and why it fits, or only why it does not."""
+
+    word: str
+    reason: str
+    text: str = ""
+
+
+def make_plan(
+    found: Findings,
+    asked: Asked,
+    template: Template,
+    present: Mapping[str, bool],
+    keys: Sequence[str] = (),
+) -> Plan:
+    """Return what fits this repository; files in `present` are left as they are."""
+    asked = replace(
+        asked,
+        configs=asked.configs or found.configs,
+        install=asked.install or found.packages.install,
+        python=asked.python or found.packages.python,
+    )
+    command, why = (asked.command, "") if asked.command else evaluation_command(found, keys)
+    if command and not asked.command and asked.configs:
+        command = hydra_choice(command, found.script("evaluate"), asked.configs[0])
+    if command and not asked.configs:
+        command, why = "", "no model config was found in configs/, conf/ or the like"
+    asked = replace(asked, command=command)
+    files: list[File] = []
+    kept: list[tuple[str, str]] = []
+    left_out: list[tuple[str, str]] = []
+    for fit in _fits(found, asked, template, why):
+        path = f"{FOLDER}/{fit.word}.yml"
+        user = _used_by(found, fit.word)
+        if not fit.text:
+            left_out.append((fit.word, fit.reason))
+        elif path in present:
+            kept.append((path, "is there already"))
+        elif user:
+            kept.append((user, f"uses `{fit.word}` already"))
+        else:
+            text = fill.introduced(fill.on_branch(fit.text, asked.branch))
+            text = fill.pinned(text, asked.pin, asked.version)
+            files.append(File(path, text, fit.reason))
+    agents = File("AGENTS.md", agents_text(found, asked), "conventions found in the code")
+    if present.get(agents.path) is None:
+        files.append(agents)
+    else:
+        kept.append((agents.path, "is there already"))
+    steps = tuple(_steps(command, present, asked))
+    return Plan(tuple(files), tuple(kept), tuple(left_out), command, asked.configs, steps)
+
+
+def _used_by(found: Findings, word: str) -> str:
+    same = {"baseline-update": "compare"}.get(word, word)
+    users = (path for path, words in found.workflows.items() if same in words)
+    return next(users, "")
+
+
+def _fits(found: Findings, asked: Asked, template: Template, why: str) -> Iterator[Fit]:
+    advice = "give `--command` with {config} and {output}, and `--configs`"
+    if asked.command:
+        yield Fit(
+            "gate", "evaluates the models that a pull request changes", _gate(asked, template)
+        )
+        reason = "measures the baseline anew each month, as a pull request"
+        yield Fit("baseline-update", reason, _baseline(asked, template))
+    else:
+        yield Fit("gate", f"{why}: {advice}")
+    train = found.script("train")
+    if train is not None and found.sources:
+        reason = f"what keeps {train.path} from giving the same result twice"
+        yield Fit("audit", reason, _audit(found, template))
+    yield from _tracked(found, asked, template)
+    if train is not None and "a GPU" in found.frameworks:
+        yield Fit("train", "a template for GPU runners of yours: set its labels, then copy it")
+    if found.script("export") is not None:
+        yield Fit("export", "copy it once you know the model's factory and inputs")
+    yield Fit("doctor", "checks this set-up each week", template("doctor"))
+
+
+def _gate(asked: Asked, template: Template) -> str:
+    text = fill.with_value(template("gate"), "command", asked.command)
+    text = fill.with_value(text, "configs", asked.configs)
+    text = fill.with_value(text, "install", asked.install)
+    entries = [("python-version", asked.python)]
+    if "{seed}" in asked.command:
+        entries.append(("seeds", "0,1,2"))
+    return fill.after(text, "configs", entries)
+
+
+def _baseline(asked: Asked, template: Template) -> str:
+    text = fill.with_value(template("baseline-update"), "command", asked.command)
+    text = fill.with_value(text, "configs", asked.configs)
+    text = fill.with_value(text, "python-version", asked.python)
+    if "{seed}" not in asked.command:
+        text = fill.without(text, "seeds")
+    if not asked.install:
+        return fill.without_step(text, "Install")
+    return text.replace(
+        "run: python -m pip install -r requirements.txt\n", f"run: {fill.spelled(asked.install)}\n"
+    )
+
+
+def _audit(found: Findings, template: Template) -> str:
+    """Fill the rules' part; the two runs need a smoke training that only its owner can name."""
+    text = fill.with_value(template("audit"), "paths", found.sources)
+    return fill.without(text, "double-run", "python-version", "install")
+
+
+def _tracked(found: Findings, asked: Asked, template: Template) -> Iterator[Fit]:
+    """Yield what reads MLflow: it needs a server's address, which no code should hold."""
+    if "MLflow" not in found.frameworks:
+        return
+    where = str(found.frameworks["MLflow"])
+    if not asked.tracking_uri:
+        yield Fit("analyze", f"MLflow is used ({where}): give `--tracking-uri` of your server")
+        return
+    text = fill.with_value(template("diagnose"), "tracking-uri", asked.tracking_uri)
+    yield Fit(
+        "diagnose",
+        f"MLflow is used ({where})",
+        fill.without(text, "setup", "python-version", "install"),
+    )
+    experiment, metric = found.names.get("experiment"), found.names.get("metric")
+    if experiment is None or metric is None:
+        missing = "experiment" if experiment is None else "metric"
+        yield Fit(
+            "analyze", f"no `mlflow` call names the {missing} by a literal: copy it and set that"
+        )
+        return
+    text = fill.with_value(template("analyze"), "tracking-uri", asked.tracking_uri)
+    text = fill.with_value(text, "experiment", experiment.what)
+    text = fill.with_value(text, "metric", metric.what)
+    text = fill.with_value(text, "direction", direction(metric.what))
+    yield Fit("analyze", f"`{experiment.what}` is logged to MLflow ({experiment})", text)
+
+
+def _steps(command: str, present: Mapping[str, bool], asked: Asked) -> Iterator[str]:
+    """Yield what is left to do, in order."""
+    if command and BASELINE not in present:
+        yield (
+            "Measure the first baseline: `mlactions init --evaluate` here, or once it is on the"
+            " default branch *Run workflow* of Baseline update."
+        )
+    if command:
+        yield "Require the check `gate / compare` in the rules of your default branch."
+        yield (
+            "Allow GitHub Actions to create pull requests (Settings, Actions, General): Baseline"
+            " update opens one."
+        )
+    yield "For explanations, add the secret OPENAI_API_KEY. Everything else works without it."
+    if asked.tracking_uri:
+        yield "Add MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where your server asks."
+    yield "Commit, then check the set-up: `mlactions doctor`."
