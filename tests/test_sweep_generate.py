@@ -6,6 +6,7 @@ import fcntl
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from mlactions.sweep.identity import canonical_value
 from mlactions.sweep.model import Trial
 from mlactions.sweep.overrides import Writer
 from mlactions.sweep.user.compose_trials import answered
+from tests.mlflow_support import ROOT
 from tests.sweep_support import Project, space
 
 GRID = """\
@@ -546,3 +548,24 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
     done = project.sweep()
     assert done.code == 2
     assert "cannot write" in done.said
+
+
+def test_every_trial_of_the_example_composes(tmp_path: Path) -> None:
+    """The example's own configs; composing needs none of its packages but Hydra."""
+    shutil.copytree(ROOT / "examples" / "digits" / "configs", tmp_path / "configs")
+    text = """\
+program: scripts/train.py
+metric: {name: val_accuracy, goal: maximize}
+parameters:
+  model: glob(*)
+  training.max_lr: {values: [1e-3, 4e-3]}
+  model.width: {values: [8, 24], when: {model: cnn}}
+  model.depth: {values: [1, 2], when: {model: vit}}
+  training.label_smoothing: choice(0.0, 0.1)
+seeds: 2
+"""
+    (tmp_path / "configs" / "sweep.yaml").write_text(text)
+    done = Project(tmp_path).sweep("--config-name", "digits_vit", "--compose-all")
+    assert done.code == 0, done.said
+    assert done.result["composed"]["files"] == done.result["counts"]["trials"] == 32
+    assert done.result["warnings"] == []
