@@ -54,14 +54,20 @@ def parse_endpoint(text: str, *, field: str) -> Endpoint:
 
 
 def exec_arguments(
-    *, directory: Path, schema: Path, answer: Path, model: str = "", effort: str = ""
+    *,
+    directory: Path,
+    schema: Path,
+    answer: Path,
+    model: str = "",
+    effort: str = "",
+    sandbox: str = "read-only",
 ) -> list[str]:
     """Return the command line codex-action uses, with the prompt on standard input."""
     command = ["codex", "exec", "--skip-git-repo-check", "--cd", str(directory)]
     command += ["--output-last-message", str(answer), "--output-schema", str(schema)]
     command += ["--model", model] if model else []
     command += ["--config", f'model_reasoning_effort="{effort}"'] if effort else []
-    return [*command, "--strict-config", "--sandbox", "read-only"]
+    return [*command, "--strict-config", "--sandbox", sandbox]
 
 
 def check_version(text: str, *, field: str) -> str:

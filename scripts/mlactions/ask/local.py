@@ -91,7 +91,7 @@ def ask_locally(
         context = prepare(question, runner, environ)
         if context.reason == "nothing-to-explain":
             checked = verify(folder, outcome="skipped")
-        elif codex is None or not _has_key(environ):
+        elif codex is None or not has_key(environ):
             reason = "no-login" if codex else "no-codex"
             checked = decline(workspace, Ending(AskStatus.NOT_CALLED, reason))
         elif context.reason:
@@ -99,7 +99,7 @@ def ask_locally(
         else:
             runner.say(f"Asking Codex, for at most {call.seconds / 60:g} minutes…")
             given = {**environ, URI: uri} if uri else environ
-            outcome, said = _call(workspace, call, codex, given)
+            outcome, said = call_codex(workspace, call, codex, given)
             checked = verify(folder, outcome=outcome, own=said, environ=given)
         _hand_over(workspace.bundle, out)
     return checked
@@ -122,7 +122,8 @@ def _scratch() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _has_key(environ: Mapping[str, str]) -> bool:
+def has_key(environ: Mapping[str, str]) -> bool:
+    """Tell whether Codex has a key, or was logged in."""
     return bool(_key(environ)) or _login(environ).is_file()
 
 
@@ -136,15 +137,22 @@ def _login(environ: Mapping[str, str]) -> Path:
     return Path(home) / "auth.json"
 
 
-def _call(
-    workspace: Workspace, call: Call, codex: str, environ: Mapping[str, str]
+def call_codex(
+    workspace: Workspace,
+    call: Call,
+    codex: str,
+    environ: Mapping[str, str],
+    *,
+    directory: Path | None = None,
 ) -> tuple[str, str]:
     """Run Codex to its end or its time limit; return the outcome as GitHub would name it.
 
-    The second text says how the process ended, and what it said last.
+    The second text says how the process ended, and what it said last. Codex reads the facts, or
+    writes in a `directory`, and nowhere else.
     """
     command = exec_arguments(
-        directory=workspace.facts,
+        directory=directory or workspace.facts,
+        sandbox="workspace-write" if directory else "read-only",
         schema=workspace.schema,
         answer=workspace.answer,
         model=call.model,

@@ -66,6 +66,10 @@ class Repository:
         """Tell whether a commit is in this clone."""
         return self._git("cat-file", "-e", f"{commit}^{{commit}}") is not None
 
+    def branch(self) -> str:
+        """Return the branch that is checked out, nothing for a commit alone."""
+        return (self._git("symbolic-ref", "--short", "--quiet", "HEAD") or b"").decode().strip()
+
     def diff(self, base: str) -> bytes | None:
         """Return what changed from the merge base with `base` to HEAD, None without one."""
         options = ("--no-color", "--no-ext-diff", "--no-textconv", "--find-renames")

@@ -86,6 +86,25 @@ def home_config(endpoint: Endpoint | None = None, servers: Sequence[Server] = ()
     return text
 
 
+_WRITING_COMMENT = """\
+
+# Commands write in the one folder Codex works in: not in /tmp, not in $TMPDIR, not over a network.
+"""
+
+_WRITING: dict[str, Any] = {
+    "sandbox_workspace_write": {
+        "network_access": False,
+        "exclude_slash_tmp": True,
+        "exclude_tmpdir_env_var": True,
+    }
+}
+
+
+def writing_config(endpoint: Endpoint | None = None) -> str:
+    """Return a config.toml for a call with `--sandbox workspace-write`, without a network."""
+    return home_config(endpoint) + _WRITING_COMMENT + dumps(_WRITING).lstrip("\n")
+
+
 def profile_config(name: str) -> str:
     """Return what `NAME.config.toml` holds; `codex exec -p NAME` lays it over config.toml."""
     return _PROFILE_COMMENT + dumps(PROFILES[name])

@@ -1,0 +1,1 @@
+"""propose: a code task that Codex does, as a patch that is checked and becomes a draft."""

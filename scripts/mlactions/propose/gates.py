@@ -1,0 +1,126 @@
+"""The gates of a patch: what it may touch, how much, and in which form. Pure.
+
+Each finding refuses the patch. Nothing here asks what the change is good for: lint, tests and a
+person do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from mlactions.evaluate.globs import matches
+from mlactions.propose.model import FILE, NOTHING, PROGRAM, Entry, Finding, Rules
+from mlactions.propose.testing import added_tests, is_test_file, lost_tests, skips_more
+from mlactions.text import plural
+
+MAX_NAMED = 20
+"""How many findings of a kind are listed; one refuses as well as a thousand."""
+
+_FORBIDDEN = (
+    # What GitHub, git and other continuous integration obey.
+    *(".git*", ".circleci", ".buildkite", ".drone.yml", ".travis.yml", ".azure-pipelines*"),
+    *("azure-pipelines*", "appveyor*.yml", "bitbucket-pipelines.yml", "cloudbuild.y*ml"),
+    *("jenkinsfile*", ".woodpecker*", ".pre-commit-config.y*ml", "codeowners", "dependabot.y*ml"),
+    # What agents and editors obey.
+    *("agents*.md", "claude*.md", "gemini.md", "copilot-instructions.md", ".codex", ".agents"),
+    *(".claude", ".cursor*", ".aider*", ".mcp.json", ".vscode", ".idea", ".devcontainer*"),
+    *(".envrc", ".env", ".env.*"),
+)
+_LOCK_FILES = (
+    "*.lock",
+    "*.lockb",
+    "conda-lock.y*ml",
+    "package-lock.json",
+    "pnpm-lock.y*ml",
+    "npm-shrinkwrap.json",
+    "go.sum",
+)
+
+
+def judge(entries: Sequence[Entry], rules: Rules) -> tuple[Finding, ...]:
+    """Return why a patch is refused; nothing where every gate lets it through."""
+    if not entries:
+        return (Finding("empty", "The patch changes nothing."),)
+    found = [finding for entry in entries for finding in _of_entry(entry, rules)]
+    return (*_of_size(entries, rules), *found[:MAX_NAMED], *_of_tests(entries, rules))
+
+
+def too_large(size: int, rules: Rules) -> Finding | None:
+    """Return the finding for files of so many bytes, before any of them is read."""
+    if size <= rules.max_bytes:
+        return None
+    text = f"The changed files have {size:,} bytes, at most {rules.max_bytes:,} are allowed."
+    return Finding("too-large", text)
+
+
+def _of_size(entries: Sequence[Entry], rules: Rules) -> Iterator[Finding]:
+    if len(entries) > rules.max_files:
+        files = plural(len(entries), "file")
+        text = f"The patch changes {files}, at most {rules.max_files:,} are allowed."
+        yield Finding("too-many-files", text)
+    lines = sum(entry.added + entry.removed for entry in entries)
+    if lines > rules.max_lines:
+        text = f"The patch changes {lines:,} lines, at most {rules.max_lines:,} are allowed."
+        yield Finding("too-many-lines", text)
+    if finding := too_large(sum(entry.bytes for entry in entries), rules):
+        yield finding
+
+
+def _of_entry(entry: Entry, rules: Rules) -> Iterator[Finding]:
+    """Yield the findings about one path; the most serious reason for a path comes first."""
+    path = entry.path
+    if not path.isprintable() or "\ufffd" in path or ".." in PurePosixPath(path).parts:
+        yield Finding("odd-path", "A path of the patch cannot be shown.", ascii(path)[1:-1])
+        return
+    if _is_among(path, _FORBIDDEN):
+        text = "It is obeyed by GitHub, git, another build service, an editor or an agent."
+        yield Finding("forbidden-path", text, path)
+    elif _is_among(path, _LOCK_FILES) and path not in rules.lock_files:
+        yield Finding("lock-file", "It is a lock file that `lock-files` does not name.", path)
+    elif not _is_allowed(path, rules):
+        yield Finding("not-allowed", "No glob of `allow` matches it.", path)
+    elif rules.plan_only and not path.lower().endswith(".md"):
+        yield Finding("code-in-a-plan", "This task is a plan: it changes Markdown only.", path)
+    yield from _of_form(entry)
+    if entry.kind == "deleted" and is_test_file(path):
+        yield Finding("deletes-test", "It is deleted, and it is a test or belongs to one.", path)
+    elif skips_more(entry):
+        yield Finding("skips-test", "It skips a test, or expects it to fail.", path)
+
+
+def _of_form(entry: Entry) -> Iterator[Finding]:
+    before, after, path = entry.mode_before, entry.mode_after, entry.path
+    files = {FILE, PROGRAM}
+    if not {before, after} <= {*files, NOTHING}:
+        yield Finding("link", "It is a link, or another repository.", path)
+    elif after == PROGRAM and before == NOTHING:
+        yield Finding("mode", "It is added as a program.", path)
+    elif {before, after} == files:
+        yield Finding("mode", "Its mode changes.", path)
+    elif entry.binary or (after in files and entry.after is None):
+        yield Finding("binary", "It is not UTF-8 text.", path)
+
+
+def _of_tests(entries: Sequence[Entry], rules: Rules) -> Iterator[Finding]:
+    kept = [entry for entry in entries if entry.kind != "deleted"]
+    if lost := lost_tests(kept):
+        names = ", ".join(lost[:MAX_NAMED])
+        yield Finding("deletes-test", f"It deletes {plural(len(lost), 'test')}: {names}.")
+    if rules.tests and not added_tests(entries):
+        yield Finding("no-tests", "The task asks for tests, and the patch adds none.")
+
+
+def _is_allowed(path: str, rules: Rules) -> bool:
+    wanted = [glob for glob in rules.allow if not glob.startswith("!")]
+    unwanted = [glob[1:] for glob in rules.allow if glob.startswith("!")]
+    return any(matches(path, glob) for glob in wanted) and not any(
+        matches(path, glob) for glob in unwanted
+    )
+
+
+def _is_among(path: str, names: Sequence[str]) -> bool:
+    """Match each part of a path: file systems that ignore case would obey `.GitHub` too."""
+    parts = [part.casefold().rstrip(". ") for part in PurePosixPath(path).parts]
+    return any(fnmatchcase(part, name) for part in parts for name in names)

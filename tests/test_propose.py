@@ -1,0 +1,247 @@
+"""propose, with the real Codex CLI and a model that edits files: what is taken and what is not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mlactions.ask.repository import open_repository
+from mlactions.propose.gates import judge
+from mlactions.propose.model import Rules
+from mlactions.propose.tree import TreeError, WorkTree
+from tests.ask_cases import git, write
+from tests.fakes.model import Turn, fails, runs, says
+from tests.propose_support import (
+    ANSWER,
+    GOOD,
+    Done,
+    edits,
+    make_repository,
+    propose,
+    step,
+    turns,
+)
+
+RULES = Rules(allow=("*.py", "*.md"), tests=True)
+NESTED = (
+    "mkdir src/inner && cd src/inner && git init -q . && git -c user.name=a -c user.email=a@b"
+    " commit -q --allow-empty -m x"
+)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    return make_repository(tmp_path)
+
+
+def reasons(done: Done) -> list[str]:
+    return [finding["reason"] for finding in done.result["findings"]]
+
+
+def test_a_good_change_is_taken_by_git(repository: Path, tmp_path: Path) -> None:
+    before = git(repository, "status", "--porcelain", "--ignored")
+    outside = (tmp_path / "task/git/x", repository / "x", tmp_path / "x", "/tmp/x-propose")  # noqa: S108
+    escape = "; ".join(f"echo x > {path}" for path in outside)
+    done = propose(tmp_path, repository, *turns(*GOOD, escape), options={"slug": "wider"})
+    assert done.code == 0, done.said
+    assert done.result["branch"] == "mlactions/propose/wider"
+    assert {file["path"]: file["kind"] for file in done.result["files"]} == {
+        "src/model.py": "changed",
+        "tests/test_model.py": "changed",
+    }
+    assert done.result["tests"] == [{"path": "tests/test_model.py", "names": ["test_factor"]}]
+    patch = (done.bundle / "change.patch").read_text()
+    assert "+def build(width=8, factor=1):" in patch
+    write(tmp_path / "copy.patch", patch)
+    git(repository, "apply", "--check", str(tmp_path / "copy.patch"))
+    assert git(repository, "status", "--porcelain", "--ignored") == before
+    assert not (tmp_path / "task/tree").exists()
+    assert not Path("/tmp/x-propose").exists()  # noqa: S108  # that it is not there is the point
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("commands", "found"),
+    [
+        ((), ["empty"]),
+        ((*GOOD, "echo 'on: pull_request' > .github/workflows/ci.yml"), ["forbidden-path"]),
+        ((GOOD[0], "rm tests/test_model.py"), ["deletes-test", "no-tests"]),
+        ((*GOOD, "head -c 52428800 /dev/zero > src/large.py"), ["too-large"]),
+    ],
+)
+def test_what_codex_does_and_the_gates_refuse(
+    repository: Path, tmp_path: Path, commands: tuple[str, ...], found: list[str]
+) -> None:
+    done = propose(tmp_path, repository, *turns(*commands), options={})
+    assert done.code == 1, done.said
+    assert sorted(set(reasons(done))) == sorted(found)
+    assert done.result["status"] == "fail"
+    assert {path.name for path in done.bundle.iterdir()} == {
+        *("facts.json", "manifest.json", "report.html", "report.md", "result.json"),
+    }
+
+
+def judged(folder: Path, commands: tuple[str, ...], rules: Rules = RULES) -> list[str]:
+    """Do something in a work tree and return why it is refused."""
+    repository = open_repository(make_repository(folder))
+    tree = WorkTree(folder / "task/tree", folder / "task/git")
+    tree.create(repository, repository.head)
+    for command in commands:
+        subprocess.run(["bash", "-c", command], cwd=tree.folder, check=True)
+    try:
+        findings = judge(tree.entries(repository.head, rules), rules)
+    except TreeError as error:
+        findings = (error.finding,)
+    return sorted({finding.reason for finding in findings})
+
+
+@pytest.mark.parametrize(
+    ("commands", "found"),
+    [
+        (GOOD, []),
+        ((*GOOD, "mkdir -p .GitHub/x; echo a > .GitHub/x/y.py"), ["forbidden-path"]),
+        ((*GOOD, "echo obey > src/AGENTS.md"), ["forbidden-path"]),
+        ((*GOOD, "mkdir .codex; echo > .codex/config.py"), ["forbidden-path"]),
+        ((*GOOD, "echo '*.py filter=x' > .gitattributes"), ["forbidden-path"]),
+        ((*GOOD, "echo >> uv.lock"), ["lock-file"]),
+        ((*GOOD, "echo x > notes.txt"), ["not-allowed"]),
+        ((GOOD[0], edits("tests/test_model.py", "def test_new():\n    pass\n")), ["deletes-test"]),
+        ((*GOOD, "sed -i '1i import pytest\\npytest.skip()' tests/test_model.py"), ["skips-test"]),
+        ((GOOD[0],), ["no-tests"]),
+        ((*GOOD, "chmod +x src/model.py"), ["mode"]),
+        ((*GOOD, "echo > src/run.py; chmod +x src/run.py"), ["mode"]),
+        ((*GOOD, "ln -s /etc/passwd src/link.py"), ["link"]),
+        ((*GOOD, "rm src/model.py; ln -s /etc/passwd src/model.py"), ["link"]),
+        ((*GOOD, "printf '\\377\\001' > src/data.py"), ["binary"]),
+        ((*GOOD, "printf 'a\\0b' > src/data.py"), ["binary"]),
+        ((*GOOD, "for i in $(seq 30); do echo > src/a$i.py; done"), ["too-many-files"]),
+        ((*GOOD, "for i in $(seq 900); do echo > src/a$i.py; done"), ["too-many-files"]),
+        ((*GOOD, "seq 2000 > src/numbers.py"), ["too-many-lines"]),
+        ((*GOOD, "printf x > \"$(printf 'src/a\\tb.py')\""), ["odd-path"]),
+        ((*GOOD, "printf x > \"$(printf 'src/a\\377b.py')\""), ["odd-path"]),
+        ((*GOOD, NESTED), ["link", "not-allowed"]),
+        ((*GOOD, "mkdir src/__pycache__; echo > src/__pycache__/model.pyc"), []),
+        ((*GOOD, "rm .git; mkdir .git; echo 'not git' > .git/HEAD"), []),
+    ],
+)
+def test_the_gates(tmp_path: Path, commands: tuple[str, ...], found: list[str]) -> None:
+    assert judged(tmp_path, commands) == found
+
+
+def test_a_filter_of_the_work_tree_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    write(tmp_path / "home/.gitconfig", f'[filter "x"]\n\tclean = touch {tmp_path}/ran\n')
+    commands = (*GOOD, "echo '*.py filter=x' > src/.gitattributes")
+    assert judged(tmp_path, commands) == ["forbidden-path"]
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_plan_is_markdown_only(tmp_path: Path) -> None:
+    rules = Rules(allow=RULES.allow, plan_only=True)
+    assert judged(tmp_path / "a", (edits("plans/x.md", "# Plan\n"),), rules) == []
+    code = (edits("plans/x.md", "# Plan\n"), "echo >> src/model.py")
+    assert judged(tmp_path / "b", code, rules) == ["code-in-a-plan"]
+
+
+def test_a_lock_file_that_is_named_may_change(tmp_path: Path) -> None:
+    rules = Rules(allow=("*.py", "uv.lock"), lock_files=("uv.lock",))
+    assert judged(tmp_path, ("echo >> uv.lock",), rules) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ((runs("cat src/model.py"), says("no JSON")), "not-json"),
+        ((runs("cat src/model.py"), says({**ANSWER, "title": ""})), "schema-violated"),
+        ((says(ANSWER),), "unproven"),
+        ((fails(429, "insufficient_quota"),), "quota"),
+    ],
+)
+def test_without_a_usable_answer_there_is_no_change(
+    repository: Path, tmp_path: Path, script: tuple[Turn, ...], reason: str
+) -> None:
+    done = propose(tmp_path, repository, *script, options={})
+    assert done.code == 3
+    assert (done.result["status"], done.result["reason"]) == ("refused", reason)
+    assert done.result["files"] == []
+
+
+def on_github(folder: Path, event: str = "workflow_dispatch", **more: str) -> dict[str, str]:
+    """Return what a runner sets."""
+    payload = {"repository": {"default_branch": "main"}}
+    write(folder / "event.json", json.dumps(payload))
+    path = str(folder / "event.json")
+    given = {"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": event, "GITHUB_EVENT_PATH": path}
+    return {**given, "GITHUB_REF_NAME": "topic", "RUNNER_TEMP": str(folder / "temp"), **more}
+
+
+def prepare(folder: Path, repository: Path, *arguments: str, **environ: str) -> Done:
+    names = (f"--repository={repository}", f"--out={folder / 'task'}")
+    return step(folder, "prepare", *names, *arguments, bundle=folder / "x", **environ)
+
+
+@pytest.mark.parametrize("event", ["pull_request", "issue_comment", "schedule", "workflow_run", ""])
+def test_only_a_dispatch_starts_it(repository: Path, tmp_path: Path, event: str) -> None:
+    environ = on_github(tmp_path, event)
+    done = prepare(tmp_path, repository, "--task=experiment", **environ)
+    assert done.code == 2
+    assert "workflow_dispatch" in done.said
+    assert not (tmp_path / "task").exists()
+
+
+def test_the_prompt_is_the_default_branch_s(repository: Path, tmp_path: Path) -> None:
+    """What a branch writes into prompts and conventions counts once it is merged."""
+    write(repository / "prompts/mine.md", "Do the thing for {{slug}}.\n")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "Prompt")
+    git(repository, "update-ref", "refs/remotes/origin/main", "HEAD")
+    git(repository, "switch", "-qc", "topic")
+    write(repository / "prompts/mine.md", "CANARY\n")
+    write(repository / "AGENTS.md", "CANARY\n")
+    git(repository, "commit", "-qam", "Other prompt")
+    arguments = ("--prompt-file=prompts/mine.md", "--request=Be {{quick}}.", "--slug=mine")
+    done = prepare(tmp_path, repository, *arguments, **on_github(tmp_path))
+    assert done.code == 0, done.said
+    prompt = (tmp_path / "task/prompt.md").read_text()
+    assert "Do the thing for {{slug}}." in prompt
+    assert "CANARY" not in prompt + (tmp_path / "task/facts/conventions.md").read_text()
+    request = json.loads((tmp_path / "task/facts/request.json").read_text())
+    assert request == {"request": "Be {{quick}}."}
+    config = (tmp_path / "task/home/config.toml").read_text()
+    assert "network_access = false" in config
+    context = json.loads((tmp_path / "task/context.json").read_text())
+    assert (context["base"], context["task"]) == ("topic", "own")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "give `task` or `prompt-file`"),
+        (("--task=experiment", "--prompt-file=a.md"), "give `task` or `prompt-file`"),
+        (("--prompt-file=missing.md",), "is not there on the default branch"),
+        (("--prompt-file=../x.md",), "Name a file"),
+        (("--task=experiment", "--allow=**"), "allows everything"),
+        (("--task=experiment", "--base=a..b"), "no plain name of a branch"),
+        (("--task=experiment", "--slug=A b"), "`slug` is"),
+        (("--task=experiment", "--codex-version=latest"), "not one exact version"),
+        (("--task=experiment", "--allow-users=*"), "`*` is not allowed"),
+    ],
+)
+def test_bad_input(repository: Path, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    done = prepare(tmp_path, repository, *arguments)
+    assert done.code == 2
+    assert said in " ".join(done.said.split())
+    assert not (tmp_path / "task").exists()
+
+
+def test_the_folder_of_a_task_is_not_in_the_repository(repository: Path, tmp_path: Path) -> None:
+    out = f"--out={repository / 'build'}"
+    names = (f"--repository={repository}", "--task=experiment", out)
+    done = step(tmp_path, "prepare", *names, bundle=tmp_path / "x")
+    assert done.code == 2
+    assert "lie in one another" in done.said
