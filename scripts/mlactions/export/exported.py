@@ -86,8 +86,8 @@ class Model:
     parameters: int
     parameter_bytes: int
     training_modules: tuple[str, ...] = ()
-    state: tuple[str, ...] = ()
     tree: tuple[Module, ...] = ()
+    state: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
