@@ -36,8 +36,8 @@ LOCAL = {
     "sarif": "on a runner it stands in our own folder, and is an output",
     "write_baseline": "a pull request shows what becomes old, and a person commits it",
 }
-COMMAND_LINE_ONLY = {"codex-home"}
-"""Words for people, who call Codex themselves."""
+COMMAND_LINE_ONLY = {"codex-home", "doctor", "init"}
+"""Words for people: who call Codex themselves, who set up a repository."""
 
 COMMANDS = {
     "action.yml": (("evaluate",), ("compare",)),

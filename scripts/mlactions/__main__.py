@@ -43,12 +43,18 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "diagnose": ("mlactions.diagnose", "Say what is wrong with a training run, from what it logged."),
     "audit": ("mlactions.audit", "Audit the reproducibility of training code."),
     "note": ("mlactions.note", "Write, check and close experiment notes."),
+    "propose": (
+        "mlactions.propose.command",
+        "Let Codex do a code task as a patch that is checked.",
+    ),
     "ask": ("mlactions.ask", "Let Codex explain a result; every claim is checked."),
     "codex-home": (
         "mlactions.codex_home.command",
         "Write a Codex home for calls of your own, with MCP servers that read.",
     ),
     "comment": ("mlactions.comment", "Post a result as one sticky pull-request comment."),
+    "init": ("mlactions.init", "Write the workflows that fit a repository, after showing them."),
+    "doctor": ("mlactions.doctor", "Check a repository's set-up, and say what to do."),
 }
 
 
