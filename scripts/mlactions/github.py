@@ -89,17 +89,15 @@ class GitHub:
 
     def list_comments(self, number: int) -> tuple[Post, ...]:
         """Return all comments of an issue or pull request."""
-        return tuple(map(read_comment, self._pages("issues.list_comments", issue_number=number)))
+        return tuple(map(read_comment, self.pages("issues.list_comments", issue_number=number)))
 
     def create_comment(self, number: int, body: str, find: Callable[[], Post | None]) -> Post:
         """Write a comment, once."""
-        return self._ask(
-            "issues.create_comment", read_comment, find, issue_number=number, body=body
-        )
+        return self.ask("issues.create_comment", read_comment, find, issue_number=number, body=body)
 
     def update_comment(self, post: Post, body: str) -> Post:
         """Replace a comment's text."""
-        return self._ask("issues.update_comment", read_comment, comment_id=post.id, body=body)
+        return self.ask("issues.update_comment", read_comment, comment_id=post.id, body=body)
 
     def minimize_comment(self, post: Post) -> bool:
         """Fold a comment away as outdated; False where the token or the server cannot."""
@@ -113,26 +111,26 @@ class GitHub:
 
     def list_issues(self, label: str) -> tuple[Post, ...]:
         """Return the open issues with a label, without the pull requests among them."""
-        listed = self._pages("issues.list_for_repo", labels=label, state="open")
+        listed = self.pages("issues.list_for_repo", labels=label, state="open")
         return tuple(read_issue(item) for item in listed if "pull_request" not in item)
 
     def create_issue(
         self, title: str, body: str, label: str, find: Callable[[], Post | None]
     ) -> Post:
         """Open an issue, once."""
-        return self._ask("issues.create", read_issue, find, title=title, body=body, labels=[label])
+        return self.ask("issues.create", read_issue, find, title=title, body=body, labels=[label])
 
     def update_issue(self, post: Post, body: str, *, state: str = "open") -> Post:
         """Replace an issue's text, and close it with `state="closed"`."""
-        return self._ask("issues.update", read_issue, issue_number=post.id, body=body, state=state)
+        return self.ask("issues.update", read_issue, issue_number=post.id, body=body, state=state)
 
     def pull(self, number: int) -> Pull:
         """Return a pull request as it is now."""
-        return self._ask("pulls.get", read_pull, pull_number=number)
+        return self.ask("pulls.get", read_pull, pull_number=number)
 
     def find_pulls(self, owner: str, branch: str, sha: str) -> tuple[Pull, ...]:
         """Return the open pull requests of a head branch, and only those at this very commit."""
-        listed = self._pages("pulls.list", head=f"{owner}:{branch}", state="open")
+        listed = self.pages("pulls.list", head=f"{owner}:{branch}", state="open")
         wanted = (owner.lower(), branch, sha)
         # GitHub ignores a `head` it cannot read and lists everything.
         return tuple(
@@ -141,7 +139,8 @@ class GitHub:
             if (pull.head_owner.lower(), pull.head_branch, pull.head_sha) == wanted
         )
 
-    def _pages(self, operation: str, **settings: Any) -> Iterator[Any]:
+    def pages(self, operation: str, **settings: Any) -> Iterator[Any]:
+        """Yield what an operation of ghapi lists, page by page."""
         for page in count(1):
             answer = self._patiently(
                 partial(self._send, operation, page=page, per_page=PER_PAGE, **settings)
@@ -150,13 +149,14 @@ class GitHub:
             if not answer.more:
                 return
 
-    def _ask(
+    def ask(
         self,
         operation: str,
         read: Callable[[Any], Result],
         find: Callable[[], Result | None] | None = None,
         **settings: Any,
     ) -> Result:
+        """Call an operation of ghapi, such as `pulls.get`, and read what it answers."""
         return self._patiently(lambda: read(self._send(operation, **settings).data), find)
 
     def _patiently(

@@ -30,6 +30,26 @@ class Pull:
     head_repository: str
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A pull request that we write: its number and page, its text, where its branch is."""
+
+    number: int
+    url: str
+    body: str
+    branch: str
+    repository: str
+
+
+@dataclass(frozen=True)
+class TreeEntry:
+    """A file of a tree on GitHub: its path, octal mode and blob; without a blob it is removed."""
+
+    path: str
+    mode: str
+    blob: str
+
+
 def read_comment(item: Mapping[str, Any]) -> Post:
     """Read a comment."""
     return _post(item, item["id"])
@@ -49,6 +69,18 @@ def read_pull(item: Mapping[str, Any]) -> Pull:
         head_branch=head["ref"],
         head_owner=(head["user"] or {}).get("login", ""),
         head_repository=(head["repo"] or {}).get("full_name", ""),
+    )
+
+
+def read_draft(item: Mapping[str, Any]) -> Draft:
+    """Read a pull request that may be ours."""
+    head = item["head"]
+    return Draft(
+        number=item["number"],
+        url=item["html_url"],
+        body=item["body"] or "",
+        branch=head["ref"],
+        repository=(head["repo"] or {}).get("full_name", ""),
     )
 
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from tests.fakes import github_graphql, github_repository, github_threads
+from tests.fakes import github_git, github_graphql, github_repository, github_threads
 from tests.fakes.description import Description, Operation, UndescribedError, github
 from tests.fakes.github_rules import Call, Refusal, perform
 from tests.fakes.github_state import Comment, Fault, Identity, Pull, Run, Store
@@ -38,7 +38,7 @@ from tests.fakes.loopback import (
 )
 
 # Importing them is what registers their operations.
-HANDLERS = (github_repository, github_threads)
+HANDLERS = (github_git, github_repository, github_threads)
 
 ENTERPRISE = "/api/v3"
 ENTERPRISE_GRAPHQL = "/api/graphql"

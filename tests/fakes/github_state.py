@@ -228,6 +228,7 @@ class Store:
     files: dict[tuple[str, str], bytes] = field(default_factory=dict)
     checks: dict[int, dict[str, Any]] = field(default_factory=dict)
     statuses: list[dict[str, Any]] = field(default_factory=list)
+    objects: dict[str, Any] = field(default_factory=dict)
     ticks: int = 0
 
     def now(self) -> str:

@@ -7,6 +7,7 @@ person do.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
@@ -45,6 +46,12 @@ def judge(entries: Sequence[Entry], rules: Rules) -> tuple[Finding, ...]:
         return (Finding("empty", "The patch changes nothing."),)
     found = [finding for entry in entries for finding in _of_entry(entry, rules)]
     return (*_of_size(entries, rules), *found[:MAX_NAMED], *_of_tests(entries, rules))
+
+
+def judge_again(entries: Sequence[Entry], rules: Rules) -> tuple[Finding, ...]:
+    """Judge paths, forms and sizes once more, where the contents before are not at hand."""
+    seen = [replace(entry, before=entry.after) for entry in entries]
+    return judge(seen, replace(rules, tests=False))
 
 
 def too_large(size: int, rules: Rules) -> Finding | None:
