@@ -138,7 +138,7 @@ def test_conventions_stand_in_agents_md_with_the_lines_that_show_them(tmp_path: 
     for call in ("torch.manual_seed", "mlflow.log_metric", "torch.save"):
         number = next(n for n, line in enumerate(lines, 1) if call in line)
         assert f"`{call}` (`scripts/train.py:{number}`)" in text
-    assert "`pytest`" in text
+    assert "`uv run --frozen pytest`" in text
     assert "autocast" not in text
 
 
@@ -217,7 +217,7 @@ def test_an_empty_repository_says_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_unparsable_files_are_named_and_left_out(tmp_path: Path) -> None:
-    files = {
+    files: dict[str, str | bytes] = {
         **PLAIN_PIP,
         "train.py": "def broken(:\n",
         "latin.py": b"# \xe9\n",

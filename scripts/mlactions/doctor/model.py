@@ -51,6 +51,12 @@ class Use:
         return self.target == OWN or self.target.startswith(f"{OWN}/")
 
     @property
+    def name(self) -> str:
+        """Return how sentences call it: ours without our own repository's name."""
+        below = self.target.removeprefix(OWN).strip("/") if self.is_ours else self.target
+        return below.removeprefix(".github/workflows/") or "the action at the root"
+
+    @property
     def own_path(self) -> str:
         """Return the file in this library that is used."""
         below = self.target.removeprefix(OWN).strip("/")

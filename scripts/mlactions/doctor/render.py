@@ -32,8 +32,8 @@ def status_of(checkup: Checkup) -> Status:
     return Status.WARN if checkup.problems else Status.PASS
 
 
-def render(checkup: Checkup, tools: Mapping[str, str]) -> Report:
-    """Return the report; `tools` are programs on this machine and their versions."""
+def render(checkup: Checkup, tools: Mapping[str, bool]) -> Report:
+    """Return the report; `tools` are programs, and whether this machine has them."""
     return Report(
         title="mlactions doctor",
         status=status_of(checkup),
@@ -52,7 +52,7 @@ def _verdict(checkup: Checkup) -> str:
     return f"{looked}: {', '.join(parts)}."
 
 
-def _blocks(checkup: Checkup, tools: Mapping[str, str]) -> Iterator[Block]:
+def _blocks(checkup: Checkup, tools: Mapping[str, bool]) -> Iterator[Block]:
     for file in dict.fromkeys(problem.file for problem in checkup.problems):
         yield Heading(2, Code(file))
         of_file = [problem for problem in checkup.problems if problem.file == file]
@@ -79,11 +79,14 @@ def _rows(problems: list[Problem]) -> tuple[tuple[Inline, ...], ...]:
     )
 
 
-def _seen(checkup: Checkup, tools: Mapping[str, str]) -> Iterator[tuple[Inline, ...]]:
+def _seen(checkup: Checkup, tools: Mapping[str, bool]) -> Iterator[tuple[Inline, ...]]:
     yield "workflows", ", ".join(checkup.workflows) or "none"
     used = (f"{name} ×{count}" if count > 1 else name for name, count in checkup.actions.items())
     yield "uses", ", ".join(used) or "nothing of this library"
-    yield from tools.items()
+    have = [name for name, there in tools.items() if there]
+    lack = [name for name, there in tools.items() if not there]
+    missing = f"; not {', '.join(lack)}" if lack else ""
+    yield "on this machine", f"{', '.join(have) or 'none'}{missing}"
 
 
 def document(checkup: Checkup) -> dict[str, Any]:

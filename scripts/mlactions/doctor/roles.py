@@ -66,9 +66,7 @@ def events(workflow: Workflow) -> Iterator[Problem]:
     code = [use for use in workflow.used if use.is_ours and _runs_code(use)]
     for event in sorted(workflow.triggers & _STRANGERS):
         if code:
-            message = (
-                f"`{event}` runs with secrets for strangers, and `{code[0].target}` runs code."
-            )
+            message = f"`{event}` runs with secrets for strangers, and `{code[0].name}` runs code."
             fix = "Use `pull_request`."
             yield workflow.problem("dangerous-event", "fail", ("on", event), message, fix)
     about = mapping(mapping(workflow.data.get("on")).get("pull_request"))
@@ -105,7 +103,7 @@ def checkouts(workflow: Workflow) -> Iterator[Problem]:
             judged = [other for other in ours if _DECIDE.fullmatch(other.own_path)]
             shallow = str(use.given.get("fetch-depth", "1")) != "0"
             if judged and shallow and "pull_request" in workflow.triggers:
-                message = f"Job `{name}` has one commit; `{judged[0].target}` needs the merge base."
+                message = f"Job `{name}` has one commit; `{judged[0].name}` needs the merge base."
                 fix = "Add `fetch-depth: 0`."
                 yield Problem(workflow.path, use.line(), "fetch-depth", "warn", message, fix)
 

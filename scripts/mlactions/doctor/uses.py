@@ -24,15 +24,15 @@ def pins(use: Use, own: str) -> Iterator[Problem]:
         return
     place = (use.workflow.path, use.line())
     if use.is_ours and use.pin == "0" * 40:
-        message = f"`{use.target}` is pinned to the template's placeholder, which GitHub refuses."
+        message = f"`{use.name}` is pinned to the template's placeholder, which GitHub refuses."
         fix = f"Write the commit of a release{_at(own)}."
         yield Problem(*place, "pin-placeholder", "fail", message, fix)
     elif not _SHA.fullmatch(use.pin):
-        message = f"`{use.target}` is at `{use.pin or 'nothing'}`, which can be moved."
+        message = f"`{use.name}` is at `{use.pin or 'nothing'}`, which can be moved."
         fix = f"Write the 40 digits of its commit{_at(own) if use.is_ours else ''}."
         yield Problem(*place, "pin-not-a-commit", "fail" if use.is_ours else "warn", message, fix)
     elif use.is_ours and own and use.pin != own:
-        message = f"`{use.target}` is at {use.pin[:12]}, this version is {own[:12]}."
+        message = f"`{use.name}` is at {use.pin[:12]}, this version is {own[:12]}."
         fix = f"Read the changelog, then write `@{own}`."
         yield Problem(*place, "pin-behind", "warn", message, fix)
 
@@ -43,14 +43,19 @@ def _at(own: str) -> str:
 
 def mixed_pins(workflows: tuple[Workflow, ...]) -> Iterator[Problem]:
     """Yield uses of this library that differ from the commonest pin: their files may not fit."""
-    ours = [use for workflow in workflows for use in workflow.used if use.is_ours]
+    ours = [
+        use
+        for workflow in workflows
+        for use in workflow.used
+        if use.is_ours and _SHA.fullmatch(use.pin)
+    ]
     counts: dict[str, int] = {}
     for use in ours:
         counts[use.pin] = counts.get(use.pin, 0) + 1
     common = max(counts, key=lambda pin: (counts[pin], pin), default="")
     for use in ours:
         if use.pin != common:
-            message = f"`{use.target}` is at {use.pin[:12]}, most others are at {common[:12]}."
+            message = f"`{use.name}` is at {use.pin[:12]}, most others are at {common[:12]}."
             fix = "Pin all of them to one commit: they pass files to each other."
             yield Problem(use.workflow.path, use.line(), "pins-differ", "warn", message, fix)
 
@@ -65,12 +70,14 @@ def inputs(use: Use, interface: Interface | None) -> Iterator[Problem]:
         return
     for name in use.given:
         if name not in interface.inputs:
-            message = f"`{use.target}` has no input `{name}`, so it is ignored or refused."
+            message = f"`{use.name}` has no input `{name}`, so it is ignored or refused."
             fix = _closest(name, interface.inputs)
             yield Problem(path, use.line("with", name), "unknown-input", "fail", message, fix)
+    unknown = [name for name in use.given if name not in interface.inputs]
     for name, must in interface.inputs.items():
-        if must and name not in use.given:
-            message = f"`{use.target}` needs the input `{name}`."
+        misspelt = get_close_matches(name, unknown, n=1)  # said above
+        if must and name not in use.given and not misspelt:
+            message = f"`{use.name}` needs the input `{name}`."
             fix = f"Add `{name}:` below `with:`."
             yield Problem(path, use.line(), "missing-input", "fail", message, fix)
     for name, value in use.given.items():
@@ -97,7 +104,7 @@ def secrets(use: Use, interface: Interface | None) -> Iterator[Problem]:
         return
     for name in mapping(given):
         if name not in interface.secrets:
-            message = f"`{use.target}` takes no secret `{name}`: GitHub refuses the workflow."
+            message = f"`{use.name}` takes no secret `{name}`: GitHub refuses the workflow."
             fix = _closest(name, interface.secrets) if interface.secrets else "Leave it out."
             yield Problem(path, use.line("secrets", name), "unknown-secret", "fail", message, fix)
     for name, value in {**use.given, **mapping(given)}.items():
@@ -158,13 +165,14 @@ def grants(use: Use, interface: Interface | None) -> Iterator[Problem]:
         return  # `permissions` says what it is
     for name, level in interface.permissions.items():
         if not enough(str(granted.get(name, "none")), level):
-            message = f"`{use.target}` needs `{name}: {level}`; GitHub refuses a call with less."
+            message = f"`{use.name}` needs `{name}: {level}`; GitHub refuses a call with less."
             fix = f"Add `{name}: {level}` to the job's `permissions`."
             yield workflow.problem("permission-missing", "fail", use.keys, message, fix)
     for name, level in granted.items():
         if level == "write" and interface.permissions.get(name) != "write":
-            message = f"`{name}: write` is more than `{use.target}` asks for."
-            fix = f"Write `{name}: {interface.permissions.get(name, 'none')}`."
+            message = f"`{name}: write` is more than `{use.name}` asks for."
+            enough_of_it = interface.permissions.get(name)
+            fix = f"Write `{name}: {enough_of_it}`." if enough_of_it else "Take it out."
             yield workflow.problem("permission-too-wide", "warn", (*keys, name), message, fix)
 
 

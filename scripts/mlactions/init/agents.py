@@ -57,7 +57,8 @@ def _commands(found: Findings, asked: Asked) -> Iterator[str]:
         if script.role == "evaluate" and asked.command:
             command = asked.command
         rows.append((script.role, command, f"{script.path}:{script.line}"))
-    rows += [("check", command, source) for command, source in found.checks]
+    start = found.packages.run.removesuffix("python")
+    rows += [("check", _started(start, command), source) for command, source in found.checks]
     yield from ("## Commands", "")
     if not rows:
         yield from ("None were found: write down how to install, train, evaluate and test.", "")
@@ -66,6 +67,11 @@ def _commands(found: Findings, asked: Asked) -> Iterator[str]:
     for purpose, command, source in rows:
         yield f"| {purpose} | {code(command).replace('|', chr(92) + '|')} | {code(source)} |"
     yield ""
+
+
+def _started(start: str, command: str) -> str:
+    """Return a check as it is run in the environment; make sees to that itself."""
+    return command if command.startswith("make ") else f"{start}{command}"
 
 
 def _conventions(found: Findings) -> Iterator[str]:
