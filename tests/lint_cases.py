@@ -444,6 +444,16 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             job("- run: x", permissions="contents: write # why"),
         ),
     ),
+    "propose-dispatch": (
+        Case(
+            job("- uses: $/actions/propose", on="push"),
+            job("- uses: $/actions/propose", on="workflow_dispatch"),
+        ),
+        Case(
+            job("- uses: $/actions/propose/publish", on="[workflow_dispatch, pull_request]"),
+            job("- uses: $/actions/propose/publish", on="[workflow_dispatch, workflow_call]"),
+        ),
+    ),
     "workflow-run-inert": (
         Case(
             job("- run: x", permissions="statuses: write # why", on="workflow_run"),

@@ -36,6 +36,9 @@ LOCAL = {
     "sarif": "on a runner it stands in our own folder, and is an output",
     "write_baseline": "a pull request shows what becomes old, and a person commits it",
 }
+CALLERS = {"actions/ask/action.yml", "actions/propose/action.yml"}
+"""The actions that call Codex."""
+
 COMMAND_LINE_ONLY = {"codex-home", "doctor", "init"}
 """Words for people: who call Codex themselves, who set up a repository."""
 
@@ -63,6 +66,9 @@ COMMANDS = {
     "actions/export/verify/action.yml": (("export", "verify"),),
     "actions/export/smoke/action.yml": (("export", "smoke"),),
     "actions/export/retry/action.yml": (("export", "retry"),),
+    "actions/propose/action.yml": (("propose", "prepare"), ("propose", "take")),
+    "actions/propose/check/action.yml": (("propose", "check"),),
+    "actions/propose/publish/action.yml": (("propose", "publish"),),
 }
 # A retry hands out no model, so nothing serves it.
 USELESS: Mapping[tuple[str, ...], set[str]] = {
@@ -130,7 +136,7 @@ def test_every_input_reaches_its_variable_and_nothing_else_does(name: str) -> No
         if variable(input_name) in given:
             assert given[variable(input_name)] == f"${{{{ inputs.{input_name} }}}}"
     named = {variable(input_name) for input_name in inputs(document)}
-    derived = {"INPUT_HAS_KEY", "INPUT_CODEX_OUTCOME"} if "ask" in name else set()
+    derived = {"INPUT_HAS_KEY", "INPUT_CODEX_OUTCOME"} if name in CALLERS else set()
     assert {key for key in given if key.startswith("INPUT_")} <= named | derived
 
 

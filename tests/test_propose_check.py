@@ -108,6 +108,7 @@ def test_a_good_change_holds(place: Path) -> None:
 
 
 def test_lint_and_tests_that_fail_are_said(place: Path) -> None:
+    rewritten(place / "task/bundle", models=[], tests=[])
     done = check(place, lint="echo CANARY-LINT; exit 3", tests="exit 1")
     assert done.code == 1
     assert reasons(done) == ["lint-fails", "tests-fail"]
@@ -115,8 +116,10 @@ def test_lint_and_tests_that_fail_are_said(place: Path) -> None:
 
 
 def test_nothing_configured_is_said_not_passed_over(place: Path) -> None:
+    rewritten(place / "task/bundle", models=[], tests=[])
     done = check(place, lint="", tests="")
     assert done.code == 0, done.said
+    assert "The change adds no tests." in done.result["unverified"]
     assert "No lint command is configured, so none was run." in done.result["unverified"]
     assert "No tests command is configured, so none was run." in done.result["unverified"]
 
@@ -152,8 +155,8 @@ def test_a_claim_is_counted(
     place: Path, tmp_path: Path, claim: dict[str, Any], reason: str
 ) -> None:
     models = [{**ANSWER["models"][0], **claim}]
-    bundle = rewritten(place / "task/bundle", models=models)
-    done = check(place, bundle=bundle)
+    bundle = rewritten(place / "task/bundle", models=models, tests=[])
+    done = check(place, bundle=bundle, lint="", tests="")
     assert done.code == 1
     assert reasons(done) == [reason]
 
@@ -178,7 +181,7 @@ def test_added_tests_must_prove_something(
     place: Path, tmp_path: Path, test: str, found: list[str]
 ) -> None:
     commands = (edits("src/model.py", GOOD_MODEL), edits("tests/test_model.py", TESTS + test))
-    done = check(place, bundle=change(place, tmp_path / "other", *commands), tests="true")
+    done = check(place, bundle=change(place, tmp_path / "other", *commands), tests="")
     assert reasons(done) == found
 
 
@@ -189,10 +192,9 @@ def test_added_tests_that_were_not_run_prove_nothing(place: Path) -> None:
 
 
 def test_a_time_limit_holds(place: Path) -> None:
-    done = check(
-        place, lint="sleep 60", timeout_minutes="0.02", tests="", added_tests="{tests}{report}"
-    )
-    assert reasons(done)[0] == "lint-fails"
+    rewritten(place / "task/bundle", models=[], tests=[])
+    done = check(place, lint="sleep 60", timeout_minutes="0.02", tests="")
+    assert reasons(done) == ["lint-fails"]
     assert done.result["runs"][0]["outcome"] == "timed-out"
 
 

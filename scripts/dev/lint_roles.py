@@ -11,12 +11,18 @@ from dev.lint_model import Document, Job, Step, as_mapping, texts
 ROLES: list[Rule] = []
 
 _CODEX = "openai/codex-action"
-_ASK = ("actions/ask", _CODEX)
+_ASK = ("actions/ask", "actions/propose", _CODEX)
+# The two actions that call Codex, and what it may do there.
+_CALLERS = {
+    "actions/ask/action.yml": "read-only",
+    "actions/propose/action.yml": "workspace-write",
+}
 _MEASURE = (
     "actions/audit/measure",
     "actions/diagnose/probe",
     "actions/evaluate",
     *(f"actions/export{part}" for part in ("", "/measure", "/retry")),
+    "actions/propose/check",
     "actions/train",
 )
 _DECIDE = (
@@ -32,10 +38,16 @@ _DECIDE = (
 # The action at the root evaluates and compares: `$/`, or `owner/codex-ml-actions` in a template.
 _ROOT = re.compile(r"\$/?|\./?|[\w.-]+/codex-ml-actions")
 _RUNS_USER_CODE = re.compile(
-    r'/scripts/run" (audit measure|evaluate|diagnose probe|train|export(?! (verify|smoke)))\b'
+    r'/scripts/run" (audit measure|evaluate|diagnose probe|propose check|train'
+    r"|export(?! (verify|smoke)))\b"
 )
 _BEFORE_ASK = ("actions/checkout", "actions/download-artifact", "astral-sh/setup-uv")
-_BESIDE_WRITER = ("actions/download-artifact", "actions/attest", "actions/comment")
+_BESIDE_WRITER = (
+    "actions/download-artifact",
+    "actions/attest",
+    "actions/comment",
+    "actions/propose/publish",
+)
 # Jobs that write by a script of ours, which runs nothing that they fetched.
 _WRITER_SCRIPTS = {
     ("workflows/baseline-update.yml", "propose"),
@@ -44,6 +56,7 @@ _WRITER_SCRIPTS = {
     (".github/workflows/release.yml", "publish"),
 }
 _HARMLESS_WRITES = {"pull-requests", "issues"}
+_VERIFIES = re.compile(r'/scripts/run" (ask verify|propose take)$', re.MULTILINE)
 _EXACT = re.compile(r"\d+\.\d+\.\d+")
 _SECRET = re.compile(r"secrets(\.[\w-]++|\[[^]]+\])(?!\s*+[!=]=\s*'')")
 # `checkpoint-key` is a place in a file.
@@ -124,7 +137,7 @@ def _ask_last(document: Document) -> Findings:
         if len(positions) > 1:
             yield job.line, "one call of Codex a job: a second one breaks on the first one's home"
         for step in job.steps[positions[0] + 1 :] if positions else ():
-            verifies = document.is_action and '/scripts/run" ask verify' in step.script
+            verifies = document.is_action and _VERIFIES.search(step.script)
             if not verifies and not step.runs_action("actions/upload-artifact"):
                 yield step.line, "after Codex only the check of its answer and an upload may follow"
 
@@ -142,8 +155,8 @@ def _ask_timeout(document: Document) -> Findings:
 )
 def _one_codex_step(document: Document) -> Findings:
     for _, step in document.steps():
-        if step.uses == _CODEX and document.name != "actions/ask/action.yml":
-            yield step.line, "call Codex through actions/ask"
+        if step.uses == _CODEX and document.name not in _CALLERS:
+            yield step.line, "call Codex through actions/ask or actions/propose"
 
 
 @rule("codex-version", "an empty or floating version installs whatever is newest today", into=ROLES)
@@ -176,8 +189,9 @@ def _codex_sandbox(document: Document) -> Findings:
         if _UNSAFE.search(text.partition("#")[0]):
             yield number, "Codex keeps its sandbox, and sudo is dropped"
     for _, step in document.steps():
-        if step.uses == _CODEX and step.given.get("sandbox") != "read-only":
-            yield step.line, "set `sandbox: read-only`"
+        wanted = _CALLERS.get(document.name, "read-only")
+        if step.uses == _CODEX and step.given.get("sandbox") != wanted:
+            yield step.line, f"set `sandbox: {wanted}`"
 
 
 @rule("codex-actors", "a wildcard lets everybody spend the key", into=ROLES)
@@ -224,7 +238,7 @@ def _key_place(document: Document) -> Findings:
                 if step.runs_action(*_READS_HUB) and _HUB_SECRET.fullmatch(text):
                     continue
                 if _SECRET.search(text):
-                    yield line, "a secret is given to actions/ask and to no other step"
+                    yield line, "a secret is given to the step that calls Codex and to no other"
             if "openai-api-key" in step.given:
                 yield first_line(step, "openai-api-key"), f"`{step.uses}` takes no key"
 
@@ -268,6 +282,15 @@ def _comment_permissions(document: Document) -> Findings:
         if comments and _writes(job) not in (["pull-requests"], ["issues"]):
             message = "grant `pull-requests: write`, or for an issue `issues: write`, only"
             yield job.line, f"job `{job.name}` comments: {message}"
+
+
+@rule("propose-dispatch", "what writes code starts when a person says what", into=ROLES)
+def _propose_dispatch(document: Document) -> Findings:
+    for _, step in document.steps():
+        if document.is_action or not step.runs_action("actions/propose", "actions/propose/publish"):
+            continue
+        if not document.triggers <= {"workflow_dispatch", "workflow_call"}:
+            yield step.line, "start it with `workflow_dispatch` only"
 
 
 _OWN_EVENTS = {"workflow_dispatch", "schedule", "push"}
