@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlactions.__main__ import run
 from mlactions.compare.baseline import parse_baseline
@@ -27,6 +29,19 @@ from tests.init_repositories import PLAIN_PIP, SHAPES
 
 ROOT = Path(__file__).resolve().parents[1]
 PIN = "a" * 40
+WORDS = (
+    "no",
+    "Null",
+    "1e3",
+    "0x1",
+    "1:30",
+    "2026-01-01",
+    "~",
+    ".inf",
+    "a: b",
+    "a #b",
+    "\U0001f600",
+)
 WRITTEN = {".github/workflows/gate.yml", ".github/workflows/doctor.yml", "AGENTS.md"}
 
 
@@ -202,6 +217,44 @@ def test_an_evaluation_that_fails_gives_no_baseline(tmp_path: Path) -> None:
     folder = repository(tmp_path, files)
     assert init(folder, "--yes", "--evaluate", "--seeds=0")[0] == Exit.FAILED_CHECK
     assert not (folder / "configs/baseline.yaml").exists()
+
+
+@given(st.one_of(st.text(), st.text("yn.:#, -1e'\"\\[{*&!/a"), st.sampled_from(WORDS)))
+def test_a_value_that_is_written_is_read_again_as_it_was(text: str) -> None:
+    assert yaml.safe_load(f"key: {templates.spelled(text)}\n") == {"key": text}
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", True), ("n", False)])
+def test_a_person_is_asked_before_anything_is_written(
+    tmp_path: Path, answer: str, code: bool
+) -> None:
+    folder = repository(tmp_path, PLAIN_PIP)
+    program = (
+        "import os, pty, sys\n"
+        "pid, terminal = pty.fork()\n"
+        "if not pid:\n"
+        "    command = [sys.executable, '-m', 'mlactions', 'init']\n"
+        f"    os.execv(sys.executable, [*command, '--pin={PIN}'])\n"
+        "said = b''\n"
+        "asked = False\n"
+        "while True:\n"
+        "    try:\n"
+        "        part = os.read(terminal, 4096)\n"
+        "    except OSError:\n"
+        "        break\n"
+        "    if not part:\n"
+        "        break\n"
+        "    said += part\n"
+        "    if b'files? [y/N]' in said and not asked:\n"
+        "        asked = True\n"
+        f"        os.write(terminal, b'{answer}\\n')\n"
+        "os.waitpid(pid, 0)\n"
+        "sys.exit(0 if asked else 9)\n"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=environ, check=False)
+    assert done.returncode == 0
+    assert (folder / ".github/workflows/gate.yml").exists() is code
 
 
 def test_no_repository_is_bad_input(tmp_path: Path) -> None:

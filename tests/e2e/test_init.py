@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from mlactions.init.command import reader
 from mlactions.init.packages import find_packages
 from mlactions.runner import Runner
 from mlactions.schema import resource
-from tests.e2e.bridge import CACHE_MODE
+from tests.e2e.bridge import CACHE_MODE, ROOT
 from tests.e2e.conftest import MakeScratch
+from tests.e2e.gate_repository import template
 from tests.e2e.harness import Act, tool_path
 from tests.fakes.github import FakeGitHub
 from tests.init_repositories import SHAPES
@@ -93,3 +95,26 @@ def test_the_gate_that_was_written_runs(  # noqa: PLR0917  # one fixture more th
     assert set(rows.values()) == {"fail"}
     (comment,) = hub.store.comments.values()
     assert "val_accuracy" in comment.body
+
+
+def test_the_weekly_check_runs_as_it_is_written(
+    act: Act, scratch: MakeScratch, tmp_path: Path
+) -> None:
+    """Its library is this checkout, packed: the wheel has to bring all that doctor reads."""
+    subprocess.run(
+        ["uv", "build", "--wheel", "-q", "--out-dir", str(tmp_path), str(ROOT)], check=True
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    released = re.compile(r"git\+https://\S+ # v\S+")
+    text, count = released.subn(str(wheel), template("doctor"))
+    assert count == 1
+    wrong = template("gate").replace("0" * 40, PIN).replace("configs:", "config:")
+    project = scratch({".github/workflows/doctor.yml": text, ".github/workflows/gate.yml": wrong})
+
+    done = act.run(project, "workflow_dispatch", workflow=".github/workflows/doctor.yml")
+
+    assert done.exit_code == 1, done.log
+    (note,) = [note for note in done.annotations if "`config`" in note.message]
+    assert note.fields["file"] == ".github/workflows/gate.yml"
+    assert "Did you mean `configs`?" in note.message
+    assert "mlactions doctor" in done.summary

@@ -27,6 +27,7 @@ from mlactions.init.write import write_new
 from mlactions.runner import Runner
 from mlactions.schema import parse_yaml, resource
 from mlactions.settings import lines_option, option
+from mlactions.text import plural
 
 MAX_FILES = 200_000
 
@@ -178,7 +179,7 @@ def _agreed(plan: Plan, pin: str, *, yes: bool) -> bool:
     if not sys.stdin.isatty():
         message = "Nobody is here to be asked."
         raise UserError("bad input", message, "Give `--yes` to write, `--dry-run` to look.")
-    question = f"\nWrite {len(plan.files)} files?"
+    question = f"\nWrite {plural(len(plan.files), 'file')}?"
     return click.confirm(question, default=False, err=True)
 
 
@@ -194,15 +195,14 @@ def measure(plan: Plan, root: Path, runner: Runner, seeds: str) -> int:
             f"{BASELINE} is there already: left alone. `mlactions compare update` renews it."
         )
         return Exit.PASS
-    with tempfile.TemporaryDirectory(prefix="mlactions-init-") as scratch:
-        out = f"--out={scratch}/evaluate"
-        arguments = ["evaluate", f"--command={plan.command}", "--select=all", out]
-        arguments += [f"--configs={glob}" for glob in plan.configs]
-        arguments += [f"--working-directory={root}"]
-        arguments += [f"--seeds={seeds}"] if "{seed}" in plan.command else []
-        code = run(arguments, runner)
-        if code != Exit.PASS:
-            runner.say("No baseline was written: the evaluation did not end well.")
-            return code
-        update = ["compare", "update", f"--metrics={scratch}/evaluate", "--add"]
-        return run([*update, f"--working-directory={root}"], runner)
+    # Its report stays there for whoever wants to read it.
+    measured = Path(tempfile.mkdtemp(prefix="mlactions-init-")) / "evaluate"
+    folder = f"--working-directory={os.path.relpath(root)}"
+    arguments = ["evaluate", f"--command={plan.command}", "--select=all", f"--out={measured}"]
+    arguments += [folder, *(f"--configs={glob}" for glob in plan.configs)]
+    arguments += [f"--seeds={seeds}"] if "{seed}" in plan.command else []
+    code = run(arguments, runner)
+    if code != Exit.PASS:
+        runner.say("No baseline was written: the evaluation did not end well.")
+        return code
+    return run(["compare", "update", f"--metrics={measured}", "--add", folder], runner)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from mlactions.compare.edit import quoted
+
 OWN = "codex-ml-actions/codex-ml-actions"
 ZEROS = "0" * 40
 _PIN = re.compile(rf"({re.escape(OWN)}(?:/[\w./-]+)?)@0{{40}} # v\d+\.\d+\.\d+")
-_PLAIN = re.compile(r"(?![-?:,\[\]{}#&*!|>'\"%@`\s])[^\n#]*(?<![\s:])")
+_PLAIN = re.compile(r"(?:[A-Za-z/]|\./|\d,)[ !\"$-~]*(?<![\s:])")
+_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
 
 def pinned(text: str, sha: str, version: str) -> str:
@@ -29,9 +31,9 @@ def introduced(text: str) -> str:
 
 
 def spelled(value: str) -> str:
-    """Return a scalar as YAML: plain where that is the same text, else quoted."""
-    risky = ": " in value or not _PLAIN.fullmatch(value) or re.fullmatch(r"[\d.]+", value)
-    return json.dumps(value, ensure_ascii=False) if risky or not value else value
+    """Return a scalar as YAML: plain where every reader takes that for the same text."""
+    plain = _PLAIN.fullmatch(value) and value.isascii() and ": " not in value
+    return value if plain and value.lower() not in _WORDS else quoted(value)
 
 
 def with_value(text: str, key: str, value: str | Sequence[str]) -> str:
