@@ -56,8 +56,8 @@ LIGHTNING_POETRY = {
     ),
     "train.py": (
         "import lightning as L\nfrom lightning.pytorch.callbacks import ModelCheckpoint\n\n\n"
-        "def main():\n    L.seed_everything(0)\n    L.Trainer(callbacks=[ModelCheckpoint()])\n"
-        + MAIN
+        "def main():\n    L.seed_everything(0)\n"
+        "    L.Trainer(precision=16, callbacks=[ModelCheckpoint()])\n" + MAIN
     ),
     "eval.py": EVALUATE.replace("--output", "--out"),
     "conf/small.yaml": CONFIGS["configs/small.yaml"],

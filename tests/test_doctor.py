@@ -305,11 +305,11 @@ def test_odd_workflows_are_no_crash(text: str) -> None:
     checked({**FILES, ".github/workflows/gate.yml": text})
 
 
-def doctor(folder: Path, *arguments: str) -> tuple[int, str]:
+def doctor(folder: Path, *arguments: str, **more: str) -> tuple[int, str]:
     stream, before = io.StringIO(), Path.cwd()
     os.chdir(folder)
     try:
-        environ = {"PATH": os.environ["PATH"], "COLUMNS": "120"}
+        environ = {"PATH": os.environ["PATH"], "COLUMNS": "120", **more}
         code = run(["doctor", f"--pin={PIN}", *arguments], Runner(environ, stream))
     finally:
         os.chdir(before)
@@ -351,3 +351,26 @@ def test_a_link_that_leads_out_is_not_read(tmp_path: Path) -> None:
     assert code == 1
     assert "a link that leads out" in said
     assert "sk-0123" not in said
+
+
+def test_names_that_are_no_text_or_speak_to_the_runner_are_shown_safely(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = repository(tmp_path, FILES)
+    for name in (b"\xff.yml", b"a\n::error::owned.yml", b"\x1b[31mred.yml"):
+        place = os.fsencode(folder / ".github/workflows") + b"/" + name
+        Path(os.fsdecode(place)).write_text(f"jobs: }}\n# {OWN}\n")
+    for arguments in ((), ("--json",)):
+        code, said = doctor(folder, *arguments)
+        assert code == 1, said
+        assert "\n::error::owned" not in said
+        assert "\x1b" not in said
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["problems"]) == 3
+    assert init(folder, "--dry-run")[0] == 0
+    summary = tmp_path.with_suffix(".md")
+    runner = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    code, said = doctor(folder, **runner)
+    assert code == 1, said
+    assert "\n::error::owned" not in said
+    assert "to mend" in summary.read_text(encoding="utf-8")

@@ -157,6 +157,14 @@ def test_conventions_stand_in_agents_md_with_the_lines_that_show_them(tmp_path: 
     assert "autocast" not in text
 
 
+def test_lightning_says_seed_precision_and_checkpoints_in_its_own_words(tmp_path: Path) -> None:
+    folder = repository(tmp_path, SHAPES["lightning-poetry"])
+    init(folder, "--yes")
+    text = (folder / "AGENTS.md").read_text()
+    for call in ("L.seed_everything", "L.Trainer(precision)", "ModelCheckpoint"):
+        assert f"`{call}` (`train.py:" in text
+
+
 def test_what_reads_mlflow_is_filled_in_once_the_server_is_named(tmp_path: Path) -> None:
     folder = repository(tmp_path, SHAPES["hydra-uv"])
     assert "give --tracking-uri" in init(folder, "--dry-run")[1]

@@ -43,7 +43,7 @@ def command(runner: Runner, /, **given: Any) -> int:
     packages = find_packages(frozenset(files), read, [])
     checkup = check(files, read, load=_own_file, own=own, packages=packages)
     if given["as_json"]:
-        click.echo(json.dumps(document(checkup), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(document(checkup), indent=2))  # names that are no text too
     else:
         _show(checkup, runner)
     status = status_of(checkup)

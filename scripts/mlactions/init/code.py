@@ -95,6 +95,8 @@ def _call(call: ast.Call, module: Module) -> None:
     for topic, pattern in TOPICS.items():
         if pattern.search(name):
             module.topics.setdefault(topic, []).append((call.lineno, name))
+    if name.rpartition(".")[2] == "Trainer" and any(k.arg == "precision" for k in call.keywords):
+        module.topics.setdefault("mixed precision", []).append((call.lineno, f"{name}(precision)"))
     if _GPU.search(name) and module.gpu is None:
         module.gpu = call.lineno
     last = name.rpartition(".")[2]
