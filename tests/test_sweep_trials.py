@@ -271,6 +271,7 @@ HOUR = 3_600_000
         ([Attempt("FAILED")] * 3, 2, ("failed", 0)),
         ([Attempt("KILLED")] * 9, 0, ("preempted", 1)),
         ([Attempt("FAILED", ended="pre-empted")] * 9, 0, ("preempted", 1)),
+        ([Attempt("FINISHED", ended="pre-empted")], 0, ("preempted", 1)),
         ([Attempt("FAILED"), Attempt("KILLED")], 1, ("preempted", 1)),
         ([Attempt("RUNNING", start_ms=99 * HOUR)], 0, ("running", 0)),
         ([Attempt("RUNNING", start_ms=10 * HOUR)], 0, ("preempted", 1)),

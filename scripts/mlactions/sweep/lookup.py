@@ -81,13 +81,13 @@ def _note(known: Known, run: Run, metric: str) -> None:
     ended = run.tags.get(mlflow_tags.ENDED, "")
     attempt = Attempt(run.status, run.start_ms or 0, ended, run.id, run.metrics.get(metric))
     known.attempts.setdefault(key, []).append(attempt)
-    if run.status == "FINISHED" and run.start_ms and run.end_ms and run.end_ms > run.start_ms:
+    if attempt.finished and run.start_ms and run.end_ms and run.end_ms > run.start_ms:
         known.hours.append((run.end_ms - run.start_ms) / _MS_PER_HOUR)
 
 
 def value_of(state: State) -> float | None:
     """Return the metric of a finished trial's last run that has it."""
-    values = [item.value for item in state.attempts if item.status == "FINISHED"]
+    values = [item.value for item in state.attempts if item.finished]
     known = [value for value in values if value is not None]
     return known[-1] if known else None
 

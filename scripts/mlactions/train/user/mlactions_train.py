@@ -18,6 +18,7 @@ Copy this file beside your training loop; it needs Python 3.9 and nothing else. 
 The files it writes, `latest.json` and `best.json`, are described in checkpoint.schema.json of
 codex-ml-actions. Whoever unpickles a checkpoint runs what is in it: load with `weights_only=True`,
 or keep safetensors. With several processes only rank 0 writes; agree on `should_stop` among them.
+Where the loop tracks with MLflow, a run that is stopped gets the tag `mlactions.ended`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import math
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +42,7 @@ from typing import Any
 
 _stop = threading.Event()
 _told: dict[str, Any] = {}
+_continued = os.environ.get("MLFLOW_RUN_ID")  # MLflow removes it when the run is opened
 
 
 class ConfigChangedError(Exception):
@@ -128,7 +131,7 @@ class Checkpoints:
             "metric": {"name": metric[0], "value": value} if metric else None,
             "sha256": digest(path) if hashed else None,
             "bytes": sum(file.stat().st_size for file in files_of(path)),
-            "config_hash": os.environ.get("MLACTIONS_CONFIG_HASH") or self._hash(),
+            "config_hash": self._hash(),
             "config": self.config,
             "run_id": run_id,
         }
@@ -150,8 +153,8 @@ class Checkpoints:
 
     def _tidy(self) -> None:
         """Remove what no pointer names any more, and what a kill left half-written."""
-        pointers = ("latest.json", "best.json")
-        named = {entry["path"] for name in pointers for entry in _entries(self.folder / name)}
+        pointers = (self.folder / "latest.json", self.folder / "best.json")
+        named = {entry["path"] for pointer in pointers for entry in _entries(pointer)}
         for pattern in ("step-*", ".step-*.tmp", ".latest.json.*.tmp", ".best.json.*.tmp"):
             for path in self.folder.glob(pattern):
                 if path.name not in named:
@@ -161,14 +164,15 @@ class Checkpoints:
         return any(fnmatch.fnmatchcase(key, pattern) for pattern in self.allow)
 
     def _hash(self) -> str:
+        if given := os.environ.get("MLACTIONS_CONFIG_HASH"):
+            return given
         fixed = {key: value for key, value in self.config.items() if not self._may_change(key)}
         return "sha256:" + hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
     def _check(self, entry: Mapping[str, Any]) -> None:
         theirs = entry.get("config")
         if theirs is None:
-            expected = entry.get("config_hash")
-            if expected and expected != (os.environ.get("MLACTIONS_CONFIG_HASH") or self._hash()):
+            if entry.get("config_hash") not in (None, "", self._hash()):
                 raise ConfigChangedError("the checkpoint was made with another configuration")
             return
         changed = [
@@ -181,12 +185,7 @@ class Checkpoints:
             raise ConfigChangedError(f"{told} Take another folder, or `allow` what may change.")
 
 
-def progress(
-    *,
-    step: int,
-    loss: float | None = None,
-    eta: float | None = None,
-) -> None:
+def progress(*, step: int, loss: float | None = None, eta: float | None = None) -> None:
     """Say how far it is; written at most once a second, and in the end. `eta` is in seconds."""
     path = os.environ.get("MLACTIONS_PROGRESS")
     if not path or os.environ.get("RANK", "0") != "0":
@@ -207,18 +206,33 @@ def _tell() -> None:
 
 
 def should_stop() -> bool:
-    """Return whether SIGTERM asked this process to save and end."""
+    """Return whether SIGTERM asked this process to save and end; if so, its MLflow run says it."""
     _listen()
+    if _stop.is_set():
+        _tag("pre-empted")
     return _stop.is_set()
+
+
+@atexit.register
+def _tag(ended: str = "") -> None:
+    """Tag the MLflow run, if there is one; untag one that was continued and ends by itself."""
+    mlflow = sys.modules.get("mlflow")
+    if mlflow is None or "ended" in _told or os.environ.get("RANK", "0") != "0":
+        return
+    _told["ended"] = ended
+    with contextlib.suppress(Exception):  # no reason to end a training
+        run = mlflow.active_run() if ended else None
+        name = run.info.run_id if run else _continued
+        if name:
+            mlflow.MlflowClient().set_tag(name, "mlactions.ended", ended)
 
 
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file; of a folder that of the lines `sha256sum` prints, sorted."""
     if path.is_dir():
-        lines = (
-            f"{digest(file)}  {file.relative_to(path).as_posix()}\n" for file in files_of(path)
-        )
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        named = ((digest(file), file.relative_to(path).as_posix()) for file in files_of(path))
+        lines = "".join(f"{found}  {name}\n" for found, name in named)
+        return hashlib.sha256(lines.encode()).hexdigest()
     found = hashlib.sha256()
     with path.open("rb") as stream:
         while piece := stream.read(1 << 20):

@@ -36,6 +36,11 @@ class Attempt:
     id: str = ""
     value: float | None = None
 
+    @property
+    def finished(self) -> bool:
+        """Whether it ran to its end: a loop that was asked to stop ends its run well, too."""
+        return self.status == "FINISHED" and self.ended != "pre-empted"
+
 
 @dataclass(frozen=True)
 class State:
@@ -55,7 +60,7 @@ def state_of(
     it is running, and has for longer than `stale_minutes`, has died.
     """
     kept = tuple(attempts)
-    if any(item.status == "FINISHED" for item in attempts):
+    if any(item.finished for item in attempts):
         return State("finished", 0, kept)
     running = [item for item in attempts if item.status in {"RUNNING", "SCHEDULED"}]
     if any(now_ms - item.start_ms < stale_minutes * 60_000 for item in running):
@@ -322,7 +327,7 @@ def best(sweep: Sweep, tracking: Tracking | None) -> None:
     groups: dict[str, list[tuple[Mapping[str, Any], Attempt]]] = {}
     known = states(sweep, tracking)
     for row in sweep.trials:
-        done = [item for item in known[row["number"]].attempts if item.status == "FINISHED"]
+        done = [item for item in known[row["number"]].attempts if item.finished]
         if done and done[-1].value is not None and math.isfinite(done[-1].value):
             groups.setdefault(row["hash"], []).append((row, done[-1]))
     finished = sum(state.name == "finished" for state in known.values())
