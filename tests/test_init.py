@@ -135,6 +135,18 @@ def test_nothing_is_overwritten_and_a_second_run_has_nothing_to_do(
     assert "Nothing to do" in said
 
 
+def test_actionlint_finds_nothing_in_what_is_written(tmp_path: Path) -> None:
+    for shape, files in SHAPES.items():
+        folder = repository(tmp_path / shape, {**files, ".github/workflows/audit.yml": ""})
+        (folder / ".github/workflows/audit.yml").unlink()
+        init(folder, "--yes", "--tracking-uri=https://mlflow.company.net")
+    written = [str(path) for path in tmp_path.glob("*/.github/workflows/*.yml")]
+    program = str(Path(sys.executable).parent / "actionlint")
+    done = subprocess.run([program, *written], capture_output=True, text=True, check=False)
+    assert len(written) >= 4 * len(SHAPES)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_the_same_repository_gives_the_same_bytes(tmp_path: Path) -> None:
     trees = []
     for name in ("one", "two"):

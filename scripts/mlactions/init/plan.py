@@ -139,11 +139,7 @@ def _tracked(found: Findings, asked: Asked, template: Template) -> Iterator[Fit]
         yield Fit("analyze", f"MLflow is used ({where}): give `--tracking-uri` of your server")
         return
     text = fill.with_value(template("diagnose"), "tracking-uri", asked.tracking_uri)
-    yield Fit(
-        "diagnose",
-        f"MLflow is used ({where})",
-        fill.without(text, "setup", "python-version", "install"),
-    )
+    yield Fit("diagnose", f"MLflow is used ({where})", text)
     experiment, metric = found.names.get("experiment"), found.names.get("metric")
     if experiment is None or metric is None:
         missing = "experiment" if experiment is None else "metric"
