@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mlactions.report import Report
 from mlactions.settings import Status
 from tests.sweep_support import Project
 
+ROOT = Path(__file__).resolve().parents[1]
 CURRENT = """\
 program: train.py
 description: which learning rate
@@ -130,3 +132,29 @@ def test_a_reason_that_rests_on_nothing_is_struck(
 def test_new_keys_and_packages_are_known(project: Project) -> None:
     text = "parameters:\n  '+training.extra': {value: 1}\n  training.names: {value: [c]}\n"
     assert checked(project, text).document["struck"] == []
+
+
+LIGHT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+sys.modules.update(dict.fromkeys(("numpy", "optuna", "scipy")))  # importing one is an error
+import mlactions.sweep.proposal
+from mlactions.sweep.space import parse_space
+from mlactions.sweep.trials import size
+for method in ("grid", "random", "sobol", "tpe"):
+    text = f"method: {method}\\nmetric: {{name: loss, goal: minimize}}\\nrun_cap: 3\\n"
+    text += "parameters:\\n  a: choice(1,2)\\n  b: {values: [1, 2], when: {a: 1}}\\n"
+    if method != "grid":
+        text += "  c: tag(log, interval(0.001, 1))\\n  d: {min: 1, max: 9}\\n"
+    print(method, size(parse_space(text, file="sweep.yaml")))
+"""
+
+
+def test_hydra_alone_is_enough_to_read_a_space() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, str(ROOT / "scripts")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["grid", "3", "random", "3", "sobol", "3", "tpe", "3"]
