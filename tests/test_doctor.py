@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -275,6 +276,13 @@ def test_files_are_read_by_the_parsers_that_will_read_them(
 ) -> None:
     problem = only(checked({**FILES, path: text}), rule)
     assert (problem.file, problem.line) == (path, line)
+
+
+def test_a_sweep_that_cannot_be_checked_is_no_silent_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hydra.errors", None)  # as where the extra is not installed
+    text = "hydra:\n  sweeper:\n    params:\n      lr: choice(1,2)\n"
+    problem = only(checked({**FILES, "configs/sweep.yaml": text}), "sweep-not-checked")
+    assert problem.severity == "warn"
 
 
 def test_an_older_python_than_the_project_asks_for_is_named() -> None:

@@ -114,15 +114,15 @@ def sweeps(files: Collection[str], read: Read) -> Iterator[Problem]:
     if SWEEP not in files:
         return
     try:
-        from mlactions.sweep.space import parse_space  # Hydra's grammar, where it is installed
-    except ImportError:
-        return
-    try:
+        from mlactions.sweep.space import parse_space  # only who has one pays
+
         parse_space(read(SWEEP) or "", file=SWEEP)
     except UserError as error:
         yield _of_error(error, SWEEP, "sweep")
-    except ImportError:
-        return
+    except ImportError as error:
+        message = f"It was not checked: Hydra's strings are in it, and {error.name} is not here."
+        fix = "Install this library with its extra `sweep`, or run `mlactions sweep`."
+        yield Problem(SWEEP, 1, "sweep-not-checked", "warn", message, fix)
 
 
 def _of_error(error: UserError, path: str, rule: str, severity: Severity = "fail") -> Problem:

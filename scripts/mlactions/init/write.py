@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Sequence
@@ -10,6 +11,9 @@ from pathlib import Path
 from mlactions.errors import UserError
 from mlactions.init.model import File
 from mlactions.settings import path_below
+
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK})
+"""How file systems without hard links refuse one."""
 
 
 def write_new(root: Path, files: Sequence[File]) -> None:
@@ -46,7 +50,13 @@ def create(path: Path, text: str) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(text.encode())
         Path(temporary).chmod(0o644)
-        path.hardlink_to(temporary)
+        try:
+            path.hardlink_to(temporary)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            with path.open("x", encoding="utf-8", newline="\n") as plain:
+                plain.write(text)
     finally:
         Path(temporary).unlink()
 
