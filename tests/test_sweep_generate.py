@@ -504,7 +504,7 @@ def test_ray_gets_a_job_per_trial_that_is_left(tmp_path: Path) -> None:
         "--entrypoint-num-gpus 2 --entrypoint-num-cpus 4 --entrypoint-memory 17179869184"
         in lines[0]
     )
-    assert lines[0].endswith("-- bash configs/sweeps/sweep/run_sweep.sh 2")
+    assert lines[0].endswith("-- env SWEEP_COMMIT= bash configs/sweeps/sweep/run_sweep.sh 2")
     names = [line.split("--submission-id ")[1].split()[0] for line in lines]
     assert len(set(names)) == 2
 

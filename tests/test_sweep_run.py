@@ -18,6 +18,7 @@ from mlactions import mlflow_tags
 from mlactions.mlflow_store import open_store
 from mlactions.sweep.lookup import Reuse, look_up
 from mlactions.sweep.user import sweep_trials
+from mlactions.sweep.user.sweep_trials import Attempt, Sweep
 from tests.mlflow_support import TOOLS, Gatekeeper, Mlflow
 from tests.sweep_support import Project
 
@@ -324,3 +325,87 @@ def test_the_version_of_the_code_knows_of_changes(tmp_path: Path) -> None:
     assert changed.startswith(f"{clean}+")
     (tmp_path / "a.py").write_text("3\n")
     assert sweep_trials.code_version(str(tmp_path)) not in {clean, changed}
+
+
+ATTEMPTS = {
+    "stopped": Attempt("KILLED", 1, "pre-empted", "run-a"),
+    "told": Attempt("FAILED", 1, "pre-empted", "run-a"),
+    "died": Attempt("RUNNING", 1, "", "run-a"),
+    "failed": Attempt("FAILED", 1, "", "run-a"),
+    "other": Attempt("KILLED", 2, "pre-empted", "run-b"),
+    "unnamed": Attempt("KILLED", 3),
+    "unnamed-failed": Attempt("FAILED", 3),
+}
+
+
+@pytest.mark.parametrize(
+    ("run", "attempts", "expected"),
+    [
+        ("run-a", ["stopped"], "run-a"),
+        ("run-a", ["told"], "run-a"),
+        ("run-a", ["died"], "run-a"),
+        ("run-a", ["failed"], "-"),  # the state that failed would fail again
+        ("run-a", ["stopped", "other"], "run-a"),
+        ("run-a", ["failed", "other"], "-"),
+        ("run-a", ["other"], "-"),  # the checkpoint is of other code or data
+        ("run-a", [], "-"),
+        ("", ["stopped"], "+"),
+        ("", ["failed", "other"], "+"),
+        ("run-a", ["unnamed"], "run-a"),  # without MLflow the last record decides
+        ("", ["unnamed", "unnamed-failed"], "-"),
+        (None, ["stopped"], "-"),
+    ],
+)
+def test_a_trial_goes_on_where_the_attempt_of_its_checkpoint_was_stopped(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    run: str | None,
+    attempts: list[str],
+    expected: str,
+) -> None:
+    monkeypatch.setenv("SWEEP_CHECKPOINTS", str(tmp_path))
+    folder = tmp_path / "lr" / "0001-ab" / "checkpoints"
+    folder.mkdir(parents=True)
+    if run is not None:
+        (folder / "latest.json").write_text(json.dumps({"run_id": run}))
+    sweep = Sweep(tmp_path, {"sweep": "lr"})
+    found = sweep_trials.continued(sweep, "0001-ab", [ATTEMPTS[name] for name in attempts])
+    assert found == expected
+
+
+KEEPING = """\
+import json, os, signal, sys
+from pathlib import Path
+folder = Path(os.environ["MLACTIONS_CHECKPOINTS"])
+given = {name: os.environ.get(name) for name in ("MLACTIONS_RESUME", "MLFLOW_RUN_ID")}
+with open("seen.jsonl", "a") as stream:
+    stream.write(json.dumps({"folder": str(folder), **given}) + "\\n")
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "latest.json").write_text(json.dumps({"run_id": "run-a"}))
+if Path("flags/stop").exists():
+    Path("flags/stop").unlink()
+    os.kill(os.getppid(), signal.SIGTERM)
+    signal.pause()
+"""
+
+
+def test_a_stopped_trial_finds_its_checkpoint_and_nobody_elses(tmp_path: Path) -> None:
+    project = Project.make(tmp_path, SPACE)
+    (tmp_path / "train.py").write_text(KEEPING)
+    project.sweep()
+    (tmp_path / "flags" / "stop").touch()
+    assert project.start("1").returncode == 143
+    assert project.start("1").returncode == 0
+    assert project.start("2", SWEEP_CHECKPOINTS="shared").returncode == 0
+    assert project.start("3", MLACTIONS_CHECKPOINTS=str(tmp_path / "own")).returncode == 0
+    seen = [json.loads(line) for line in (tmp_path / "seen.jsonl").read_text().splitlines()]
+    names = [row["name"] for row in project.manifest()["trials"]]
+    own = [tmp_path / "outputs/sweeps/sweep" / names[0], tmp_path / "shared/sweep" / names[1]]
+    assert [row["folder"] for row in seen] == [
+        str(own[0] / "checkpoints"),
+        str(own[0] / "checkpoints"),
+        str(own[1] / "checkpoints"),
+        str(tmp_path / "own"),
+    ]
+    assert [row["MLACTIONS_RESUME"] for row in seen] == ["", None, "", None]
+    assert [row["MLFLOW_RUN_ID"] for row in seen] == [None, "run-a", None, None]

@@ -8,8 +8,9 @@ script=@SCRIPT@
 stamp=${SWEEP_STAMP:-$(date +%s)} # a cluster takes every name once
 
 plan=$(bash "$here/run_sweep.sh" --list ${SWEEP_TRIALS:+"$SWEEP_TRIALS"})
+commit=$(bash "$here/run_sweep.sh" --commit) # the cluster gets the files without their history
 while IFS=- read -r number digest; do
   [[ -n "$number" ]] || continue
   ray job submit --no-wait --submission-id "@SWEEP@-$number-$digest-$stamp" --working-dir "${SWEEP_WORKING_DIR:-$root}" \
-    @RESOURCES@ "$@" -- bash "$script" "$((10#$number))"
+    @RESOURCES@ "$@" -- env "SWEEP_COMMIT=$commit" ${SWEEP_CHECKPOINTS:+"SWEEP_CHECKPOINTS=$SWEEP_CHECKPOINTS"} bash "$script" "$((10#$number))"
 done <<<"$plan"

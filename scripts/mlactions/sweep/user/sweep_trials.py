@@ -281,7 +281,7 @@ def states(sweep: Sweep, tracking: Tracking | None) -> dict[int, State]:
 def plan(
     sweep: Sweep, ranges: Sequence[str], tracking: Tracking | None, commit: str
 ) -> Iterable[str]:
-    """Return the trials to run: name, tries and tags, a line each; say what is left out."""
+    """Return the trials to run: name, tries, `continued` and tags; say what is left out."""
     lines = []
     wanted = numbers_in(ranges, len(sweep.trials))
     known = states(sweep, tracking)
@@ -297,11 +297,32 @@ def plan(
             left[state.name] = left.get(state.name, 0) + 1
             continue
         tags = json.dumps(tags_of(sweep, row, commit, parent), sort_keys=True)
-        lines.append(f"{row['name']}\t{max(state.tries, 1)}\t{tags}")
+        run = continued(sweep, row["name"], state.attempts)
+        lines.append(f"{row['name']}\t{max(state.tries, 1)}\t{run}\t{tags}")
     told = ", ".join(f"{count} {name}" for name, count in sorted(left.items()))
     if told:
         print(f"left out: {told}", file=sys.stderr)
     return lines
+
+
+def continued(sweep: Sweep, name: str, attempts: Sequence[Attempt]) -> str:
+    """Return the MLflow run that a trial goes on with: `+` if it has none, `-` to begin anew.
+
+    It goes on where the attempt that its checkpoint belongs to was stopped. `attempts` are those
+    of this code and these data, so the checkpoint of any other is not used.
+    """
+    base = Path(os.environ.get("SWEEP_CHECKPOINTS") or "outputs/sweeps")
+    pointer = base / sweep.manifest["sweep"] / name / "checkpoints" / "latest.json"
+    try:
+        run = str(json.loads(pointer.read_text(encoding="utf-8")).get("run_id") or "")
+    except (OSError, ValueError, AttributeError):
+        return "-"
+    known = {item.id: item for item in attempts if item.id}
+    last = max(reversed(attempts), key=lambda item: item.start_ms, default=None)
+    of = known.get(run) if run and known else last
+    if of is None or (of.status in {"FINISHED", "FAILED"} and of.ended != "pre-empted"):
+        return "-"
+    return run or "+"
 
 
 def tags_of(sweep: Sweep, row: Mapping[str, Any], commit: str, parent: str) -> dict[str, str]:
@@ -375,10 +396,14 @@ def _write(path: Path, text: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run `plan RANGE…`, `best` or `parent`."""
+    """Run `plan RANGE…`, `best`, `parent` or `commit`."""
     out, sys.stdout = sys.stdout, sys.stderr  # libraries print; only the plan may stand there
     sweep = Sweep.read(Path(__file__).resolve().parent)
-    commit = code_version(str(Path.cwd()))
+    # Where the code is a copy without its history, as in a job of Ray, whoever copied it says.
+    commit = os.environ.get("SWEEP_COMMIT") or code_version(str(Path.cwd()))
+    if arguments[:1] == ["commit"]:
+        print(commit, file=out)
+        return
     tracking = None
     if os.environ.get("MLFLOW_TRACKING_URI"):
         try:
