@@ -10,9 +10,9 @@ import pytest
 
 from mlactions.ask.repository import open_repository
 from mlactions.propose.gates import judge
-from mlactions.propose.model import Rules
+from mlactions.propose.model import TASKS, Rules
 from mlactions.propose.tree import TreeError, WorkTree
-from tests.ask_cases import git, write
+from tests.ask_cases import codex_path, git, make_bundle, write
 from tests.fakes.model import Turn, fails, runs, says
 from tests.propose_support import (
     ANSWER,
@@ -216,6 +216,30 @@ def test_the_prompt_is_the_default_branch_s(repository: Path, tmp_path: Path) ->
     assert "network_access = false" in config
     context = json.loads((tmp_path / "task/context.json").read_text())
     assert (context["base"], context["task"]) == ("topic", "own")
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+def test_every_task_makes_a_prompt(repository: Path, tmp_path: Path, task: str) -> None:
+    folder = make_bundle(tmp_path / "result", "", word="audit")
+    done = prepare(tmp_path, repository, f"--task={task}", f"--bundle={folder}", "--slug=it")
+    assert done.code == 0, done.said
+    prompt = (tmp_path / "task/prompt.md").read_text()
+    assert "{{" not in prompt
+    assert "result-1/: what `audit` found" in prompt
+    assert (tmp_path / "task/facts/result-1/facts.json").is_file()
+    assert ("Add tests that prove the change" in prompt) == TASKS[task].tests
+    assert (repository / "src/model.py").read_text() == (
+        tmp_path / "task/tree/src/model.py"
+    ).read_text()
+
+
+def test_a_laptop_without_codex_or_key_is_told_so(repository: Path, tmp_path: Path) -> None:
+    names = (f"--repository={repository}", f"--out={tmp_path / 'task'}", "--task=experiment")
+    bundle, home = tmp_path / "task/bundle", str(tmp_path)
+    done = step(tmp_path, "run", *names, bundle=bundle, PATH="/usr/bin:/bin", HOME=home)
+    assert (done.code, done.result["reason"]) == (3, "no-codex")
+    done = step(tmp_path, "run", *names, bundle=bundle, PATH=codex_path(), HOME=home)
+    assert (done.code, done.result["reason"]) == (3, "no-login")
 
 
 @pytest.mark.parametrize(

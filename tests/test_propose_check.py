@@ -32,6 +32,7 @@ from tests.propose_support import (
     turns,
 )
 
+ROOT = Path(__file__).resolve().parents[1]
 PYTHON = sys.executable
 TEST = f"{PYTHON} -m pytest -q -p no:cacheprovider tests"
 ADDED = f"{PYTHON} -m pytest -q -p no:cacheprovider --junitxml={{report}} {{tests}}"
@@ -207,6 +208,37 @@ def test_what_was_changed_after_it_was_taken_is_no_change(place: Path) -> None:
     (bundle / result["files"][0]["content"]).write_text("import os\n")
     seal(bundle, "propose")
     assert check(place).code == 2
+
+
+TORCH = """\
+import torch
+
+
+def build(width=4):
+    body = torch.nn.Linear(8, width)
+    body.requires_grad_(False)
+    return torch.nn.Sequential(body, torch.nn.Linear(width, 2))
+
+
+def lazy():
+    return torch.nn.LazyLinear(3)
+"""
+
+
+def test_a_frozen_backbone_of_torch_is_counted(place: Path) -> None:
+    """36 frozen parameters of the body, 10 trained ones of the head; a lazy layer has no size."""
+    python = ROOT / ".tools/example/bin/python"
+    assert python.is_file(), "make .tools/example/ready installs the Python with torch"
+    write(place / "repository/backbone.py", TORCH)
+    git(place / "repository", "add", "-A")
+    git(place / "repository", "commit", "-qm", "Backbone")
+    claim = {"arguments": "{}", "parameters": 46, "trainable": 10}
+    models = [{**claim, "factory": f"backbone:{name}"} for name in ("build", "lazy")]
+    bundle = rewritten(place / "task/bundle", models=models, tests=[])
+    done = check(place, bundle=bundle, lint="", tests="", python=str(python))
+    counted = [(m["parameters"], m["trainable"]) for m in done.result["models"]]
+    assert counted == [(46, 10), (None, None)]
+    assert reasons(done) == ["claim-not-built"]
 
 
 def test_junit() -> None:

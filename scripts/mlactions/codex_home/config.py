@@ -86,10 +86,7 @@ def home_config(endpoint: Endpoint | None = None, servers: Sequence[Server] = ()
     return text
 
 
-_WRITING_COMMENT = """\
-
-# Commands write in the one folder Codex works in: not in /tmp, not in $TMPDIR, not over a network.
-"""
+_READ_ONLY = "can read and cannot write or"
 
 _WRITING: dict[str, Any] = {
     "sandbox_workspace_write": {
@@ -102,7 +99,8 @@ _WRITING: dict[str, Any] = {
 
 def writing_config(endpoint: Endpoint | None = None) -> str:
     """Return a config.toml for a call with `--sandbox workspace-write`, without a network."""
-    return home_config(endpoint) + _WRITING_COMMENT + dumps(_WRITING).lstrip("\n")
+    text = home_config(endpoint).replace(_READ_ONLY, "write where Codex works, cannot")
+    return f"{text}\n{dumps(_WRITING)}"
 
 
 def profile_config(name: str) -> str:

@@ -124,7 +124,8 @@ def prepare_command(runner: Runner, /, **given: Any) -> int:
         ("working-directory", place.tree.folder),
     ):
         runner.output(name, str(value))
-    runner.say(f"Codex is not asked: {context.reason}." if context.reason else f"Task: {place}")
+    where = f"Task: {place.folder}"
+    runner.say(f"Codex is not asked: {context.reason}." if context.reason else where)
     return Exit.PASS
 
 

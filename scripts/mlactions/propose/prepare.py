@@ -147,7 +147,8 @@ def _trusted(repository: Repository, environ: Mapping[str, str]) -> str:
 
 def _prompt(task: Task, order: Order, repository: Repository, trusted: str) -> str:
     if task is not OWN:
-        return read_text(resource(f"actions/propose/tasks/{task.name}.md"))
+        shipped = read_text(resource(f"actions/propose/tasks/{task.name}.md"))
+        return shipped.replace("{{slug}}", order.slug)
     path = PurePosixPath(order.prompt_file)
     if path.is_absolute() or ".." in path.parts:
         raise UserError("bad input", f"`prompt-file` is {order.prompt_file!r}.", "Name a file.")
@@ -211,7 +212,7 @@ def _composed(task: str, order: Order, named: Sequence[str], place: Place) -> st
         "facts": str(place.facts),
         "files": "\n".join(f"- {line}" for line in named) or "- (nothing)",
         "slug": order.slug,
-        "allow": "\n".join(f"- `{glob}`" for glob in rules.allow),
+        "allow": "\n".join(f"  - `{glob}`" for glob in rules.allow),
         "max-files": f"{rules.max_files:,}",
         "max-lines": f"{rules.max_lines:,}",
         "max-bytes": f"{rules.max_bytes:,}",

@@ -161,7 +161,7 @@ def _file(entry: Entry, number: int) -> dict[str, Any]:
 
 def _verdict(taken: Taken) -> str:
     if taken.status == Status.REFUSED:
-        return f"There is no change: {taken.ending.status}, {taken.ending.reason}."
+        return f"Codex made no change: {taken.ending.reason or taken.ending.status}."
     if taken.findings:
         reasons = ", ".join(dict.fromkeys(finding.reason for finding in taken.findings))
         return f"The change is refused: {reasons}."
