@@ -121,7 +121,7 @@ def sweeps(files: Collection[str], read: Read) -> Iterator[Problem]:
         yield _of_error(error, SWEEP, "sweep")
     except ImportError as error:
         message = f"It was not checked: Hydra's strings are in it, and {error.name} is not here."
-        fix = "Install this library with its extra `sweep`, or run `mlactions sweep`."
+        fix = "Install this library with its extra `hydra`, or run `mlactions sweep`."
         yield Problem(SWEEP, 1, "sweep-not-checked", "warn", message, fix)
 
 
