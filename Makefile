@@ -28,6 +28,11 @@ test: .venv/ready $(EXAMPLE)/ready $(MLFLOW)/ready $(SARIF)/ready $(SERVING)/rea
 	@$(WITH_TOOLS) .venv/bin/python -m pytest
 	@cd examples/digits && ../../$(EXAMPLE)/bin/python -m pytest -q
 
+.PHONY: test-cluster
+test-cluster: .venv/ready $(EXAMPLE)/ready ## Sweeps on a real SLURM, started on this machine; skipped, with the reason, where it cannot be
+	@scripts/dev/slurm.sh
+	@.venv/bin/python -m pytest -v tests/cluster/check_slurm.py
+
 .PHONY: check
 check: .venv/ready ## Formatting, lint and types
 	.venv/bin/ruff format --check $(SOURCES)

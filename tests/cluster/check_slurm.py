@@ -1,0 +1,78 @@
+"""A SLURM array of the digits example: a node dies, a task is pre-empted, each trial ends once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.daemons import wait_until
+from tests.cluster.project import EPOCHS, TRIALS, Project, half_way
+from tests.cluster.slurm import Slurm, cluster, missing
+
+WHY_NOT = missing()
+
+
+@pytest.fixture
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    with cluster(tmp_path_factory.mktemp("slurm")) as found:
+        yield found
+
+
+def on_their_way(project: Project, slurm: Slurm, node: str) -> dict[int, Path]:
+    """Return the trials of a node that have a checkpoint and are far from their end."""
+    folders = {int(path.name[:4]): path for path in project.outputs()}
+    here = {
+        number
+        for number, row in slurm.tasks().items()
+        if row["JobState"] == "RUNNING" and row.get("NodeList") == node
+    }
+    near = {*half_way(folders[number] for number in here if number in folders)}
+    return {number: path for number, path in folders.items() if path in near}
+
+
+def caught(project: Project, slurm: Slurm, node: str) -> int:
+    """Wait for a trial on a node that is on its way; return its number."""
+    wait_until(lambda: on_their_way(project, slurm, node), f"a checkpoint on {node}", every_s=0.05)
+    return min(on_their_way(project, slurm, node))
+
+
+@pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+@pytest.mark.timeout(1800)
+def test_an_array_survives_a_lost_node_and_a_preemption(tmp_path: Path, slurm: Slurm) -> None:
+    project = Project.make(tmp_path, "slurm")
+    environ = {**slurm.environ, "HOME": str(tmp_path)}
+    assert "Submitted batch job" in project.submit("submit_slurm.sh", environ)
+    assert {*slurm.tasks()} <= {*range(1, TRIALS + 1)}
+
+    lost = caught(project, slurm, "two")
+    slurm.lose_node("two")
+    preempted = caught(project, slurm, "one")
+    slurm.ask("scontrol", "requeue", slurm.tasks()[preempted]["JobId"])
+    slurm.start_node("two")
+    wait_until(lambda: not slurm.waits(), "the end of the array", patience_s=1200)
+
+    tasks = slurm.tasks()
+    assert len(tasks) == TRIALS
+    assert {row["JobState"] for row in tasks.values()} == {"COMPLETED"}
+    assert int(tasks[lost]["Restarts"]) >= 1
+    assert int(tasks[preempted]["Restarts"]) >= 1
+    check_once(project, {lost, preempted})
+    for number in (lost, preempted):
+        log = next(tmp_path.glob(f"cluster-*_{number}.log")).read_text()
+        assert "resumed after epoch" in log
+
+
+def check_once(project: Project, stopped: set[int]) -> None:
+    """Check that MLflow and `sweep status` know each trial as finished, and once."""
+    trials = project.trials()
+    assert len(trials) == TRIALS
+    for runs in trials.values():
+        assert [run.status for run in runs].count("FINISHED") == 1
+    for number in stopped:
+        (run,) = trials[f"{number:04d}"]  # continued, not begun again
+        assert {*project.steps(run.id)} == {*range(1, EPOCHS + 1)}
+    status = project.sweep("status")
+    assert status["counts"]["states"] == {"finished": TRIALS}
+    assert status["left"] == ""
