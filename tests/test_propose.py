@@ -122,6 +122,7 @@ def judged(folder: Path, commands: tuple[str, ...], rules: Rules = RULES) -> lis
         ((*GOOD, "seq 2000 > src/numbers.py"), ["too-many-lines"]),
         ((*GOOD, "printf x > \"$(printf 'src/a\\tb.py')\""), ["odd-path"]),
         ((*GOOD, "printf x > \"$(printf 'src/a\\377b.py')\""), ["odd-path"]),
+        ((*GOOD, "echo > 'src/a[b].py'"), ["odd-path"]),
         ((*GOOD, NESTED), ["link", "not-allowed"]),
         ((*GOOD, "mkdir src/__pycache__; echo > src/__pycache__/model.pyc"), []),
         ((*GOOD, "rm .git; mkdir .git; echo 'not git' > .git/HEAD"), []),

@@ -29,6 +29,9 @@ _FORBIDDEN = (
     *(".claude", ".cursor*", ".aider*", ".mcp.json", ".vscode", ".idea", ".devcontainer*"),
     *(".envrc", ".env", ".env.*"),
 )
+_ODD = frozenset('\ufffd*?[]\\"')
+"""Characters of globs, and what stands for a byte that is no text."""
+
 _LOCK_FILES = (
     "*.lock",
     "*.lockb",
@@ -78,8 +81,9 @@ def _of_size(entries: Sequence[Entry], rules: Rules) -> Iterator[Finding]:
 def _of_entry(entry: Entry, rules: Rules) -> Iterator[Finding]:
     """Yield the findings about one path; the most serious reason for a path comes first."""
     path = entry.path
-    if not path.isprintable() or "\ufffd" in path or ".." in PurePosixPath(path).parts:
-        yield Finding("odd-path", "A path of the patch cannot be shown.", ascii(path)[1:-1])
+    if not path.isprintable() or _ODD & set(path) or ".." in PurePosixPath(path).parts:
+        text = "A path of the patch cannot be shown, or means something else to other programs."
+        yield Finding("odd-path", text, ascii(path)[1:-1])
         return
     if _is_among(path, _FORBIDDEN):
         text = "It is obeyed by GitHub, git, another build service, an editor or an agent."
