@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -152,6 +153,30 @@ def test_a_folder_that_another_could_have_prepared_is_not_used(tmp_path: Path) -
     assert done.returncode == Exit.BAD_INPUT
     assert done.stderr.startswith("error: there is no folder for the environment: set HOME")
     assert not list((tmp_path / "theirs").iterdir())
+
+
+def test_setting_up_leaves_the_path_of_user_code_alone(tmp_path: Path) -> None:
+    """The folder of the uv that `make` brings holds a Python, which is not the user's."""
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "uv.lock").touch()
+    shutil.copy(ROOT / "scripts/run", tmp_path / "scripts/run")
+    tools = tmp_path / ".tools/uv/bin"
+    tools.mkdir(parents=True)
+    python = "$UV_PROJECT_ENVIRONMENT/bin/python"
+    (tools / "uv").write_text(
+        f"""#!/bin/sh
+        mkdir -p "${{UV_PROJECT_ENVIRONMENT}}/bin"
+        printf '#!/bin/sh\ntr "\\\\000" "\\\\n" <&3\n' >"{python}"
+        chmod +x "{python}"
+        """
+    )
+    (tools / "uv").chmod(0o755)
+    path = f"{tmp_path}/empty:/usr/bin:/bin"
+
+    for setting_up in (True, False):
+        done = version(tmp_path / "scripts/run", HOME=str(tmp_path), PATH=path)
+        assert (done.returncode, "setting up" in done.stderr) == (0, setting_up), done.stderr
+        assert f"PATH={path}" in done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("absolute", [True, False])
