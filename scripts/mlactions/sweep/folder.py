@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -59,12 +60,19 @@ def _acquired(path: Path) -> TextIO | None:
 
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """Give a new folder beside the sweep's, whose name Hydra takes for a config group's."""
+    """Give a new folder beside the sweep's, whose name Hydra takes for a config group's.
+
+    It is gone afterwards. Raises UserError where the disk takes no more.
+    """
     stage = folder.parent / f"_{folder.name}_new"
     shutil.rmtree(stage, ignore_errors=True)  # of a process that was killed: we hold the lock
-    stage.mkdir(parents=True)
     try:
+        stage.mkdir(parents=True)
         yield stage
+    except OSError as error:
+        message = f"{(error.strerror or 'failed').lower()}."
+        hint = "Name a folder on a disk with room."
+        raise UserError("cannot write", message, hint, str(folder)) from None
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
@@ -73,15 +81,13 @@ def write_files(folder: Path, files: Iterable[tuple[str, str]]) -> None:
     """Write many small files quickly; the folder is nobody else's until it is moved."""
     base = f"{folder}/"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    try:
-        for name, text in files:
-            descriptor = os.open(base + name, flags, _READABLE)
-            os.write(descriptor, text.encode("utf-8", "surrogatepass"))
-            os.close(descriptor)
-    except OSError as error:
-        message = f"{(error.strerror or 'failed').lower()}."
-        hint = "Name a folder on a disk with room."
-        raise UserError("cannot write", message, hint, str(folder)) from None
+    for name, text in files:
+        content = text.encode("utf-8", "surrogatepass")
+        descriptor = os.open(base + name, flags, _READABLE)
+        written = os.write(descriptor, content)
+        os.close(descriptor)
+        if written < len(content):  # a disk that is all but full takes a part
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def write_scripts(folder: Path, scripts: Mapping[str, str]) -> None:
