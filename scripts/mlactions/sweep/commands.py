@@ -10,6 +10,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mlactions.errors import UserError
+from mlactions.sweep.model import Space
 from mlactions.sweep.places import Source, closest
 
 DEFAULT = ("${env}", "${interpreter}", "${program}", "${args}")
@@ -93,3 +95,13 @@ def _quoted(word: str, known: dict[str, str]) -> str:
 
 def _plain(text: str) -> str:
     return shlex.quote(text) if text else ""
+
+
+def command_of(line: str, python: str, space: Space) -> Command:
+    """Return the training command: as given, or the file's."""
+    if line:
+        return from_line(line)
+    if not space.command and not space.program:
+        hint = "Write `--command 'python train.py'`, or `program:` in the file."
+        raise UserError("no training command", "nothing says what a trial runs.", hint, space.file)
+    return build(space.command, space.program, python)

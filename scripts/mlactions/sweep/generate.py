@@ -11,7 +11,7 @@ from typing import Any
 from mlactions.errors import UserError
 from mlactions.schema import read_text
 from mlactions.sweep import compose as hydra
-from mlactions.sweep.commands import Command, build, from_line
+from mlactions.sweep.commands import command_of
 from mlactions.sweep.compose_checks import Files, Samples, check
 from mlactions.sweep.cost import Estimate, estimate, over_budget
 from mlactions.sweep.coverage import Coverage
@@ -97,7 +97,7 @@ def prepare(
     if settings.across_commits:
         space = replace(space, reuse_across_commits=True)
     if settings.files:
-        command_of(settings, space)
+        command_of(settings.command, settings.python, space)
     project = project_of(settings, environ)
     composed = None
     if settings.compose == "none":
@@ -287,18 +287,8 @@ def _job(plan: Plan, settings: Settings) -> Job:
         sweep=plan.name,
         config_name=settings.config_name,
         config_dir=Path(settings.config_dir).as_posix(),
-        command=command_of(settings, plan.space),
+        command=command_of(settings.command, settings.python, plan.space),
         python=settings.python,
         tracking_uri=settings.tracking_uri,
         experiment=settings.experiment,
     )
-
-
-def command_of(settings: Settings, space: Space) -> Command:
-    """Return the training command: as given, or the file's."""
-    if settings.command:
-        return from_line(settings.command)
-    if not space.command and not space.program:
-        hint = "Write `--command 'python train.py'`, or `program:` in the file."
-        raise UserError("no training command", "nothing says what a trial runs.", hint, space.file)
-    return build(space.command, space.program, settings.python)
