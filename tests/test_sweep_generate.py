@@ -532,14 +532,34 @@ def test_hydras_own_line_says_the_same_grid(tmp_path: Path) -> None:
 
 
 def test_the_matrix_is_sharded_below_githubs_limit(tmp_path: Path) -> None:
-    project = Project.make(tmp_path, "program: train.py\nparameters:\n  note: range(0, 600)\n")
+    text = "program: train.py\nmax_parallel: 3\nparameters:\n  note: range(0, 600)\n"
+    project = Project.make(tmp_path, text)
     output = tmp_path / "output"
     done = project.sweep("--backend", "matrix", GITHUB_OUTPUT=str(output))
     assert done.code == 0, done.said
     jobs = json.loads((tmp_path / "out" / "matrix.json").read_text())["include"]
     assert len(jobs) == 256
     assert jobs[0]["trials"] == "1-3"
-    assert "matrix<<" in output.read_text()
+    told = output.read_text().splitlines()
+    assert (
+        told[told.index(next(line for line in told if line.startswith("max-parallel<<"))) + 1]
+        == "3"
+    )
+    assert any(line.startswith("matrix<<") for line in told)
+    trainings = json.loads((tmp_path / "out" / "train-matrix.json").read_text())["include"]
+    first = project.manifest()["trials"][0]["name"]
+    assert (project.folder() / f"{first}.yaml").exists()
+    assert (trainings[0]["config"], trainings[0]["overrides"]) == (
+        "train",
+        f"+sweeps/sweep={first}",
+    )
+    assert 100 < len(trainings) < 256  # as many as a dispatch may carry
+
+
+def test_the_matrix_for_train_is_empty_without_files(tmp_path: Path) -> None:
+    project = Project.make(tmp_path, GRID)
+    assert project.sweep("--backend", "matrix", "--no-files", "--no-compose").code == 0
+    assert json.loads((tmp_path / "out" / "train-matrix.json").read_text()) == {"include": []}
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +17,13 @@ from mlactions.sweep.cost import estimate, over_budget
 from mlactions.sweep.coverage import Coverage
 from mlactions.sweep.domains import Numbers
 from mlactions.sweep.identity import canonical_value
-from mlactions.sweep.scripts import matrix, ranges
+from mlactions.sweep.jobs import MAX_INPUT, listed, matrix, one_line, ranges, train_matrix
 from mlactions.sweep.tpe import Observed, propose
 from mlactions.sweep.trials import Base, Bases, Hasher, make_trials, settings_of, size
 from mlactions.sweep.user.sweep_trials import Attempt, numbers_in, state_of
 from tests.sweep_support import space, values
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_a_grid_changes_its_last_parameter_fastest() -> None:
@@ -258,6 +262,33 @@ def test_a_matrix_holds_every_trial_once(numbers: set[int], jobs: int) -> None:
 
 
 HOUR = 3_600_000
+
+
+def test_the_matrix_for_train_has_what_its_template_reads_and_fits_a_dispatch() -> None:
+    header = {"sweep": "lr", "config_name": "train", "data": "v1"}
+    row = {"name": "0001-" + "a" * 8, "hash": "a" * 64, "seed": 0}
+    text = (ROOT / "workflows" / "train.yml").read_text()
+    (one,) = train_matrix(header, [row])["include"]
+    assert set(one) == set(re.findall(r"\bmatrix\.([a-z]+) ", text))
+    assert json.loads(one["tags"]) == {
+        "mlactions.sweep": "lr",
+        "mlactions.trial": "0001",
+        "mlactions.config_hash": "sha256:" + "a" * 64,
+        "mlactions.seed": "0",
+        "mlactions.data": "v1",
+    }
+    many = train_matrix(header, [row] * 1000)["include"]
+    assert 100 < len(many) < 256
+    assert len(one_line({"include": many})) < MAX_INPUT + 100
+    assert len(train_matrix(header, [row] * 9, max_jobs=2)["include"]) == 2
+
+
+def test_a_long_list_is_cut_between_ranges() -> None:
+    odd = range(1, 20_001, 2)
+    shown = listed(odd)
+    assert len(shown) <= 20_000
+    assert ranges(odd).startswith(f"{shown},")
+    assert listed([1, 2, 3, 7]) == "1-3,7"
 
 
 @pytest.mark.parametrize(

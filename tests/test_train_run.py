@@ -457,6 +457,17 @@ def test_the_training_gets_the_handshake_and_no_token(project: Project) -> None:
     assert not {"MLACTIONS_RESUME", "GITHUB_TOKEN", "GITHUB_OUTPUT"} & set(told)
 
 
+def test_tags_that_were_given_stay(project: Project) -> None:
+    script = "import os; print('tags', os.environ['MLFLOW_RUN_CONTEXT'])"
+    for given, expected in (
+        ('{"mlactions.trial": "0007"}', {"mlactions.config_hash": "b", "mlactions.trial": "0007"}),
+        ("", {"mlactions.config_hash": "b"}),  # what a matrix without tags comes to
+    ):
+        call = project.train(script, options=("--config-hash", "b"), MLFLOW_RUN_CONTEXT=given)
+        (told,) = (line for line in call.said.splitlines() if line.startswith("tags "))
+        assert json.loads(told.removeprefix("tags ")) == expected
+
+
 def test_a_script_that_cannot_be_executed_is_bad_input(project: Project) -> None:
     script = project.folder / "train.sh"
     script.write_text("echo no interpreter named\n")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mlactions.sweep.jobs import one_line, train_matrix
 from tests.e2e.bridge import ROOT
 from tests.e2e.conftest import MakeScratch
 from tests.e2e.gate_repository import python_folder, template
@@ -14,10 +15,12 @@ from tests.e2e.harness import Act, Run, tool_path
 from tests.fakes.github import FakeGitHub
 
 TRAIN = """
-import json, pathlib, sys, time
+import json, os, pathlib, sys, time
 sys.path.insert(0, "src")
 from mlactions_train import Checkpoints, progress, should_stop
-assert sys.argv[1:3] == ["--config-name", "model"], sys.argv
+assert sys.argv[1:4] == ["--config-name", "model", "+sweeps/lr=0001-5f2a9c11"], sys.argv
+tags = json.loads(os.environ["MLFLOW_RUN_CONTEXT"])
+assert tags["mlactions.trial"] == "0001" and len(tags["mlactions.commit"]) == 40, tags
 checkpoints = Checkpoints({"lr": 0.1})
 found = checkpoints.latest()
 for step in range(found.step + 1 if found else 1, 61):
@@ -32,7 +35,9 @@ pathlib.Path("outputs/model.pt").write_text(json.dumps({"val_accuracy": 0.98}))
 """
 EVALUATE = """
 import pathlib, sys
-given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+*given, overrides = sys.argv[1:]
+assert overrides == "+sweeps/lr=0001-5f2a9c11", sys.argv
+given = dict(zip(given[::2], given[1::2]))
 pathlib.Path(given["--output"]).write_text(pathlib.Path(given["--checkpoint"]).read_text())
 """
 BASELINE = """
@@ -48,6 +53,10 @@ set -euo pipefail
 [[ -n "$GH_TOKEN" ]]
 printf '%s\\n' "$@" >"$MLACTIONS_TEST_ARTIFACTS/dispatched"
 """
+# What `sweep` hands over: the first of the trials that are left.
+SWEEP = {"sweep": "lr", "config_name": "model", "data": ""}
+TRIAL = {"name": "0001-5f2a9c11", "hash": "5f2a9c11" * 8, "seed": 3}
+MATRIX = one_line(train_matrix(SWEEP, [TRIAL]))
 # What a user edits, and what a quick test on a machine without a GPU has to.
 EDITS = {
     "vars.CHECKPOINTS || '/var/tmp/checkpoints'": "vars.CHECKPOINTS || '{checkpoints}'",
@@ -65,7 +74,7 @@ def workflow(checkpoints: Path) -> str:
 
 
 def result(run: Run) -> Any:
-    return json.loads((run.artifacts / "train-model/result.json").read_text())
+    return json.loads((run.artifacts / "train-lr-0001-5f2a9c11/result.json").read_text())
 
 
 def dispatched(act: Act) -> dict[str, str]:
@@ -104,7 +113,8 @@ def test_the_template_stops_in_time_and_continues_until_the_gate(
     )
     project.publish("main")
 
-    run = act.run(project, "workflow_dispatch", api=hub.url, run_id=7, env=environ)
+    payload = {"inputs": {"matrix": MATRIX}}
+    run = act.run(project, "workflow_dispatch", api=hub.url, run_id=7, payload=payload, env=environ)
     assert run.exit_code == 0, run.log
     first = result(run)
     assert first["state"] == "stopped"
@@ -113,8 +123,8 @@ def test_the_template_stops_in_time_and_continues_until_the_gate(
     inputs = dispatched(act)
     assert inputs["attempt"] == "2"
     assert inputs["run"] == "7"
-    assert json.loads(inputs["matrix"]) == {"include": [{"name": "model", "config": "model"}]}
-    assert not (run.artifacts / "model-model").exists()
+    assert inputs["matrix"] == MATRIX
+    assert not (run.artifacts / "model-lr-0001-5f2a9c11").exists()
     assert "Evaluate and compare" not in run.job("evaluate").log
 
     steps = [reached]

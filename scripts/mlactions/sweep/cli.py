@@ -20,10 +20,12 @@ from mlactions.runner import Annotation, Runner
 from mlactions.settings import check_key, lines_option, option
 from mlactions.sweep.facts import facts
 from mlactions.sweep.generate import generate, read_space
+from mlactions.sweep.jobs import MAX_JOBS, matrix, one_line, train_matrix
 from mlactions.sweep.lookup import Known, Reuse, check_data, look_up
+from mlactions.sweep.manifest import NAME, read_manifest
 from mlactions.sweep.render import render
 from mlactions.sweep.result import document
-from mlactions.sweep.scripts import BACKENDS, MAX_JOBS, matrix_text
+from mlactions.sweep.scripts import BACKENDS
 from mlactions.sweep.settings import Settings
 from mlactions.sweep.user.sweep_trials import code_version
 from mlactions.user_python import without_credentials
@@ -31,7 +33,8 @@ from mlactions.user_python import without_credentials
 ANSWER = "answer"
 SPACE = "space.yaml"
 MATRIX = "matrix.json"
-WRITTEN = {ANSWER, SPACE, MATRIX}
+TRAIN_MATRIX = "train-matrix.json"
+WRITTEN = {ANSWER, SPACE, MATRIX, TRAIN_MATRIX}
 """What a run leaves beside its result."""
 
 NOTHING: Mapping[str, Any] = {
@@ -237,17 +240,32 @@ def finish(result: Mapping[str, Any], settings: Settings, out: Path, runner: Run
     for text in result["warnings"]:
         runner.mark(Annotation("warning", text.replace("`", ""), "sweep"))
     numbers = numbers_of(result["left"]) if not result["refused"] else []
-    found = matrix_text(numbers, max_jobs=settings.max_jobs)
+    found = one_line(matrix(numbers, max_jobs=settings.max_jobs))
+    trainings = one_line(_trainings(result, settings, numbers))
     if "matrix" in result["backends"] or result["kind"] != "plan":
         write_atomic(out / MATRIX, found + "\n")
+        write_atomic(out / TRAIN_MATRIX, trainings + "\n")
     if settings.space.is_file():
         write_atomic(out / SPACE, settings.space.read_bytes())
     runner.output("matrix", found)
+    runner.output("train-matrix", trainings)
+    runner.output("max-parallel", str(result["space"]["max_parallel"] or ""))
     runner.output("sweep", result["sweep"])
     runner.output("trials", result["left"])
     runner.output("left", str(result["counts"]["left"]))
     runner.output("folder", str((settings.folder / result["folder"]).resolve()))
     publish(runner, out, result, render, facts(result))
+
+
+def _trainings(
+    result: Mapping[str, Any], settings: Settings, numbers: Sequence[int]
+) -> dict[str, Any]:
+    """Return the matrix for `train`; it is empty where trials have no files."""
+    if not (settings.files and numbers):
+        return {"include": []}
+    made = read_manifest(settings.folder / result["folder"] / NAME)
+    rows = (made.rows[number - 1] for number in numbers if made.header["files"])
+    return train_matrix(made.header, rows, max_jobs=settings.max_jobs)
 
 
 def numbers_of(text: str) -> Sequence[int]:

@@ -15,10 +15,10 @@ from mlactions.sweep.compose_checks import Files, Samples, check
 from mlactions.sweep.cost import estimate, over_budget
 from mlactions.sweep.folder import locked, staging, write_files
 from mlactions.sweep.generate import project_of
+from mlactions.sweep.jobs import listed, matrix
 from mlactions.sweep.manifest import NAME, row_text, write_manifest
 from mlactions.sweep.model import Space, Trial
 from mlactions.sweep.overrides import Writer
-from mlactions.sweep.scripts import matrix, ranges
 from mlactions.sweep.standing import Seen, counts_of, document, rows
 from mlactions.sweep.tpe import propose
 from mlactions.sweep.tree import group_options
@@ -78,7 +78,7 @@ def _add(seen: Seen, environ: Mapping[str, str], count: int) -> dict[str, Any]:
         "next",
         verdict=f"TPE proposes {plural(len(fresh), 'trial')} for `{_name(seen)}`.",
         counts=counts,
-        left=ranges(left),
+        left=listed(left),
         proposed=proposed,
         estimate=asdict(cost),
         jobs=len(matrix(left, max_jobs=seen.settings.max_jobs)["include"]),
@@ -133,10 +133,10 @@ def _install(
             named = [(trial.name(width), trial) for trial in fresh]
             files_of = Files(f"sweeps/{stage.name}", named)
             check(project, space, hydra.compose(project, space)[1], samples, files_of)
-        for name, _ in files:
-            (stage / name).replace(seen.folder / name)
         all_rows = [*rows(seen), *(row_text(trial, width, "missing") for trial in fresh)]
-        write_manifest(seen.folder / NAME, seen.manifest.header, all_rows)
+        write_manifest(stage / NAME, seen.manifest.header, all_rows)
+        for name in (*(name for name, _ in files), NAME):
+            (stage / name).replace(seen.folder / name)
 
 
 def _name(seen: Seen) -> str:

@@ -17,9 +17,9 @@ from mlactions.settings import Status, check_key, option
 from mlactions.sweep.cli import WRITTEN, finish, tracking_uri
 from mlactions.sweep.extend import extend
 from mlactions.sweep.folder import locked
+from mlactions.sweep.jobs import MAX_JOBS
 from mlactions.sweep.lookup import check_data
 from mlactions.sweep.manifest import NAME, write_manifest
-from mlactions.sweep.scripts import MAX_JOBS
 from mlactions.sweep.settings import Settings
 from mlactions.sweep.standing import analysed, document, look, rows
 from mlactions.user_python import without_credentials

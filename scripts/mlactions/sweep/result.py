@@ -10,8 +10,8 @@ from mlactions.schema import validate
 from mlactions.settings import Status
 from mlactions.sweep.domains import Choice, Domain
 from mlactions.sweep.generate import Plan
+from mlactions.sweep.jobs import listed, matrix
 from mlactions.sweep.model import Condition, Space
-from mlactions.sweep.scripts import matrix, ranges
 from mlactions.sweep.settings import Settings
 from mlactions.text import plural
 
@@ -38,6 +38,7 @@ def space_document(space: Space, file: str) -> dict[str, Any]:
         "seed_count": len(space.seeds),
         "retry": space.retry,
         "run_cap": space.run_cap,
+        "max_parallel": space.max_parallel,
         "reuse_across_commits": space.reuse_across_commits,
         "budget": asdict(space.budget),
     }
@@ -101,7 +102,7 @@ def document(
             "left": len(plan.left),
             "states": dict(sorted(plan.states.items())),
         },
-        "left": ranges(plan.left)[:20_000],
+        "left": listed(plan.left),
         "estimate": asdict(plan.estimate) if plan.estimate else None,
         "refused": list(plan.refused),
         "coverage": plan.coverage.rows(),

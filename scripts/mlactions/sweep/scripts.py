@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import posixpath
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from mlactions.sweep.space import is_product
 TEMPLATES = Path(__file__).with_name("templates")
 HELPER = Path(__file__).with_name("user") / "sweep_trials.py"
 BACKENDS = ("shell", "matrix", "slurm", "ray", "hydra")
-MAX_JOBS = 256
 SLURM_CHUNK = 1000
 """A cluster's MaxArraySize is 1,001 where nobody changed it: indices up to 1,000."""
 
@@ -185,36 +183,3 @@ def _element(value: Any) -> str:
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def matrix(numbers: Sequence[int], *, max_jobs: int = MAX_JOBS) -> dict[str, Any]:
-    """Return a GitHub matrix: a trial per job, or several, so that there are at most `max_jobs`.
-
-    GitHub takes 256 jobs of one matrix.
-    """
-    if not numbers:
-        return {"include": []}
-    jobs = min(len(numbers), max_jobs)
-    size, more = divmod(len(numbers), jobs)
-    found, start = [], 0
-    for shard in range(jobs):
-        end = start + size + (shard < more)
-        found.append({"shard": shard + 1, "trials": ranges(numbers[start:end])})
-        start = end
-    return {"include": found}
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """Return numbers as `1-3,7`; run_sweep.sh reads that."""
-    parts: list[list[int]] = []
-    for number in sorted(numbers):
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1] = [parts[-1][0], number]
-        else:
-            parts.append([number])
-    return ",".join("-".join(map(str, part)) for part in parts)
-
-
-def matrix_text(numbers: Sequence[int], *, max_jobs: int = MAX_JOBS) -> str:
-    """Return the matrix on one line, as `fromJSON` takes it."""
-    return json.dumps(matrix(numbers, max_jobs=max_jobs), separators=(",", ":"))

@@ -14,11 +14,11 @@ from mlactions.sweep.best import best
 from mlactions.sweep.cli import NOTHING, absolute_uri, ask_mlflow
 from mlactions.sweep.cost import estimate
 from mlactions.sweep.generate import read_space
+from mlactions.sweep.jobs import listed, matrix
 from mlactions.sweep.lookup import Known
 from mlactions.sweep.manifest import NAME, Manifest, read_manifest, row_text
 from mlactions.sweep.model import Space
 from mlactions.sweep.result import head, space_document
-from mlactions.sweep.scripts import matrix, ranges
 from mlactions.sweep.settings import Settings, sweep_name
 from mlactions.sweep.user.sweep_trials import State, code_version
 from mlactions.text import plural
@@ -119,7 +119,7 @@ def document(
         "folder": seen.settings.place(seen.manifest.header["sweep"]),
         "space": space_document(space, seen.settings.space_name),
         "counts": counts,
-        "left": ranges(seen.left)[:20_000],
+        "left": listed(seen.left),
         "estimate": asdict(estimate(space, len(seen.left), hours, runs)),
         "refused": [],
         "coverage": [],

@@ -162,8 +162,9 @@ class Session:
             yield "MLACTIONS_ALLOW_CHANGE", "\n".join(settings.allow_change)
         if resumed is not None and resumed.run_id and "MLFLOW_RUN_ID" not in self.environ:
             yield "MLFLOW_RUN_ID", resumed.run_id  # MLflow's own: the run is continued
-        if "MLFLOW_RUN_CONTEXT" not in self.environ:  # MLflow's own: tags of a new run
-            yield "MLFLOW_RUN_CONTEXT", json.dumps(self._tags())
+        context = self._context()
+        if context:
+            yield "MLFLOW_RUN_CONTEXT", context  # MLflow's own: tags of a new run
         if settings.tracking_uri and "MLFLOW_TRACKING_URI" not in self.environ:
             yield "MLFLOW_TRACKING_URI", settings.tracking_uri
         # A log that is held back looks like a stall; and a stalled process has to say where.
@@ -174,12 +175,17 @@ class Session:
             if name not in self.environ:
                 yield name, value
 
-    def _tags(self) -> dict[str, str]:
+    def _context(self) -> str:
+        """Return the tags of a new run as JSON: ours, and before them those that were given."""
         tags = {
             mlflow_tags.COMMIT: self._commit(),
             mlflow_tags.CONFIG_HASH: self.settings.config_hash,
         }
-        return {name: value for name, value in tags.items() if value}
+        try:
+            given = json.loads(self.environ.get("MLFLOW_RUN_CONTEXT") or "{}")
+            return json.dumps({name: text for name, text in tags.items() if text} | given)
+        except (ValueError, TypeError):
+            return ""  # no tags as MLflow takes them, so what it says of them is the user's to read
 
     def _watched(self, plan: Plan, around: Surroundings, signals: Signals) -> Ended:
         started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
