@@ -47,6 +47,30 @@ def test_configs_leave_out_the_baseline_and_what_is_excluded(repository: Reposit
     assert set(chosen(plan)) == {"cnn", "vit"}
 
 
+OWN = ("configs/sweep.yaml", "configs/drift.yaml", "configs/sweeps/first/trials/0001.yaml")
+
+
+def test_files_of_sweep_and_drift_are_no_models(repository: Repository) -> None:
+    repository.write(dict.fromkeys(OWN, "version: 1\n"))
+    base = repository.commit()
+
+    plan = plan_for(
+        repository, select="all", configs=("configs/*.yaml", "configs/sweeps/**/*.yaml")
+    )
+    assert set(chosen(plan)) == {"cnn", "vit"}
+    assert plan.notes == (
+        (
+            "`configs/drift.yaml`, `configs/sweep.yaml` and 1 more are files of `sweep` or `drift`,"
+            " not model configs: they are left out. A path in `configs` without a pattern takes it."
+        ),
+    )
+    named = plan_for(repository, select="all", configs=("configs/*.yaml", "configs/sweep.yaml"))
+    assert set(chosen(named)) == {"cnn", "vit", "sweep"}
+
+    (repository.root / "configs/sweep.yaml").unlink()
+    assert plan_for(repository, base_ref=base).removed == ()
+
+
 BASELINE = "version: 1\nmodels: {cnn: {metrics: {accuracy: {value: 1, direction: higher}}}}\n"
 LOOKALIKE = "version: 1\nmodels: {backbone: {layers: 4}, head: {metrics: [accuracy]}}\n"
 

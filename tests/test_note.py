@@ -210,6 +210,17 @@ def test_a_changed_config_needs_a_note_that_names_it(folder: Path) -> None:
     assert (code, reasons(result)) == (1, {"missing-section": "fail"}), said
 
 
+def test_a_search_space_and_rules_need_no_note(folder: Path) -> None:
+    base = git(folder, "rev-parse", "HEAD").strip()
+    for name in ("sweep", "drift", "baseline", "sweeps/first"):
+        write(folder / f"configs/{name}.yaml", "version: 1\nmodels: {}\n")
+    everything = ("check", "--base-ref", base, "--configs", "configs/**/*.yaml")
+    assert call(folder, "check", "--base-ref", base)[1]["status"] == "skipped"
+    assert call(folder, *everything)[1]["status"] == "skipped"
+    code, result, _ = call(folder, *everything, "--configs", "configs/sweep.yaml")
+    assert (code, [item["config"] for item in result["configs"]]) == (1, ["configs/sweep.yaml"])
+
+
 def test_a_closed_note_of_an_earlier_experiment_does_not_count(folder: Path) -> None:
     closed = NOTE.replace("status: open", "status: closed\noutcome: held")
     write(folder / "configs/wider.yaml", "width: 32\n")

@@ -14,8 +14,9 @@ from mlactions.evaluate.globs import selects
 from mlactions.evaluate.naming import name_models
 from mlactions.evaluate.template import parse_template
 from mlactions.init.model import Packages, Read
+from mlactions.own_files import SPACE, own_files
 
-BASELINE, SWEEP = "configs/baseline.yaml", "configs/sweep.yaml"
+BASELINE, SWEEP = "configs/baseline.yaml", SPACE
 _EVALUATES = re.compile(r"(^|/)(evaluate/action|gate)\.yml$|^action\.yml$")
 
 
@@ -100,7 +101,8 @@ def _gone(path: str, baseline: Baseline, use: Use, files: Collection[str]) -> It
     folder = posixpath.normpath(str(use.given.get("working-directory", ".")))
     globs = tuple(str(use.given.get("configs", "configs/*.yaml")).split())
     inside = _below(folder, files)
-    models = {c.model for c in name_models(p for p in inside if selects(p, globs))}
+    wanted = [path for path in inside if selects(path, globs)]
+    models = {c.model for c in name_models(set(wanted) - {*own_files(wanted, globs)})}
     for model in baseline.models:
         if models and model not in models:
             message = f"The baseline has rules for `{model}`, which no config is named after."

@@ -11,11 +11,12 @@ from typing import Any
 from mlactions.compare.rules import Git, commit_of, diff, text_at
 from mlactions.drift.model import CODE, DataRule, Level, Rules
 from mlactions.errors import UserError
+from mlactions.own_files import RULES
 from mlactions.schema import read_text, validate
 from mlactions.values import canonical_key
 from mlactions.yaml_lines import parse_marked
 
-DEFAULT = "configs/drift.yaml"
+DEFAULT = RULES
 
 
 @dataclass(frozen=True)

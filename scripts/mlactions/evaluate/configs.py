@@ -1,9 +1,9 @@
-"""The model configs that globs match; baselines that stand among them are none."""
+"""The model configs that globs match; baselines and our own files among them are none."""
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from mlactions.evaluate import globs
 from mlactions.evaluate.naming import name_models
 from mlactions.evaluate.records import Config
 from mlactions.evaluate.settings import BASELINE, Settings
+from mlactions.own_files import own_files
 from mlactions.schema import load_yaml
 
 
@@ -24,15 +25,16 @@ def find_configs(settings: Settings) -> tuple[tuple[Config, ...], tuple[str, ...
     paths = globs.find(settings.folder, settings.configs, field="configs")
     others = [path for path in paths if path != named]
     baselines = [path for path in others if is_baseline(settings.folder / path)]
-    configs = name_models(path for path in others if path not in baselines)
+    ours = own_files(others, settings.configs)
+    configs = name_models(path for path in others if path not in {*baselines, *ours})
     if not configs:
         raise UserError(
             "bad input",
             f"`configs` leaves nothing to evaluate in {settings.folder}.",
             "Write a glob that matches model configs: configs/*.yaml.",
         )
-    notes = (*_missing(settings, named), *map(_left_out, baselines), *_renamed(configs))
-    return configs, notes
+    left_out = (*map(_left_out, baselines), *_ours(ours))
+    return configs, (*_missing(settings, named), *left_out, *_renamed(configs))
 
 
 def is_baseline(path: Path) -> bool:
@@ -63,6 +65,17 @@ def _missing(settings: Settings, named: str) -> Iterator[str]:
 
 def _left_out(path: str) -> str:
     return f"`{path}` is a baseline, not a model config: it is left out."
+
+
+def _ours(paths: Sequence[str]) -> Iterator[str]:
+    """Say it once: a generated sweep alone may be hundreds of files."""
+    if paths:
+        names = ", ".join(f"`{path}`" for path in paths[:2])
+        more = f" and {len(paths) - 2:,} more" if len(paths) > 2 else ""  # noqa: PLR2004
+        told = "are files of `sweep` or `drift`, not model configs: they are"
+        if len(paths) == 1:
+            told = "is a file of `sweep` or `drift`, not a model config: it is"
+        yield f"{names}{more} {told} left out. A path in `configs` without a pattern takes it."
 
 
 def _renamed(configs: Iterable[Config]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from mlactions.evaluate.git import Change
 from mlactions.evaluate.naming import name_models
 from mlactions.evaluate.records import Config, Removed
 from mlactions.evaluate.settings import Settings
+from mlactions.own_files import own_files
 
 
 def find_removed(
@@ -49,7 +50,9 @@ def _below(path: str, folder: str) -> str | None:
 
 
 def _was_config(path: str, settings: Settings) -> bool:
-    return path != posixpath.normpath(settings.baseline) and globs.selects(path, settings.configs)
+    if path == posixpath.normpath(settings.baseline) or own_files([path], settings.configs):
+        return False
+    return globs.selects(path, settings.configs)
 
 
 def _new_name(change: Change, folder: str, here: dict[str, Config]) -> str | None:

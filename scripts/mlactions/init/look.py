@@ -19,7 +19,7 @@ _FOLDERS = ("configs", "config", "conf", "cfg", "cfgs")
 _SUFFIXES = (".yaml", ".yml", ".json", ".toml")
 _SAFE = re.compile(r"(?!-)[A-Za-z0-9_./+][A-Za-z0-9_./+-]*")
 _ASIDE = re.compile(r"(^|/)(tests?|docs|examples|notebooks|\.[^/]+|build|dist)/")
-_NO_MODEL = re.compile(r"(baseline|sweep|production|config|defaults?|train|smoke[\w-]*)\.\w+")
+_NO_MODEL = re.compile(r"(baseline|sweep|drift|production|config|defaults?|train|smoke[\w-]*)\.\w+")
 _USES = re.compile(
     r"codex-ml-actions/codex-ml-actions(?:/(?:actions|\.github/workflows)/([a-z-]+))?"
 )

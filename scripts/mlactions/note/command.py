@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from posixpath import normpath
 from typing import Any
 
 import click
@@ -22,6 +23,7 @@ from mlactions.note.parse import parse_note
 from mlactions.note.render import render
 from mlactions.note.result import check_document, close_document, facts, rows_of, said
 from mlactions.note.write import closed, drafted_rules, file_name, next_id, scaffold, table
+from mlactions.own_files import own_files
 from mlactions.publish import empty_folder, out_folder, publish
 from mlactions.runner import Annotation, Level, Runner
 from mlactions.schema import read_text
@@ -93,7 +95,7 @@ def check_command(runner: Runner, /, **given: Any) -> int:
     git = git_in(folder)
     change = None
     if given["base_ref"]:
-        globs = given["configs"] or CONFIGS
+        globs = (*(given["configs"] or CONFIGS), f"!{normpath(given['baseline'])}")
         change = read_change(git, folder, given["base_ref"], globs, given["notes"])
     checked = check(read_notes(notes, given["notes"]), change)
     configs = change.configs if change else ()
@@ -190,7 +192,8 @@ def read_change(git: Git, folder: Path, base: str, globs: tuple[str, ...], notes
     changed |= _listed(git, "ls-files", "--others", "--exclude-standard", "-z")
     prefix = f"{PurePosixPath(notes).as_posix()}/"
     own = frozenset(name for name in changed if name.startswith(prefix) and name.endswith(".md"))
-    configs = tuple(sorted(name for name in changed if selects(name, globs) and name not in own))
+    aside = {*own, *own_files(changed, globs)}
+    configs = tuple(sorted(name for name in changed if selects(name, globs) and name not in aside))
     before = {}
     for name in own:
         shown = git("show", f"{commit}:./{name}")

@@ -22,7 +22,7 @@ SECTIONS = (HYPOTHESIS, EXPECTED, ROLLBACK, RESULT)
 STATES: tuple[State, ...] = ("open", "closed")
 OUTCOMES: tuple[Outcome, ...] = ("", "held", "refuted", "undecided")
 NOTES = "experiments"
-CONFIGS = ("configs/*.yaml", "!configs/baseline.yaml", "!configs/drift.yaml")
+CONFIGS = ("configs/*.yaml",)
 """Where notes are kept, and which configs need one, where nobody says otherwise."""
 
 
