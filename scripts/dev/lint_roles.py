@@ -5,72 +5,34 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from dev.lint_actors import (
+    ASK,
+    BEFORE_ASK,
+    BESIDE_WRITER,
+    CALLERS,
+    CODEX,
+    DECIDE,
+    READS_HUB,
+    READS_MLFLOW,
+    WRITER_SCRIPTS,
+    asks,
+    decides,
+    measures,
+    runs_user_code,
+    writes,
+)
 from dev.lint_hygiene import HOSTED, Findings, Rule, first_line, rule, workflow_jobs
-from dev.lint_model import Document, Job, Step, as_mapping, texts
+from dev.lint_model import Document, Step, as_mapping, texts
 
 ROLES: list[Rule] = []
 
-_CODEX = "openai/codex-action"
-_ASK = ("actions/ask", "actions/propose", _CODEX)
-# The two actions that call Codex, and what it may do there.
-_CALLERS = {
-    "actions/ask/action.yml": "read-only",
-    "actions/propose/action.yml": "workspace-write",
-}
-_MEASURE = (
-    "actions/audit/measure",
-    "actions/diagnose/probe",
-    "actions/evaluate",
-    *(f"actions/export{part}" for part in ("", "/measure", "/retry")),
-    "actions/propose/check",
-    "actions/train",
-)
-_DECIDE = (
-    "actions/analyze",
-    "actions/audit",
-    "actions/compare",
-    "actions/diagnose",
-    "actions/discover",
-    "actions/drift",
-    "actions/export/verify",
-    "actions/note",
-)
-# The action at the root evaluates and compares: `$/`, or `owner/codex-ml-actions` in a template.
-_ROOT = re.compile(r"\$/?|\./?|[\w.-]+/codex-ml-actions")
-_RUNS_USER_CODE = re.compile(
-    r'/scripts/run" (audit measure|evaluate|diagnose probe|propose check|train'
-    r"|export(?! (verify|smoke)))\b"
-)
-_BEFORE_ASK = ("actions/checkout", "actions/download-artifact", "astral-sh/setup-uv")
-_BESIDE_WRITER = (
-    "actions/download-artifact",
-    "actions/attest",
-    "actions/comment",
-    "actions/propose/publish",
-)
-# Jobs that write by a script of ours, which runs nothing that they fetched.
-_WRITER_SCRIPTS = {
-    ("workflows/baseline-update.yml", "propose"),
-    ("workflows/export.yml", "upload"),
-    ("workflows/train.yml", "requeue"),
-    (".github/workflows/release.yml", "publish"),
-}
 _HARMLESS_WRITES = {"pull-requests", "issues"}
 _VERIFIES = re.compile(r'/scripts/run" (ask verify|propose take)$', re.MULTILINE)
 _EXACT = re.compile(r"\d+\.\d+\.\d+")
 _SECRET = re.compile(r"secrets(\.[\w-]++|\[[^]]+\])(?!\s*+[!=]=\s*'')")
-# `checkpoint-key` is a place in a file.
-# Who reads MLflow gets what opens it, and nothing else.
-_READS_MLFLOW = (
-    "actions/analyze",
-    "actions/diagnose",
-    "actions/drift",
-    "actions/sweep",
-    "actions/sweep/status",
-)
 _MLFLOW_SECRET = re.compile(r"\$\{\{ secrets\.mlflow[-_]tracking[-_]\w+ \}\}", re.IGNORECASE)
-_READS_HUB = ("actions/discover",)
 _HUB_SECRET = re.compile(r"\$\{\{ secrets\.hf[-_]token \}\}", re.IGNORECASE)
+# `checkpoint-key` is a place in a file.
 _SECRET_INPUT = re.compile(r"(^|-)(token|secret|password)$|(?<!^checkpoint)-key$")
 _ALWAYS = re.compile(r"always\(\)|\$\{\{ always\(\) \}\}")
 _UNSAFE = re.compile(
@@ -82,50 +44,29 @@ _STRANGER = re.compile(
 )
 
 
-def _asks(job: Job) -> bool:
-    return any(step.runs_action(*_ASK) for step in job.steps)
-
-
-def _measures(job: Job) -> bool:
-    return any(_runs_user_code(step) for step in job.steps)
-
-
-def _runs_user_code(step: Step) -> bool:
-    calls = step.runs_action(*_MEASURE) or _ROOT.fullmatch(step.uses)
-    return bool(calls or _RUNS_USER_CODE.search(step.script))
-
-
-def _decides(step: Step) -> bool:
-    return bool(step.runs_action(*_DECIDE) or _ROOT.fullmatch(step.uses))
-
-
-def _writes(job: Job) -> list[str]:
-    return [name for name, level in job.permissions.items() if level == "write"]
-
-
 @rule("ask-permissions", "what reads untrusted text must have nothing to give away", into=ROLES)
 def _ask_permissions(document: Document) -> Findings:
     for job in workflow_jobs(document):
-        if _asks(job) and job.permissions != {"contents": "read"}:
+        if asks(job) and job.permissions != {"contents": "read"}:
             yield job.line, f"job `{job.name}` asks Codex: grant `contents: read` and nothing else"
 
 
 @rule("ask-hosted", "codex-action takes sudo away from the machine for good", into=ROLES)
 def _ask_hosted(document: Document) -> Findings:
     for job in workflow_jobs(document):
-        if _asks(job) and not HOSTED.fullmatch(str(job.data.get("runs-on", ""))):
+        if asks(job) and not HOSTED.fullmatch(str(job.data.get("runs-on", ""))):
             yield job.line, "ask on a GitHub-hosted runner, named literally"
 
 
 @rule("ask-alone", "code that runs beside the key can read it from /proc", into=ROLES)
 def _ask_alone(document: Document) -> Findings:
     for job in workflow_jobs(document):
-        if not _asks(job):
+        if not asks(job):
             continue
         for step in job.steps:
             if step.script:
                 yield step.line, f"job `{job.name}` asks Codex: it must run no script"
-            allowed = (*_BEFORE_ASK, "actions/upload-artifact", *_ASK)
+            allowed = (*BEFORE_ASK, "actions/upload-artifact", *ASK)
             if step.uses and not step.runs_action(*allowed):
                 yield step.line, f"job `{job.name}` asks Codex: `{step.uses}` does not belong there"
 
@@ -133,7 +74,7 @@ def _ask_alone(document: Document) -> Findings:
 @rule("ask-last", "a step after Codex runs on a machine that Codex used", into=ROLES)
 def _ask_last(document: Document) -> Findings:
     for job in document.jobs:
-        positions = [i for i, step in enumerate(job.steps) if step.runs_action(*_ASK)]
+        positions = [i for i, step in enumerate(job.steps) if step.runs_action(*ASK)]
         if len(positions) > 1:
             yield job.line, "one call of Codex a job: a second one breaks on the first one's home"
         for step in job.steps[positions[0] + 1 :] if positions else ():
@@ -146,7 +87,7 @@ def _ask_last(document: Document) -> Findings:
 def _ask_timeout(document: Document) -> Findings:
     for job in workflow_jobs(document):
         limit = str(job.data.get("timeout-minutes", "360"))
-        if _asks(job) and not (limit.isdigit() and int(limit) <= 60):  # noqa: PLR2004  # an hour
+        if asks(job) and not (limit.isdigit() and int(limit) <= 60):  # noqa: PLR2004  # an hour
             yield job.line, f"job `{job.name}` asks Codex: at most an hour, as a number"
 
 
@@ -155,16 +96,16 @@ def _ask_timeout(document: Document) -> Findings:
 )
 def _one_codex_step(document: Document) -> Findings:
     for _, step in document.steps():
-        if step.uses == _CODEX and document.name not in _CALLERS:
+        if step.uses == CODEX and document.name not in CALLERS:
             yield step.line, "call Codex through actions/ask or actions/propose"
 
 
 @rule("codex-version", "an empty or floating version installs whatever is newest today", into=ROLES)
 def _codex_version(document: Document) -> Findings:
     for _, step in document.steps():
-        if step.runs_action(*_ASK) and "codex-version" in step.given:
+        if step.runs_action(*ASK) and "codex-version" in step.given:
             yield from _exact(document, step)
-        elif step.uses == _CODEX:
+        elif step.uses == CODEX:
             yield step.line, "name an exact `codex-version`"
 
 
@@ -189,8 +130,8 @@ def _codex_sandbox(document: Document) -> Findings:
         if _UNSAFE.search(text.partition("#")[0]):
             yield number, "Codex keeps its sandbox, and sudo is dropped"
     for _, step in document.steps():
-        wanted = _CALLERS.get(document.name, "read-only")
-        if step.uses == _CODEX and step.given.get("sandbox") != wanted:
+        wanted = CALLERS.get(document.name, "read-only")
+        if step.uses == CODEX and step.given.get("sandbox") != wanted:
             yield step.line, f"set `sandbox: {wanted}`"
 
 
@@ -206,7 +147,7 @@ def _codex_actors(document: Document) -> Findings:
 @rule("codex-prompt", "text pasted into a prompt speaks with the prompt's voice", into=ROLES)
 def _codex_prompt(document: Document) -> Findings:
     for _, step in document.steps():
-        if step.uses != _CODEX:
+        if step.uses != CODEX:
             continue
         for name in ("prompt", "output-schema"):
             if name in step.given:
@@ -230,12 +171,12 @@ def _stranger_text(document: Document) -> Findings:
 def _key_place(document: Document) -> Findings:
     for job in document.jobs:
         for step in job.steps:
-            if step.runs_action(*_ASK):
+            if step.runs_action(*ASK):
                 continue
             for line, text in texts(step.data, step.line):
-                if step.runs_action(*_READS_MLFLOW) and _MLFLOW_SECRET.fullmatch(text):
+                if step.runs_action(*READS_MLFLOW) and _MLFLOW_SECRET.fullmatch(text):
                     continue
-                if step.runs_action(*_READS_HUB) and _HUB_SECRET.fullmatch(text):
+                if step.runs_action(*READS_HUB) and _HUB_SECRET.fullmatch(text):
                     continue
                 if _SECRET.search(text):
                     yield line, "a secret is given to the step that calls Codex and to no other"
@@ -246,11 +187,11 @@ def _key_place(document: Document) -> Findings:
 @rule("measure-no-key", "user code can read every key and token of its job", into=ROLES)
 def _measure_no_key(document: Document) -> Findings:
     for job in document.jobs:
-        if not _measures(job):
+        if not measures(job):
             continue
-        if _writes(job):
+        if writes(job):
             yield job.line, f"job `{job.name}` runs user code: it must not write"
-        if _asks(job) or any(step.runs_action("actions/comment") for step in job.steps):
+        if asks(job) or any(step.runs_action("actions/comment") for step in job.steps):
             yield job.line, f"job `{job.name}` runs user code: ask and comment in other jobs"
         yield from _secret_inputs(document)
 
@@ -266,12 +207,12 @@ def _secret_inputs(document: Document) -> Iterator[tuple[int, str]]:
 @rule("writer-alone", "who can write must run neither code nor an agent", into=ROLES)
 def _writer_alone(document: Document) -> Findings:
     for job in workflow_jobs(document):
-        if not _writes(job) or "uses" in job.data:
+        if not writes(job) or "uses" in job.data:
             continue
         for step in job.steps:
-            if step.uses and not step.runs_action(*_BESIDE_WRITER):
+            if step.uses and not step.runs_action(*BESIDE_WRITER):
                 yield step.line, f"job `{job.name}` can write: `{step.uses}` belongs in another job"
-            if step.script and (document.name, job.name) not in _WRITER_SCRIPTS:
+            if step.script and (document.name, job.name) not in WRITER_SCRIPTS:
                 yield step.line, f"job `{job.name}` can write: no script, unless the rule lists it"
 
 
@@ -279,7 +220,7 @@ def _writer_alone(document: Document) -> Findings:
 def _comment_permissions(document: Document) -> Findings:
     for job in workflow_jobs(document):
         comments = any(step.runs_action("actions/comment") for step in job.steps)
-        if comments and _writes(job) not in (["pull-requests"], ["issues"]):
+        if comments and writes(job) not in (["pull-requests"], ["issues"]):
             message = "grant `pull-requests: write`, or for an issue `issues: write`, only"
             yield job.line, f"job `{job.name}` comments: {message}"
 
@@ -306,8 +247,8 @@ def _cache_mode(document: Document) -> Findings:
         if "uses" in job.data:
             continue
         mode = job.data.get("cache-mode", document.data.get("cache-mode"))
-        reads = any(step.runs_action(*_DECIDE, "actions/comment") for step in job.steps)
-        if (reads or _asks(job) or _writes(job)) and mode != "none":
+        reads = any(step.runs_action(*DECIDE, "actions/comment") for step in job.steps)
+        if (reads or asks(job) or writes(job)) and mode != "none":
             yield job.line, f"job `{job.name}` needs no cache: write `cache-mode: none`"
         elif document.name.startswith("workflows/") and mode not in ("none", "read"):
             # What only the default branch's own events fill, no pull request can poison.
@@ -321,11 +262,11 @@ def _workflow_run_inert(document: Document) -> Findings:
     if "workflow_run" not in document.triggers:
         return
     for job in document.jobs:
-        for name in sorted(set(_writes(job)) - _HARMLESS_WRITES):
+        for name in sorted(set(writes(job)) - _HARMLESS_WRITES):
             message = f"`{name}: write` could turn a check green or change the repository"
             yield job.permissions.lines[name], message
         for step in job.steps:
-            fetches = step.runs_action("actions/checkout", *_ASK) or _runs_user_code(step)
+            fetches = step.runs_action("actions/checkout", *ASK) or runs_user_code(step)
             if fetches or _SECRET.search(str(step.data)):
                 yield step.line, "neither code nor a key belongs in a `workflow_run`"
 
@@ -333,7 +274,7 @@ def _workflow_run_inert(document: Document) -> Findings:
 @rule("required-check", "a job that is skipped counts as passed", into=ROLES)
 def _required_check(document: Document) -> Findings:
     for job in workflow_jobs(document):
-        if not any(_decides(step) for step in job.steps):
+        if not any(decides(step) for step in job.steps):
             continue
         needs = job.data.get("needs", [])
         needs = [needs] if isinstance(needs, str) else needs
