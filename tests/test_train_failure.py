@@ -44,6 +44,18 @@ def test_every_class_that_a_log_can_show_has_a_log() -> None:
     assert all(ADVICE[rule.kind] for rule in RULES)
 
 
+def test_another_configuration_is_said_in_one_line_with_what_to_do() -> None:
+    failure = found((Path(__file__).parent / "train_logs/config-changed--helper.log").read_text())
+    assert failure == Failure(
+        "config-changed",
+        'step-000000004 was made with another configuration: data.path was "/a; b", is "/b"; '
+        "model.width was 32, is 64; n was absent, is 1; and 2 more",
+        10,
+    )
+    told = " ".join(ADVICE["config-changed"])
+    assert all(way in told for way in ("--checkpoints ", "--no-resume", "--allow-change "))
+
+
 def test_the_cause_counts_and_not_what_it_led_to() -> None:
     text = (Path(__file__).parent / "train_logs/gpu-out-of-memory--cuda.log").read_text()
     assert found(text).line == 8

@@ -56,6 +56,11 @@ ADVICE: Mapping[FailureClass, tuple[str, ...]] = {
         "Install the requirements in an earlier step, into the Python that `command` starts.",
         "For a library that does not load, see `torch` and `driver` in the preflight.",
     ),
+    "config-changed": (
+        "Let each configuration have a folder of its own: `--checkpoints checkpoints/NAME`.",
+        "To begin anew in the same folder: `--no-resume`.",
+        "What does no harm may differ: `--allow-change training.epochs`, or a glob of settings.",
+    ),
     "stalled": (
         "The stacks below say where each thread waits.",
         (

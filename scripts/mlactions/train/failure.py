@@ -24,6 +24,7 @@ WINDOW = 600
 """Lines at the end of a log that are read for the cause: earlier ones it has survived."""
 
 MAX_EVIDENCE = 500
+MAX_CHANGES = 3
 _EXCEPTION = re.compile(r"(?:[\w.]+\.)?\w*(?:Error|Exception|Interrupt|Exit)\b(?::|$)")
 _RANK = re.compile(r"^(?:\[[^\]]{1,60}\]:?\s*)+")
 _FOLLOWS = re.compile(
@@ -88,6 +89,7 @@ RULES = (
         r"gradients? from `parameters` is non-finite",
         r"FloatingPointError",
     ),
+    _rule("config-changed", r"\bConfigChangedError\b", final=True),
     _rule(
         "import-error",
         r"ModuleNotFoundError|\bImportError\b",
@@ -131,6 +133,9 @@ def classify(
     if ended.code == 0:
         return _not_a_number(ended)
     found = _of_log(lines) or _of_process(ended, lines)
+    if found.kind == "config-changed" and found.line:
+        # Its place would be in our own helper, which the project has a copy of.
+        return replace(found, evidence=_cut(_changes(lines[found.line - 1])))
     if ended.out_of_memory and found.kind in {"unknown", "nccl"}:
         found = Failure("host-out-of-memory", "the kernel killed a process for lack of memory")
     place = find_place("\n".join(lines[-WINDOW:]), root=root, folder=folder)
@@ -230,6 +235,15 @@ def _root_cause(lines: Sequence[str]) -> str:
     found = (_TABLE.match(line) for line in lines[starts[-1] :])
     told = {match[1]: match[2] for match in found if match}
     return f"rank {told.get('rank', '?')} ended first, with exit code {told.get('exitcode', '?')}"
+
+
+def _changes(line: str) -> str:
+    """Return what the helper said of a checkpoint, with the first few settings that differ."""
+    told = line.partition("ConfigChangedError: ")[2] or line
+    parts = re.split(r"; (?=\S+ was )", told.rpartition(" Take another folder")[0] or told)
+    parts[-1] = parts[-1].rstrip(".")
+    more = f"; and {len(parts) - MAX_CHANGES} more" if len(parts) > MAX_CHANGES else ""
+    return "; ".join(parts[:MAX_CHANGES]) + more
 
 
 def _cut(line: str) -> str:

@@ -22,6 +22,7 @@ FailureClass = Literal[
     "nccl",
     "data-missing",
     "import-error",
+    "config-changed",
     "stalled",
     "pre-empted",
     "time-limit",

@@ -52,6 +52,7 @@ _CLASSES = {
     "nccl": "communication between processes (NCCL or gloo)",
     "data-missing": "data missing",
     "import-error": "import error",
+    "config-changed": "another configuration",
     "stalled": "stalled",
     "pre-empted": "pre-empted",
     "time-limit": "soft time limit",

@@ -120,6 +120,7 @@ def verdict(result: Result) -> str:
         "time-limit": f"reached its soft limit after {took}",
         "pre-empted": f"was pre-empted after {took}",
         "cancelled": f"was cancelled after {took}",
+        "config-changed": "was not resumed",
         "stalled": f"stalled: nothing moved for {duration(result.settings.stalled_after)}",
     }
     told = words.get(failure.kind, f"failed after {took}: {failure.kind}")
