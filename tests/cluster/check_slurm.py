@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.daemons import wait_until
-from tests.cluster.project import EPOCHS, TRIALS, Project, half_way
+from tests.cluster.project import TRIALS, Project, check_once, half_way
 from tests.cluster.slurm import Slurm, cluster, missing
 
 WHY_NOT = missing()
@@ -62,17 +62,3 @@ def test_an_array_survives_a_lost_node_and_a_preemption(tmp_path: Path, slurm: S
     for number in (lost, preempted):
         log = next(tmp_path.glob(f"cluster-*_{number}.log")).read_text()
         assert "resumed after epoch" in log
-
-
-def check_once(project: Project, stopped: set[int]) -> None:
-    """Check that MLflow and `sweep status` know each trial as finished, and once."""
-    trials = project.trials()
-    assert len(trials) == TRIALS
-    for runs in trials.values():
-        assert [run.status for run in runs].count("FINISHED") == 1
-    for number in stopped:
-        (run,) = trials[f"{number:04d}"]  # continued, not begun again
-        assert {*project.steps(run.id)} == {*range(1, EPOCHS + 1)}
-    status = project.sweep("status")
-    assert status["counts"]["states"] == {"finished": TRIALS}
-    assert status["left"] == ""

@@ -79,6 +79,17 @@ def started_by(environ: Mapping[str, str]) -> list[int]:
     return [*sorted(found), *sorted(below - found)]
 
 
+def values_of(name: str, pids: Sequence[int]) -> set[str]:
+    """Return what a variable was where these processes began."""
+    mark, found = f"{name}=".encode(), set()
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for item in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                if item.startswith(mark):
+                    found.add(item.removeprefix(mark).decode())
+    return found
+
+
 def _above(pid: int, parents: Mapping[int, int]) -> Iterator[int]:
     while pid := parents.get(pid, 0):
         yield pid

@@ -6,7 +6,6 @@ import io
 import json
 import shutil
 import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from mlactions.runner import Runner
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "digits"
 PYTHON = ROOT / ".tools" / "example" / "bin" / "python"
-RAY = ROOT / ".tools" / "ray"
 TRIALS = 20
 EPOCHS = 20
 
@@ -105,6 +103,12 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def submitting(self, script: str, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start a script of the sweep, for those that take long to submit."""
+        return subprocess.Popen(
+            ["bash", str(self.folder / script)], cwd=self.root, env=dict(environ)
+        )
+
     def trials(self) -> dict[str, list[Run]]:
         """Return the MLflow runs of each trial."""
         found: dict[str, list[Run]] = defaultdict(list)
@@ -134,6 +138,15 @@ def half_way(folders: Iterable[Path]) -> list[Path]:
     return [folder for folder in folders if 2 <= epoch_of(folder) <= EPOCHS // 2]
 
 
-def say(text: str) -> None:
-    """Print a line that is seen at once."""
-    print(text, file=sys.stderr, flush=True)
+def check_once(project: Project, stopped: set[int]) -> None:
+    """Check that MLflow and `sweep status` know each trial as finished, and once."""
+    trials = project.trials()
+    assert len(trials) == TRIALS
+    for runs in trials.values():
+        assert [run.status for run in runs].count("FINISHED") == 1
+    for number in stopped:
+        (run,) = trials[f"{number:04d}"]  # continued, not begun again
+        assert {*project.steps(run.id)} == {*range(1, EPOCHS + 1)}
+    status = project.sweep("status")
+    assert status["counts"]["states"] == {"finished": TRIALS}
+    assert status["left"] == ""
