@@ -29,6 +29,9 @@ retry: 1
 parameters:
   training.max_lr: {values: [0.1, 0.2, 0.3]}
 """
+PATIENCE = 240.0
+"""Seconds: longer than any loaded machine needs."""
+
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 
@@ -94,7 +97,7 @@ def test_ranges_choose_trials_and_wrong_ones_are_named(tmp_path: Path) -> None:
 
 
 def wait_for(path: Path) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while not path.exists():
         assert time.monotonic() < until, f"{path} never came"
         time.sleep(0.05)
@@ -117,7 +120,7 @@ def test_a_trial_that_is_stopped_is_run_again(tmp_path: Path, kill: signal.Signa
         os.killpg(process.pid, kill)
     else:
         process.send_signal(kill)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode in {143, -signal.SIGKILL}
     (tmp_path / "flags" / "wait-0002").unlink()
     done = project.start()
@@ -325,6 +328,63 @@ def test_the_version_of_the_code_knows_of_changes(tmp_path: Path) -> None:
     assert changed.startswith(f"{clean}+")
     (tmp_path / "a.py").write_text("3\n")
     assert sweep_trials.code_version(str(tmp_path)) not in {clean, changed}
+
+
+def git(folder: Path, *words: str) -> str:
+    person = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    done = subprocess.run(
+        ["git", "-C", str(folder), *person, *words], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def test_committing_the_sweep_changes_no_version_and_other_code_is_told(
+    tmp_path: Path, mlflow_server: Mlflow
+) -> None:
+    project = Project.make(tmp_path, SPACE)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "train.py", "configs/train.yaml", "configs/model", "configs/optimizer")
+    git(tmp_path, "commit", "-qm", "code")
+    code = git(tmp_path, "rev-parse", "HEAD")
+    experiment = mlflow_server.experiment("sweep-commits")
+    given = ["--tracking-uri", mlflow_server.uri, "--experiment", "sweep-commits"]
+    assert project.sweep(*given).code == 0
+    for row in project.manifest()["trials"]:
+        log(mlflow_server, experiment, row, score=0.5, commit=code)
+    script = {**QUIET, "SWEEP_PYTHON": str(TOOLS / "python")}
+    git(tmp_path, "add", "configs/sweep.yaml")
+    assert project.later("status", "--no-analysis").result["counts"]["left"] == 0
+    git(tmp_path, "add", "configs/sweeps")
+    git(tmp_path, "commit", "-qm", "the sweep")
+    seen = project.later("status", "--no-analysis").result
+    assert (seen["counts"]["left"], seen["status"], seen["warnings"]) == (0, "pass", [])
+    assert seen["commit"] == git(tmp_path, "rev-parse", "HEAD")
+    assert project.start("--commit").stdout.strip() == code
+    assert project.start("--best", **script).returncode == 0
+    (project.folder() / "best.json").unlink()
+    (tmp_path / "train.py").write_text("import sys\n")
+    git(tmp_path, "commit", "-qam", "other code")
+    told = f"3 trials finished at another commit (`{code[:7]}`)"
+    told += "; `--reuse-across-commits` takes them."
+    other = project.later("status", "--no-analysis")
+    assert (other.result["counts"]["left"], other.result["warnings"]) == (3, [told])
+    assert told in (tmp_path / "out" / "report.md").read_text()
+    assert told in project.sweep(*given).result["warnings"]
+    across = project.later("status", "--no-analysis", "--reuse-across-commits")
+    assert (across.result["counts"]["left"], across.result["warnings"]) == (0, [])
+    listed = project.start("--list", **script)
+    assert f"3 finished at another commit ({code[:7]})" in listed.stderr
+    best = project.start("--best", **script)
+    assert (best.returncode, (project.folder() / "best.json").exists()) == (1, False)
+    assert "no best.json: no finished trial of this commit has score" in best.stderr
+
+
+def test_what_is_the_sweeps_own_lies_in_the_project() -> None:
+    assert sweep_trials.own_paths("configs/sweeps", "configs/lr.yaml") == (
+        "configs/sweeps",
+        "configs/lr.yaml",
+    )
+    assert sweep_trials.own_paths("../sweeps", "/elsewhere/lr.yaml") == ()
 
 
 ATTEMPTS = {

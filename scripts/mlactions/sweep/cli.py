@@ -27,7 +27,7 @@ from mlactions.sweep.render import render
 from mlactions.sweep.result import document
 from mlactions.sweep.scripts import BACKENDS
 from mlactions.sweep.settings import Settings
-from mlactions.sweep.user.sweep_trials import code_version
+from mlactions.sweep.user.sweep_trials import code_version, head_commit
 from mlactions.user_python import without_credentials
 
 ANSWER = "answer"
@@ -179,11 +179,11 @@ def _experiment(name: str) -> str:
 def run(settings: Settings, caller: Mapping[str, str]) -> dict[str, Any]:
     """Generate; return the result's document."""
     folder = settings.folder
-    code = code_version(str(folder))
+    code = code_version(str(folder), settings.own)
     known, lookup = ask_mlflow(settings, caller, code)
     environ = without_credentials(user_environment(caller))
     plan = generate(settings, environ, known)
-    return document(plan, settings, code.partition("+")[0], lookup)
+    return document(plan, settings, head_commit(str(folder)), lookup)
 
 
 def ask_mlflow(

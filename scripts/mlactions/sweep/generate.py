@@ -24,7 +24,7 @@ from mlactions.sweep.folder import (
     write_files,
     write_scripts,
 )
-from mlactions.sweep.lookup import Known
+from mlactions.sweep.lookup import Known, finished_elsewhere, key_of
 from mlactions.sweep.manifest import NAME, Manifest, row_text, write_manifest
 from mlactions.sweep.model import Space, Trial
 from mlactions.sweep.overrides import Writer
@@ -52,6 +52,7 @@ class Plan:
     known: Known | None
     width: int = 4
     trials: int = 0
+    elsewhere: list[Trial] = field(default_factory=list)
     configurations: int = 0
     states: dict[str, int] = field(default_factory=dict)
     left: list[int] = field(default_factory=list)
@@ -145,6 +146,8 @@ def generate(settings: Settings, environ: Mapping[str, str], known: Known | None
             if composed is not None:
                 files_of = _files_to_compose(plan, stage, settings)
                 plan.warnings += check(project, plan.space, composed, plan.samples, files_of)
+            if plan.known is not None and (text := finished_elsewhere(plan.known, plan.elsewhere)):
+                plan.warnings.append(text)
             _judge(plan)
             if plan.refused:
                 return plan
@@ -233,6 +236,8 @@ def _state(plan: Plan, trial: Trial, now_ms: float) -> str:
     plan.states[name] = plan.states.get(name, 0) + 1
     if name not in _NOT_PLANNED:
         plan.left.append(trial.number)
+    if plan.known is not None and name != "finished" and key_of(trial) in plan.known.elsewhere:
+        plan.elsewhere.append(trial)
     return name
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -10,7 +10,8 @@ from mlactions import mlflow_tags
 from mlactions.errors import UserError
 from mlactions.mlflow_store import Run, Store
 from mlactions.sweep.model import Trial
-from mlactions.sweep.user.sweep_trials import Attempt, State, state_of
+from mlactions.sweep.user.sweep_trials import Attempt, State, shown_version, state_of
+from mlactions.text import plural
 
 HASH_PREFIX = "sha256:"
 _MS_PER_HOUR = 3_600_000
@@ -29,12 +30,10 @@ class Reuse:
         same_code = self.across_commits or run.tags.get(mlflow_tags.COMMIT, "") == self.commit
         return same_code and run.tags.get(mlflow_tags.DATA, "") == self.data
 
-    def condition(self) -> str:
-        """Return MLflow's filter for the runs that may count."""
-        parts = [f"tags.`{mlflow_tags.CONFIG_HASH}` LIKE '{HASH_PREFIX}%'"]
-        if not self.across_commits:
-            parts.append(f"tags.`{mlflow_tags.COMMIT}` = '{self.commit}'")
-        return " AND ".join(parts)
+    def is_of_other_code(self, run: Run) -> bool:
+        """Tell whether a run that finished would count, were it of this code."""
+        attempt = _attempt(run, "")
+        return attempt.finished and run.tags.get(mlflow_tags.DATA, "") == self.data
 
 
 @dataclass
@@ -43,6 +42,8 @@ class Known:
 
     attempts: dict[tuple[str, str], list[Attempt]] = field(default_factory=dict)
     hours: list[float] = field(default_factory=list)
+    elsewhere: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The commit of a run of other code that finished."""
 
     def state(self, trial: Trial, retry: int, now_ms: float) -> State:
         """Return what MLflow says of a trial."""
@@ -70,16 +71,34 @@ def look_up(store: Store, experiment: str, reuse: Reuse, metric: str = "") -> Kn
             return Known()
         raise
     known = Known()
-    for run in store.runs([identity], filter=reuse.condition()):
+    condition = f"tags.`{mlflow_tags.CONFIG_HASH}` LIKE '{HASH_PREFIX}%'"
+    for run in store.runs([identity], filter=condition):
+        key = (run.tags[mlflow_tags.CONFIG_HASH], run.tags.get(mlflow_tags.SEED, ""))
         if reuse.takes(run):
-            _note(known, run, metric)
+            _note(known, key, run, metric)
+        elif reuse.is_of_other_code(run):
+            known.elsewhere[key] = run.tags.get(mlflow_tags.COMMIT, "")
     return known
 
 
-def _note(known: Known, run: Run, metric: str) -> None:
-    key = (run.tags[mlflow_tags.CONFIG_HASH], run.tags.get(mlflow_tags.SEED, ""))
+def finished_elsewhere(known: Known, trials: Iterable[Trial]) -> str:
+    """Return a sentence about trials that are left here and finished at another commit, if any."""
+    found = [known.elsewhere[key] for trial in trials if (key := key_of(trial)) in known.elsewhere]
+    if not found:
+        return ""
+    commits = sorted({f"`{shown_version(commit)}`" for commit in found})
+    where = "another commit" if len(commits) == 1 else "other commits"
+    text = f"{plural(len(found), 'trial')} finished at {where} ({', '.join(commits[:3])})"
+    return f"{text}; `--reuse-across-commits` takes them."
+
+
+def _attempt(run: Run, metric: str) -> Attempt:
     ended = run.tags.get(mlflow_tags.ENDED, "")
-    attempt = Attempt(run.status, run.start_ms or 0, ended, run.id, run.metrics.get(metric))
+    return Attempt(run.status, run.start_ms or 0, ended, run.id, run.metrics.get(metric))
+
+
+def _note(known: Known, key: tuple[str, str], run: Run, metric: str) -> None:
+    attempt = _attempt(run, metric)
     known.attempts.setdefault(key, []).append(attempt)
     if attempt.finished and run.start_ms and run.end_ms and run.end_ms > run.start_ms:
         known.hours.append((run.end_ms - run.start_ms) / _MS_PER_HOUR)

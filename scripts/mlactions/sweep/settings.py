@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mlactions.errors import UserError
 from mlactions.sweep.model import Space
+from mlactions.sweep.user.sweep_trials import own_paths
 
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
@@ -48,6 +49,11 @@ class Settings:
             return self.space.relative_to(self.folder).as_posix()
         except ValueError:
             return self.space.as_posix()
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """What is the sweep's own and no code, relative to the project's folder."""
+        return own_paths(self.place(""), self.space_name)
 
     @property
     def configs(self) -> Path:

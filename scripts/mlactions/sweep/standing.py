@@ -15,12 +15,12 @@ from mlactions.sweep.cli import NOTHING, absolute_uri, ask_mlflow
 from mlactions.sweep.cost import estimate
 from mlactions.sweep.generate import read_space
 from mlactions.sweep.jobs import listed, matrix
-from mlactions.sweep.lookup import Known
+from mlactions.sweep.lookup import Known, finished_elsewhere
 from mlactions.sweep.manifest import NAME, Manifest, read_manifest, row_text
 from mlactions.sweep.model import Space
 from mlactions.sweep.result import head, space_document
 from mlactions.sweep.settings import Settings, sweep_name
-from mlactions.sweep.user.sweep_trials import State, code_version
+from mlactions.sweep.user.sweep_trials import State, code_version, head_commit
 from mlactions.text import plural
 
 _DONE = frozenset({"finished", "running", "failed"})
@@ -54,7 +54,7 @@ def look(settings: Settings, caller: Mapping[str, str]) -> Seen:
     if not settings.experiment:
         hint = "Name the experiment that the trials are recorded in: `--experiment`."
         raise UserError("bad input", "nothing says where to ask.", hint)
-    code = code_version(str(settings.folder))
+    code = code_version(str(settings.folder), settings.own)
     known, lookup = ask_mlflow(settings, caller, code)
     known = known or Known()
     states = {
@@ -72,7 +72,7 @@ def _with(settings: Settings, header: Mapping[str, Any]) -> Settings:
         experiment=settings.experiment or header["experiment"],
         tracking_uri=settings.tracking_uri or header["tracking_uri"],
         data=settings.data or header["data"],
-        across_commits=header["reuse_across_commits"],
+        across_commits=settings.across_commits or header["reuse_across_commits"],
         files=header["files"],
     )
 
@@ -112,7 +112,11 @@ def document(
     space, counts = seen.space, counts_of(seen)
     found = best(seen.manifest, seen.states, space.metric) if space.metric else []
     hours, runs = seen.known.median_hours, len(seen.known.hours)
-    status = Status.FAIL if counts["states"].get("failed") else Status.PASS
+    here = (item for item in seen.manifest.trials() if seen.states[item.number].name != "finished")
+    elsewhere = finished_elsewhere(seen.known, here)
+    warnings = [elsewhere] if elsewhere else []
+    status = Status.WARN if warnings else Status.PASS
+    status = Status.FAIL if counts["states"].get("failed") else status
     result = {
         **head(kind, status, _verdict(seen, found), _commit(seen), seen.settings),
         "sweep": seen.manifest.header["sweep"],
@@ -124,7 +128,7 @@ def document(
         "refused": [],
         "coverage": [],
         "notes": list(space.notes),
-        "warnings": [],
+        "warnings": warnings,
         "composed": {"how": "none", "choices": 0, "files": 0},
         "backends": ["matrix"],
         "scripts": [],
@@ -140,7 +144,7 @@ def document(
 
 
 def _commit(seen: Seen) -> str:
-    return str(seen.lookup["code"]).partition("+")[0]
+    return head_commit(str(seen.settings.folder))
 
 
 def counts_of(seen: Seen) -> dict[str, Any]:

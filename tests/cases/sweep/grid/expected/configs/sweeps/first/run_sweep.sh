@@ -6,7 +6,10 @@
 #   run_sweep.sh 1-20 37      run these, unless they are finished
 #   run_sweep.sh --list 1-20  print them
 #   run_sweep.sh --best       write best.json
+#   run_sweep.sh --commit     print the version of the code, as it stands in the trials' tags
 #
+# A trial that was stopped goes on from its checkpoint, in its MLflow run, where the training keeps the file contract of
+# `mlactions train`; all others begin anew. SWEEP_CHECKPOINTS names a folder that all machines share, else outputs/sweeps.
 # What is finished, MLflow says (MLFLOW_TRACKING_URI); without it, the records in .state/ do.
 # Exit code: 0 all ended well, 1 a trial failed, 2 nothing could be started, 128+n stopped by a signal.
 set -uo pipefail
@@ -22,6 +25,11 @@ train() { # NAME
   # shellcheck disable=SC2016
   exec /usr/bin/env python train.py --config-name=train "+sweeps/first=$name" "hydra.run.dir=outputs/sweeps/first/$name"
 }
+
+keeper=${MLACTIONS_CHECKPOINTS-} # who sets that looks after checkpoints himself
+folder=${SWEEP_CHECKPOINTS:-outputs/sweeps}
+if [[ "$folder" != /* ]]; then folder=$PWD/$folder; fi
+export SWEEP_CHECKPOINTS=$folder
 
 ask() {
   "$python" "$here/sweep_trials.py" "$@"
@@ -39,12 +47,21 @@ forward() { # NAME: the trial shall end first, so that it can write its checkpoi
   if [[ -n "$child" ]]; then kill -s TERM "$child" 2>/dev/null; fi
 }
 
-run_trial() { # NAME TAGS: returns the exit code of the training command
+run_trial() { # NAME TAGS CONTINUES: returns the exit code of the training command
   local name=$1 code
   printf 'started %s %s\n' "$HOSTNAME" "$$" >>"$here/.state/$name"
   export MLFLOW_RUN_CONTEXT=$2 # MLflow gives these tags to every run that is started
   # Its output folder stays the same, so that a trial that was stopped finds its checkpoint.
   export SWEEP_TRIAL=$name SWEEP_NAME=$sweep
+  if [[ -z "$keeper" ]]; then
+    export MLACTIONS_CHECKPOINTS=$folder/$sweep/$name/checkpoints
+    unset MLACTIONS_RESUME MLFLOW_RUN_ID
+    case "$3" in
+      -) export MLACTIONS_RESUME= ;; # a checkpoint that lies there is of other code, or of a failure
+      +) ;;
+      *) export MLFLOW_RUN_ID=$3 ;;
+    esac
+  fi
   train "$name" </dev/null &
   child=$!
   wait "$child"
@@ -66,6 +83,10 @@ case "${1-}" in
     ;;
   --best)
     ask best
+    exit
+    ;;
+  --commit)
+    ask commit
     exit
     ;;
   -*)
@@ -93,14 +114,15 @@ began=$SECONDS
 count=0
 failed=()
 for row in "${rows[@]}"; do
-  IFS=$'\t' read -r name tries tags <<<"$row"
+  IFS=$'\t' read -r name tries continues tags <<<"$row"
   count=$((count + 1))
   echo "[$count/${#rows[@]}] $sweep $name" >&2
   code=1
   for ((try = 1; try <= tries && code != 0; try++)); do
     since=$SECONDS
     code=0
-    run_trial "$name" "$tags" || code=$?
+    run_trial "$name" "$tags" "$continues" || code=$?
+    continues=-
     if [[ -n "$signal" ]]; then
       echo "$sweep: stopped by $signal in trial $name" >&2
       if [[ "$signal" == INT ]]; then exit 130; else exit 143; fi

@@ -73,11 +73,33 @@ def state_of(
     return State("preempted" if attempts else "missing", retry + 1 - failures, kept)
 
 
-def code_version(folder: str) -> str:
-    """Return the commit, and a hash of what differs from it; nothing outside a repository."""
-    head = _git(folder, "rev-parse", "HEAD").decode("ascii", "replace").strip()
-    changed = _git(folder, "diff", "--no-ext-diff", "--binary", "HEAD", "--", ".") if head else b""
-    return f"{head}+{hashlib.sha256(changed).hexdigest()[:12]}" if changed else head
+def code_version(folder: str, own: Sequence[str] = ()) -> str:
+    """Return the last commit of the code, and a hash of what differs; nothing without a repository.
+
+    `own` are paths relative to `folder` that are not code: committing them changes nothing.
+    """
+    head = head_commit(folder)
+    if not head:
+        return ""
+    beside = [f":(exclude,literal){path}" for path in own]
+    last = _git(folder, "log", "-1", "--format=%H", "HEAD", "--", ":/", *beside) if own else b""
+    changed = _git(folder, "diff", "--no-ext-diff", "--binary", "HEAD", "--", ".", *beside)
+    version = last.decode("ascii", "replace").strip() or head
+    return f"{version}+{hashlib.sha256(changed).hexdigest()[:12]}" if changed else version
+
+
+def head_commit(folder: str) -> str:
+    """Return the commit that is checked out; nothing without a repository."""
+    return _git(folder, "rev-parse", "HEAD").decode("ascii", "replace").strip()
+
+
+def own_paths(sweeps: str, space: str) -> tuple[str, ...]:
+    """Return what is the sweep's own and no code, relative to the project: sweeps and space.
+
+    What lies outside the project is left out: git refuses to hear of it.
+    """
+    paths = (os.path.normpath(sweeps), os.path.normpath(space))
+    return tuple(path for path in paths if not path.startswith(("..", "/")))
 
 
 def _git(folder: str, *arguments: str) -> bytes:
@@ -90,6 +112,12 @@ def _git(folder: str, *arguments: str) -> bytes:
     except OSError:
         return b""
     return done.stdout if done.returncode == 0 else b""
+
+
+def shown_version(version: str) -> str:
+    """Return a version of the code as people are told of it."""
+    commit, plus, _ = version.partition("+")
+    return (commit[:7] or "no commit") + (" with changes" if plus else "")
 
 
 def numbers_in(ranges: Sequence[str], total: int) -> list[int] | None:
@@ -147,6 +175,7 @@ class Tracking:
         self.client = MlflowClient()
         self.sweep = sweep
         self.commit = commit
+        self.elsewhere: dict[tuple[str, str], str] = {}
 
     def experiments(self) -> list[str]:
         """Return the ids to search in: the sweep's experiment, or all where none is named."""
@@ -173,21 +202,20 @@ class Tracking:
         """Return the runs of this code and data, by configuration and seed."""
         found: dict[tuple[str, str], list[Attempt]] = {}
         metric = (self.sweep.manifest["metric"] or {}).get("name")
-        for run in self.runs(condition_for(self.sweep.manifest, self.commit)):
-            tags = run.data.tags
-            if not is_reusable(tags, self.sweep.manifest, self.commit):
-                continue
+        for run in self.runs(f"tags.`{TAG}config_hash` LIKE 'sha256:%'"):
+            tags, info = run.data.tags, run.info
             key = (tags[f"{TAG}config_hash"], tags.get(f"{TAG}seed", ""))
-            info = run.info
-            found.setdefault(key, []).append(
-                Attempt(
-                    info.status,
-                    info.start_time or 0,
-                    tags.get(f"{TAG}ended", ""),
-                    info.run_id,
-                    run.data.metrics.get(metric) if metric else None,
-                )
+            attempt = Attempt(
+                info.status,
+                info.start_time or 0,
+                tags.get(f"{TAG}ended", ""),
+                info.run_id,
+                run.data.metrics.get(metric) if metric else None,
             )
+            if is_reusable(tags, self.sweep.manifest, self.commit):
+                found.setdefault(key, []).append(attempt)
+            elif attempt.finished and tags.get(f"{TAG}data", "") == self.sweep.manifest["data"]:
+                self.elsewhere[key] = tags.get(f"{TAG}commit", "")
         return found
 
     def parent(self) -> str:
@@ -208,14 +236,6 @@ class Tracking:
         run = self.client.create_run(experiment, tags=tags)
         self.client.set_terminated(run.info.run_id)
         return str(run.info.run_id)
-
-
-def condition_for(manifest: Mapping[str, Any], commit: str) -> str:
-    """Return the filter that finds, page by page, all runs that may be reused."""
-    parts = [f"tags.`{TAG}config_hash` LIKE 'sha256:%'"]
-    if not manifest["reuse_across_commits"]:
-        parts.append(f"tags.`{TAG}commit` = '{commit}'")
-    return " AND ".join(parts)
 
 
 def is_reusable(tags: Mapping[str, str], manifest: Mapping[str, Any], commit: str) -> bool:
@@ -269,8 +289,7 @@ def states(sweep: Sweep, tracking: Tracking | None) -> dict[int, State]:
     found = {}
     for row in sweep.trials:
         if tracking:
-            seed = "" if row["seed"] is None else str(row["seed"])
-            attempts = by_key.get((f"sha256:{row['hash']}", seed), [])
+            attempts = by_key.get(_key_of(row), [])
             patience = 0.0 if has_died(sweep.folder, row["name"]) else stale
         else:
             attempts, patience = recorded(sweep.folder, row["name"]), stale
@@ -278,10 +297,28 @@ def states(sweep: Sweep, tracking: Tracking | None) -> dict[int, State]:
     return found
 
 
+def _key_of(row: Mapping[str, Any]) -> tuple[str, str]:
+    return f"sha256:{row['hash']}", "" if row["seed"] is None else str(row["seed"])
+
+
+def say_elsewhere(sweep: Sweep, tracking: Tracking | None, known: Mapping[int, State]) -> None:
+    """Say which trials are finished at another commit and not at this one."""
+    seen = tracking.elsewhere if tracking else {}
+    left = (row for row in sweep.trials if known[row["number"]].name != "finished")
+    found = [seen[_key_of(row)] for row in left if _key_of(row) in seen]
+    if found:
+        commits = ", ".join(sorted(set(map(shown_version, found)))[:3])
+        print(
+            f"{len(found)} finished at another commit ({commits});"
+            " generate with --reuse-across-commits to take them",
+            file=sys.stderr,
+        )
+
+
 def plan(
     sweep: Sweep, ranges: Sequence[str], tracking: Tracking | None, commit: str
 ) -> Iterable[str]:
-    """Return the trials to run: name, tries and tags, a line each; say what is left out."""
+    """Return the trials to run: name, tries, `continued` and tags; say what is left out."""
     lines = []
     wanted = numbers_in(ranges, len(sweep.trials))
     known = states(sweep, tracking)
@@ -297,11 +334,33 @@ def plan(
             left[state.name] = left.get(state.name, 0) + 1
             continue
         tags = json.dumps(tags_of(sweep, row, commit, parent), sort_keys=True)
-        lines.append(f"{row['name']}\t{max(state.tries, 1)}\t{tags}")
+        run = continued(sweep, row["name"], state.attempts)
+        lines.append(f"{row['name']}\t{max(state.tries, 1)}\t{run}\t{tags}")
+    say_elsewhere(sweep, tracking, known)
     told = ", ".join(f"{count} {name}" for name, count in sorted(left.items()))
     if told:
         print(f"left out: {told}", file=sys.stderr)
     return lines
+
+
+def continued(sweep: Sweep, name: str, attempts: Sequence[Attempt]) -> str:
+    """Return the MLflow run that a trial goes on with: `+` if it has none, `-` to begin anew.
+
+    It goes on where the attempt that its checkpoint belongs to was stopped. `attempts` are those
+    of this code and these data, so the checkpoint of any other is not used.
+    """
+    base = Path(os.environ.get("SWEEP_CHECKPOINTS") or "outputs/sweeps")
+    pointer = base / sweep.manifest["sweep"] / name / "checkpoints" / "latest.json"
+    try:
+        run = str(json.loads(pointer.read_text(encoding="utf-8")).get("run_id") or "")
+    except (OSError, ValueError, AttributeError):
+        return "-"
+    known = {item.id: item for item in attempts if item.id}
+    last = max(reversed(attempts), key=lambda item: item.start_ms, default=None)
+    of = known.get(run) if run and known else last
+    if of is None or (of.status in {"FINISHED", "FAILED"} and of.ended != "pre-empted"):
+        return "-"
+    return run or "+"
 
 
 def tags_of(sweep: Sweep, row: Mapping[str, Any], commit: str, parent: str) -> dict[str, str]:
@@ -320,16 +379,23 @@ def tags_of(sweep: Sweep, row: Mapping[str, Any], commit: str, parent: str) -> d
 def best(sweep: Sweep, tracking: Tracking | None) -> None:
     """Write best.json: the configuration with the best mean of the metric over its seeds."""
     metric = sweep.manifest["metric"]
-    if metric is None or tracking is None:
-        why = "the sweep names no metric" if metric is None else "no MLflow is named"
-        print(f"no best.json: {why}", file=sys.stderr)
-        return
+    if metric is None:
+        raise SystemExit("no best.json: the sweep names no metric")
+    if tracking is None:
+        raise SystemExit(
+            "no best.json: no MLflow is named; set MLFLOW_TRACKING_URI,"
+            " or generate the sweep with --tracking-uri"
+        )
     groups: dict[str, list[tuple[Mapping[str, Any], Attempt]]] = {}
     known = states(sweep, tracking)
     for row in sweep.trials:
         done = [item for item in known[row["number"]].attempts if item.finished]
         if done and done[-1].value is not None and math.isfinite(done[-1].value):
             groups.setdefault(row["hash"], []).append((row, done[-1]))
+    first = _first(groups, metric["goal"])
+    if first is None:
+        say_elsewhere(sweep, tracking, known)
+        raise SystemExit(f"no best.json: no finished trial of this commit has {metric['name']}")
     finished = sum(state.name == "finished" for state in known.values())
     document = {
         "version": 1,
@@ -337,7 +403,7 @@ def best(sweep: Sweep, tracking: Tracking | None) -> None:
         "metric": metric,
         "trials": len(sweep.trials),
         "finished": finished,
-        "best": _first(groups, metric["goal"]),
+        "best": first,
     }
     _write(sweep.folder / "best.json", json.dumps(document, indent=1, sort_keys=True) + "\n")
     print(f"wrote {sweep.folder / 'best.json'}", file=sys.stderr)
@@ -374,11 +440,21 @@ def _write(path: Path, text: str) -> None:
     Path(temporary).replace(path)
 
 
+def _code_of(sweep: Sweep) -> str:
+    here = str(Path.cwd().resolve())
+    own = own_paths(os.path.relpath(sweep.folder.parent, here), sweep.manifest["space"]["file"])
+    return code_version(here, own)
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Run `plan RANGE…`, `best` or `parent`."""
+    """Run `plan RANGE…`, `best`, `parent` or `commit`."""
     out, sys.stdout = sys.stdout, sys.stderr  # libraries print; only the plan may stand there
     sweep = Sweep.read(Path(__file__).resolve().parent)
-    commit = code_version(str(Path.cwd()))
+    # Where the code is a copy without its history, as in a job of Ray, whoever copied it says.
+    commit = os.environ.get("SWEEP_COMMIT") or _code_of(sweep)
+    if arguments[:1] == ["commit"]:
+        print(commit, file=out)
+        return
     tracking = None
     if os.environ.get("MLFLOW_TRACKING_URI"):
         try:
