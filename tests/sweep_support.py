@@ -114,7 +114,7 @@ class Project:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=240,
         )
 
     def environ(self, given: Mapping[str, str]) -> dict[str, str]:

@@ -23,6 +23,9 @@ from mlactions.train.user.mlactions_train import Checkpoints, ConfigChangedError
 
 ROOT = Path(__file__).resolve().parents[1]
 HELPER = ROOT / "scripts/mlactions/train/user/mlactions_train.py"
+PATIENCE = 240.0
+"""Seconds: longer than any loaded machine needs."""
+
 CONFIG = {"training": {"lr": 0.1, "epochs": 3}, "data": {"path": "/a", "classes": [1, 2]}}
 
 
@@ -284,7 +287,7 @@ def test_sigterm_is_noted_and_progress_written(tmp_path: Path) -> None:
     assert process.stdout.readline() == "ready\n"
     assert json.loads(told.read_text()) == {"step": 3, "loss": "nan", "eta": 2}
     process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert (said, process.returncode) == ("saved\n", 0)
     assert json.loads(told.read_text()) == {"step": 4, "loss": None, "eta": None}
 
@@ -303,7 +306,6 @@ while True:
 
 
 def test_a_kill_at_any_moment_leaves_a_good_checkpoint(tmp_path: Path) -> None:
-    reached = 0
     for round_number in range(8):
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(HELPER.parent), str(tmp_path)],
@@ -312,10 +314,13 @@ def test_a_kill_at_any_moment_leaves_a_good_checkpoint(tmp_path: Path) -> None:
         )
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        time.sleep(0.05 + 0.013 * round_number)
+        deadline = time.monotonic() + PATIENCE
+        while not (tmp_path / "latest.json").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(0.013 * round_number)
         process.kill()
         process.communicate()
         ours = read_checkpoints(tmp_path)
         assert ours.refused == ()
-        reached += ours.latest is not None
-    assert reached >= 7
+        assert ours.latest is not None

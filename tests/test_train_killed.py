@@ -23,7 +23,7 @@ EXAMPLE = ROOT / "examples" / "digits"
 PYTHON = ROOT / ".tools" / "example" / "bin" / "python"
 KILLS = 10
 EPOCHS = 24
-PATIENCE = 120.0
+PATIENCE = 240.0
 WEIGHTS = """
 import hashlib, sys, torch
 state = torch.load(sys.argv[1], weights_only=True)["weights"]

@@ -239,7 +239,7 @@ def train(folder: Path, *arguments: str, **environ: str) -> tuple[int, Any, str]
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "scripts"), **environ},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     return done.returncode, json.loads((out / "result.json").read_text()), done.stderr
