@@ -105,9 +105,31 @@ def test_conventions_come_from_the_base_not_from_the_pull_request(project: Proje
 
 def test_without_a_base_they_come_from_the_head(project: Project) -> None:
     names = ("--bundle", str(project.bundle), "--repository", str(project.repository))
-    ask(project.out.parent / "step", "prepare", *names, "--out", str(project.out))
-    assert "CANARY-AGENTS" in (project.workspace.facts / "conventions.md").read_text()
-    assert not (project.workspace.facts / "diff.patch").exists()
+    step, out = project.out.parent / "step", ("--out", str(project.out))
+    for given in ({"GITHUB_EVENT_NAME": "push"}, {"GITHUB_ACTIONS": ""}):
+        ask(step, "prepare", *names, *out, **given)
+        assert "CANARY-AGENTS" in (project.workspace.facts / "conventions.md").read_text()
+        assert not (project.workspace.facts / "diff.patch").exists()
+
+
+@pytest.mark.parametrize(
+    ("event", "trusted"),
+    [
+        *((name, True) for name in ("push", "schedule", "workflow_dispatch", "release")),
+        ("repository_dispatch", True),
+        *((name, False) for name in ("pull_request", "pull_request_target", "issue_comment", "")),
+        *((name, False) for name in ("workflow_run", "merge_group", "pull_request_review")),
+    ],
+)
+def test_a_head_that_strangers_may_have_written_gives_no_conventions(
+    project: Project, event: str, trusted: bool
+) -> None:
+    names = ("--bundle", str(project.bundle), "--repository", str(project.repository))
+    step = project.out.parent / "step"
+    ran = ask(step, "prepare", *names, "--out", str(project.out), GITHUB_EVENT_NAME=event)
+    assert ran.code == 0
+    assert (project.workspace.facts / "conventions.md").exists() == trusted
+    assert ("AGENTS.md" in ran.said) != trusted
     assert "There is no diff" in project.workspace.prompt.read_text()
 
 

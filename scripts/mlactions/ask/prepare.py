@@ -23,7 +23,13 @@ from mlactions.ask.workspace import (
 from mlactions.bundle import write_atomic
 from mlactions.codex import Endpoint, sandbox_fault
 from mlactions.codex_home import Server, home_config
-from mlactions.codex_home.request import SERVERS_FOLDER, URI, make_servers, refuse_strangers
+from mlactions.codex_home.request import (
+    SERVERS_FOLDER,
+    URI,
+    make_servers,
+    may_be_strangers,
+    refuse_strangers,
+)
 from mlactions.codex_session import find_sessions
 from mlactions.errors import UserError
 from mlactions.runner import Annotation, Runner
@@ -150,19 +156,36 @@ def _supply(
     if diff:
         cut = b"\n[the rest of the diff is left out]\n" if len(diff) > MAX_DIFF_BYTES else b""
         write_atomic(workspace.facts / "diff.patch", diff[:MAX_DIFF_BYTES] + cut)
-    # Without a base this is no pull request, and the head is the branch itself. A base that was
-    # named and is missing gives no conventions at all: the head's would be the pull request's.
-    trusted = base if base_ref else repository.head
-    found = trusted and repository.show(trusted, "AGENTS.md", limit=MAX_CONVENTIONS_BYTES)
-    if found:
-        write_atomic(workspace.facts / "conventions.md", found)
     return Supplied(
         diff=bool(diff),
-        conventions=bool(found),
+        conventions=_conventions(workspace, base if base_ref else None, repository, runner),
         logs=bool(evidence.logs),
         papers=tuple(paper.name for paper in evidence.papers),
         bundle=proposer(evidence.words),
     )
+
+
+def _conventions(
+    workspace: Workspace, base: str | None, repository: Repository, runner: Runner
+) -> bool:
+    """Write AGENTS.md as the repository has accepted it; return whether there is one.
+
+    That is the base's. Where none was named (None), it is the head's, unless the event may have
+    brought a stranger's; one that was named and is missing gives none at all.
+    """
+    if base is None and may_be_strangers(runner.environ):
+        event = runner.environ.get("GITHUB_EVENT_NAME") or "unknown"
+        _notice(
+            runner,
+            f"Codex gets no AGENTS.md: on the event {event} the head may be a pull request's."
+            " Name the commit to take it from as base-ref.",
+        )
+        return False
+    trusted = repository.head if base is None else base
+    found = trusted and repository.show(trusted, "AGENTS.md", limit=MAX_CONVENTIONS_BYTES)
+    if found:
+        write_atomic(workspace.facts / "conventions.md", found)
+    return bool(found)
 
 
 def _write_prompt(

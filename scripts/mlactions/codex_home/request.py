@@ -35,6 +35,7 @@ SERVERS_FOLDER = "mcp"
 _OWN_EVENTS = frozenset({"schedule", "workflow_dispatch", "push", "repository_dispatch", "release"})
 """Events whose code is in the repository already, and that who may write to it has set off."""
 
+_PASSWORD = re.compile(r"(?:passw|pwd|token|secret|api_?key)[^=&]*=", re.IGNORECASE)
 _FILES = re.compile(r"(sqlite:///|file://)(?!/)(?P<path>.+)")
 
 
@@ -51,6 +52,12 @@ def check_names(names: Sequence[str]) -> tuple[str, ...]:
     return found
 
 
+def may_be_strangers(environ: Mapping[str, str]) -> bool:
+    """Tell whether this job may run on code that nobody of the repository has accepted yet."""
+    own = environ.get("GITHUB_EVENT_NAME", "") in _OWN_EVENTS
+    return environ.get("GITHUB_ACTIONS") == "true" and not own
+
+
 def refuse_strangers(what: str, environ: Mapping[str, str], *, base_ref: str = "") -> None:
     """Refuse what holds credentials or reaches the network where a pull request's code lies.
 
@@ -61,7 +68,7 @@ def refuse_strangers(what: str, environ: Mapping[str, str], *, base_ref: str = "
     if base_ref:
         about = "this question is about changes since a base commit"
         hint = "Leave `base-ref` out where the code was reviewed."
-    elif environ.get("GITHUB_ACTIONS") == "true" and event not in _OWN_EVENTS:
+    elif may_be_strangers(environ):
         about = f"this job was started by the event `{event or 'unknown'}`"
         hint = f"Use it in a job of one of these events: {', '.join(sorted(_OWN_EVENTS))}."
     else:
@@ -87,13 +94,13 @@ def check_tools(names: Sequence[str], servers: Sequence[str]) -> tuple[str, ...]
 def tracking_uri(given: str, environ: Mapping[str, str], folder: Path) -> str:
     """Return the address for a process that works in another folder, empty if there is none.
 
-    Raises UserError for a password in `given`, which is written into outputs and logs, and in a
+    Raises UserError for a password or token in `given`, which is written into outputs and logs, and in a
     server's address, which MLflow repeats when it fails. A database's may stand in the variable.
     """
     text = given or environ.get(URI, "")
     if holds_password(text) and (given or text.lower().startswith("http")):
         hint = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead."
-        raise UserError("bad input", "the tracking URI holds a password.", hint)
+        raise UserError("bad input", "the tracking URI holds a password or token.", hint)
     if found := _FILES.fullmatch(text):
         return f"{found[1]}{(folder / found['path']).resolve()}"
     if text and "://" not in text and not text.startswith("databricks"):
@@ -102,9 +109,15 @@ def tracking_uri(given: str, environ: Mapping[str, str], folder: Path) -> str:
 
 
 def holds_password(text: str) -> bool:
-    """Tell whether an address holds a password, so that it must stay in its variable."""
+    """Tell whether an address may hold a password, so that it must stay in its variable.
+
+    A server's has no place for a query, a fragment or a user alone: there they are tokens.
+    """
     try:
-        return urlsplit(text).password is not None
+        parts = urlsplit(text)
+        if parts.scheme in {"http", "https"}:
+            return bool(parts.username or parts.password or parts.query or parts.fragment)
+        return parts.password is not None or bool(_PASSWORD.search(parts.query))
     except ValueError as error:
         raise UserError("bad input", f"`tracking-uri` is no address: {error}.") from None
 
