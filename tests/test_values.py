@@ -205,3 +205,24 @@ def test_logged_mappings_are_spread_and_logged_items_gathered() -> None:
 def test_values_are_shown_without_doubt_about_their_type() -> None:
     shown = [show(value) for value in ("adamw", "0.1", 0.1, None, True, "", " a", [1, "b"])]
     assert shown == ["adamw", "'0.1'", "0.1", "null", "true", "''", "' a'", '[1, "b"]']
+
+
+LARGE = 10**400
+
+
+@pytest.mark.parametrize(
+    ("current", "logged", "expected"),
+    [
+        (LARGE, str(LARGE), "same"),
+        (LARGE, str(LARGE + 1), "different"),
+        (LARGE, "0.5", "different"),
+        (LARGE, "inf", "different"),
+        (LARGE, "nan", "different"),
+        (0.5, str(LARGE), "different"),
+        (2**60, str(2**60 + 1), "different"),
+    ],
+)
+def test_integers_beyond_every_float_are_compared_as_integers(
+    current: Any, logged: str, expected: Match
+) -> None:
+    assert match(current, logged) == expected

@@ -114,13 +114,23 @@ def equal(first: Any, second: Any) -> bool:
 
 
 def _same_number(first: float, second: float) -> bool:
-    if first == second or (math.isnan(first) and math.isnan(second)):
+    if first == second:
         return True
-    if not (math.isfinite(first) and math.isfinite(second)):
-        return False
+    if isinstance(first, int) and isinstance(second, int):
+        return False  # exact, however large: not every integer fits into a float
+    if not (_is_finite(first) and _is_finite(second)):
+        return first != first and second != second  # noqa: PLR0124  # only NaN is not itself
     if float(first).is_integer() and float(second).is_integer():
         return False  # seeds and sizes: one more is another one
     return math.isclose(first, second, rel_tol=FLOAT32_NOISE, abs_tol=0.0)
+
+
+def _is_finite(value: float) -> bool:
+    """Return whether a number is a finite float, or an integer that one can stand for."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def match(current: Any, logged: Any) -> Match:
