@@ -489,3 +489,25 @@ def test_http_never_imports_mlflow(mlflow_server: Mlflow) -> None:
         check=True,
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "ask"),
+    [
+        ({"runs": []}, lambda store: list(store.runs(["1"]))),
+        ({"metrics": []}, lambda store: store.history("a" * 32, "loss")),
+        ({"model_versions": []}, lambda store: store.versions("digits")),
+    ],
+)
+def test_a_page_that_names_itself_as_the_next_one_is_an_error(
+    answer: dict[str, Any], ask: Ask
+) -> None:
+    with Gatekeeper(None) as gate:
+        gate.replies = [Reply(200, {**answer, "next_page_token": "same"})] * 3
+        gate.replies += [Reply(200, answer)]
+        with (
+            open_store(gate.url, {}) as opened,
+            pytest.raises(StoreError, match="same page"),
+        ):
+            ask(opened)
+        assert len(gate.requests) == 2

@@ -113,7 +113,7 @@ class RestStore:
             except Refused as refused:
                 raise refusal(refused, self.uri) from None
             page = self._read(_runs, answer)
-            body["page_token"] = answer.get("next_page_token")
+            body["page_token"] = self._next(answer, body.get("page_token"))
             del answer  # thousands of runs: the next page comes when this one is gone
             for run in page:
                 if run.id not in seen and (limit is None or len(seen) < limit):
@@ -146,10 +146,9 @@ class RestStore:
             except Refused as refused:
                 raise refusal(refused, self.uri, "run", run_id) from None
             points += self._read(_points, answer)
-            if not answer.get("next_page_token"):
+            query["page_token"] = self._next(answer, query.get("page_token"))
+            if not query["page_token"]:
                 break
-            query["page_token"] = answer["next_page_token"]
-
         if not points:
             self.run(run_id)  # MLflow answers for runs it does not have, too
         return reading.in_order(points)
@@ -183,9 +182,9 @@ class RestStore:
             except Refused as refused:
                 raise refusal(refused, self.uri) from None
             found |= {version.version: version for version in self._read(_versions, answer)}
-            if not answer.get("next_page_token"):
+            query["page_token"] = self._next(answer, query.get("page_token"))
+            if not query["page_token"]:
                 return reading.newest_first(found.values())
-            query["page_token"] = answer["next_page_token"]
 
     def artifacts(self, of: Run | ModelVersion, folder: str = "") -> tuple[Artifact, ...]:
         """Return what lies directly below a folder of the artifacts."""
@@ -245,6 +244,15 @@ class RestStore:
             if refused.code == MISSING:
                 return None
             raise refusal(refused, self.uri) from None
+
+    def _next(self, answer: Any, before: str | None) -> str | None:
+        """Return the token of the next page; one that leads back would have us read for ever."""
+        token: str | None = answer.get("next_page_token") or None
+        if token is not None and token == before:
+            message = f"{self.uri}: it gave the same page as the next one again."
+            hint = "Ask whoever runs the server, or what lies before it, for its log."
+            raise StoreError("pages without an end", message, hint, state="failed")
+        return token
 
     def _read(self, read: Callable[[Any], Result], answer: Any) -> Result:
         """Read an answer; one of another shape was not MLflow's."""
