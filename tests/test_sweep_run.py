@@ -32,9 +32,6 @@ parameters:
 PATIENCE = 240.0
 """Seconds: longer than any loaded machine needs."""
 
-PATIENCE = 240.0
-"""Seconds: longer than any loaded machine needs."""
-
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 
