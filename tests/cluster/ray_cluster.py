@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -89,14 +91,22 @@ def cluster(folder: Path) -> Iterator[Ray]:
         "RAY_ADDRESS": f"http://127.0.0.1:{dashboard}",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
+    # Nodes that share a folder remove each other's copies of the project; sockets need short paths.
+    places = [tempfile.mkdtemp(prefix="ray-", dir="/tmp") for _ in ADDRESSES]
+
+    def place(number: int) -> tuple[str, str]:
+        return f"--node-ip-address={ADDRESSES[number]}", f"--temp-dir={places[number]}"
+
     ray = Ray(Daemons(folder), environ, f"{ADDRESSES[0]}:{gcs}")
-    head = (f"--port={gcs}", f"--dashboard-port={dashboard}", f"--temp-dir={folder}")
+    head = ["--head", f"--port={gcs}", f"--dashboard-port={dashboard}"]
     try:
-        ray.start_node("head", "--head", f"--node-ip-address={ADDRESSES[0]}", *head)
+        ray.start_node("head", *head, *place(0))
         wait_until(lambda: ray.nodes() == 1, "Ray's head")
-        ray.start_node("second", f"--address={ray.gcs}", f"--node-ip-address={ADDRESSES[1]}")
+        ray.start_node("second", f"--address={ray.gcs}", *place(1))
         wait_until(lambda: ray.nodes() == 2, "Ray's second node")
         yield ray
     finally:
         ray.daemons.stop()
         end(started_by({"RAY_ADDRESS": environ["RAY_ADDRESS"]}))
+        for name in places:
+            shutil.rmtree(name, ignore_errors=True)
