@@ -257,6 +257,30 @@ def test_two_notes_of_one_number_and_a_wrong_name_are_refused(folder: Path) -> N
     assert (code, set(reasons(result))) == (1, {"same-id", "bad-name"})
 
 
+@pytest.mark.parametrize(
+    ("rule", "seeds", "same", "worse"),
+    [
+        ("direction: higher, tolerance: {absolute: 0.01}", "0.98, 0.99", 0.97, 0.9699),
+        ("direction: higher, tolerance: {relative: 0.1}", "1000", 900, 899),
+        ("direction: lower, tolerance: {absolute: 2}", "100, 120", 122, 122.1),
+        ("direction: higher", "0.98765478, 0.987654321", 0.987654321, 0.98),
+    ],
+)
+def test_noise_within_the_baselines_tolerance_does_not_refute(
+    folder: Path, rule: str, seeds: str, same: float, worse: float
+) -> None:
+    text = f"version: 1\nmodels: {{wider: {{metrics: {{score: {{values: [{seeds}], {rule}}}}}}}}}\n"
+    write(folder / "configs/baseline.yaml", text)
+    write(folder / "configs/wider.yaml", "width: 64\n")
+    assert call(folder, "new", "Wider", "--config", "configs/wider.yaml")[0] == 0
+    path = folder / "experiments/0001-wider.md"
+    path.write_text(path.read_text().replace("<!-- W", "It is so. <!-- W"))
+    for value, outcome in ((same, "held"), (worse, "refuted")):
+        place = ("--note", "experiments/0001-wider.md", "--metrics", measured(folder, score=value))
+        _, result, said = call(folder, "close", *place, "--no-write")
+        assert result["closing"]["outcome"] == outcome, said
+
+
 def test_new_scaffolds_from_the_baseline_and_closing_follows(folder: Path) -> None:
     baseline = (
         "version: 1\nmodels:\n  wider:\n    metrics:\n"
@@ -267,9 +291,10 @@ def test_new_scaffolds_from_the_baseline_and_closing_follows(folder: Path) -> No
     assert call(folder, "new", "Wider layers", "--config", "configs/wider.yaml")[0] == 0
     path = folder / "experiments/0001-wider-layers.md"
     text = path.read_text()
-    assert "test_accuracy: {direction: higher, min: 0.985}" in text
+    assert "test_accuracy: {direction: higher, min: 0.98}" in text
     code, result, _ = call(folder, "check")
     assert (code, reasons(result)) == (1, {"empty-section": "fail"})  # a comment says nothing
+    assert result["verdict"].startswith(f"{path.relative_to(folder)}: the section Hypothesis is")
     text = text.replace("<!-- What do", "More. <!-- What do").replace(
         "<!-- When", "Slow. <!-- When"
     )

@@ -142,7 +142,7 @@ def _sections(text: str, start: int, file: str) -> dict[str, Section]:
     for name in SECTIONS[:-1]:
         section = found[name]
         if not _COMMENT.sub("", text[section.start : section.end]).strip():
-            message = f"`## {name}` says nothing."
+            message = f"the section {name} is empty."
             raise UserError("empty section", message, _EMPTY[name], file, section.line)
     return found
 

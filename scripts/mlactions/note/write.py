@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
 from mlactions.compare.model import Baseline, Rule
 from mlactions.errors import UserError
@@ -54,12 +55,26 @@ def drafted_rules(baseline: Baseline | None, models: Sequence[str]) -> str:
 
 
 def _rule(rule: Rule) -> str:
-    """Return a rule as a bound: the recorded mean, which a change is to reach."""
+    """Return a rule as a bound: the worst recorded value, and worse by the baseline's tolerance.
+
+    A bound is held against every seed: noise alone must not refute a model that did not change.
+    """
     if not rule.values or rule.direction == "equal":
         return ""
     mean = sum(rule.values) / len(rule.values)
-    bound = "min" if rule.direction == "higher" else "max"
-    return f"      {yaml_text(rule.metric)}: {{direction: {rule.direction}, {bound}: {mean:.6g}}}"
+    allowed = rule.absolute + rule.relative * abs(mean)
+    if rule.direction == "higher":
+        bound = f"min: {_rounded(min(rule.values) - allowed, ROUND_FLOOR)}"
+    else:
+        bound = f"max: {_rounded(max(rule.values) + allowed, ROUND_CEILING)}"
+    return f"      {yaml_text(rule.metric)}: {{direction: {rule.direction}, {bound}}}"
+
+
+def _rounded(value: float, rounding: str) -> str:
+    """Return six digits that count, away from what has to pass."""
+    # The 15 digits that a float holds for certain: 0.98 - 0.01 is 0.97, and not a little less.
+    exact = Decimal(f"{value:.15g}")
+    return f"{float(Context(prec=6, rounding=rounding).plus(exact)):g}"
 
 
 def yaml_text(text: str) -> str:
