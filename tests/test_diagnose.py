@@ -162,7 +162,7 @@ def test_the_same_run_in_mlflow_and_what_differs_from_the_last_good_one(
     place[-1] = runs["healthy"]
     _, result, said = diagnose(tmp_path / "first", *place, "--against", "last-good")
     assert result["against"]["run"] == ""
-    assert "none was better" in result["against"]["why"]
+    assert result["against"]["why"] == "no earlier run of its experiment finished"
 
 
 def test_the_code_that_changed_since_the_good_run_is_shown(
@@ -244,6 +244,40 @@ def test_the_bundle_of_train_is_read(tmp_path: Path) -> None:
     (bundle / "train.log").write_text("changed")
     ended, _, said = diagnose(tmp_path / "two", "--bundle", bundle)
     assert (ended, "changed after it was measured" in said or "size" in said) == (2, True)
+
+
+@pytest.mark.parametrize("kind", ["import-error", "stalled", "nan-loss", "unknown", "time-limit"])
+def test_a_failed_training_is_diagnosed_by_what_train_saw(tmp_path: Path, kind: str) -> None:
+    line = None if kind == "stalled" else 12
+    failure: dict[str, Any] = {"class": kind, "line": line}
+    failure |= {"evidence": "ModuleNotFoundError: `timm`"}
+    failure |= {"file": "scripts/train.py", "file_line": 3, "advice": ["Install it.", "Or not."]}
+    bundle = train_bundle(tmp_path / "b", "hello\n", failure=failure)
+    ended, result, said = diagnose(tmp_path / "out", "--bundle", bundle)
+    seen = next(sign for sign in result["signs"] if sign["code"] == "train-failure")
+    report = (tmp_path / "out/report.md").read_text()
+    assert (ended, result["status"], seen["values"]) == (1, "fail", {"class": kind, "line": line})
+    if kind == "time-limit":  # stopped, not ill; but nothing is known of it
+        assert "no loss and no score" in result["verdict"]
+        return
+    assert "ModuleNotFoundError: timm, in scripts/train.py:3" in result["verdict"], said
+    assert ("line 12 says" if line else "train saw this") in result["verdict"]
+    expected = kind if kind in {"import-error", "stalled"} else "unknown"
+    assert result["diagnosis"] == expected
+    assert ("Why is unknown" in result["verdict"]) == (expected == "unknown")
+    assert ("Install it. Or not." in report) == (kind != "unknown")
+
+
+def test_why_there_is_no_better_run_is_said(tmp_path: Path, mlflow_server: Mlflow) -> None:
+    experiment = mlflow_server.experiment()
+    told = ("no earlier run of its experiment", "of 1 earlier run that finished, none was better")
+    for number, expected in enumerate(told):
+        start = 1_790_000_000_000 + number * 10_000
+        losses = {"val_loss": [2.0, 1.0 - number / 2]}
+        run_id = mlflow_server.run(experiment, {}, metrics=losses, start=start)
+        place = ["--tracking-uri", mlflow_server.uri, "--run", run_id, "--against", "last-good"]
+        _, result, _ = diagnose(tmp_path / "out", *place)
+        assert result["against"]["why"].startswith(expected)
 
 
 SHAPES = {

@@ -60,6 +60,8 @@ def _last_good(store: Store, training: Training, metric: str) -> tuple[Run | Non
             break
         if _is_good(run, own, score):
             return run, ""
+    if not searched:
+        return None, "no earlier run of its experiment finished"
     count = plural(min(searched, MAX_SEARCHED), "earlier run")
     return None, f"of {count} that finished, none was better in `{score or 'any metric'}`"
 

@@ -20,6 +20,20 @@ Number = float | int | str | bool | None
 
 
 @dataclass(frozen=True)
+class Failed:
+    """Why `train` says that it did not finish: a class, its evidence, where, and what to do.
+
+    `line` is that of train.log; `place` is `file:line` in the repository, empty where unknown.
+    """
+
+    kind: str
+    evidence: str
+    line: int | None = None
+    place: str = ""
+    advice: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Training:
     """A training run as far as it is known; `series` are its metrics by step.
 
@@ -32,6 +46,7 @@ class Training:
     params: Mapping[str, Any] = field(default_factory=dict)
     status: str = ""
     error: str = ""
+    failed: Failed | None = None
     commit: str = ""
     started_ms: int | None = None
     data: Mapping[str, str] = field(default_factory=dict)

@@ -11,8 +11,10 @@ from mlactions.curves import Value
 from mlactions.diagnose.causes import causes_of
 from mlactions.diagnose.config import checks, constant_loss
 from mlactions.diagnose.difference import shown_settings
+from mlactions.diagnose.failure import failure_causes, failure_signs
 from mlactions.diagnose.model import (
     LEVELS,
+    STRENGTHS,
     Against,
     Cause,
     Constant,
@@ -55,6 +57,7 @@ def diagnose(training: Training, settings: Settings, answers: Answers) -> Diagno
     constant = _constant(training, settings, answers)
     signs = (
         *_memory(training),
+        *failure_signs(training.failed),
         *symptoms(training, roles, constant),
         *rates(training, roles),
         *checks(training, roles),
@@ -62,7 +65,8 @@ def diagnose(training: Training, settings: Settings, answers: Answers) -> Diagno
     )
     signs = tuple(sorted(signs, key=lambda sign: LEVELS.index(sign.level)))
     measured = [name for name, answer in answers.items() if answer["outcome"] == "measured"]
-    causes = causes_of(signs, measured)
+    causes = (*failure_causes(training.failed), *causes_of(signs, measured))
+    causes = tuple(sorted(causes, key=lambda cause: STRENGTHS.index(cause.strength)))
     status = _status(signs, causes)
     return Diagnosis(
         training, roles, constant, signs, causes, status, _verdict(training, signs, causes, status)

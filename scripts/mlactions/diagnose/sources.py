@@ -11,8 +11,9 @@ from typing import Any
 from mlactions import mlflow_tags
 from mlactions.bundle import Bundle, open_bundle
 from mlactions.curves import Value
+from mlactions.diagnose.failure import MEMORY
 from mlactions.diagnose.logs import Log, parse_log
-from mlactions.diagnose.model import Training
+from mlactions.diagnose.model import Failed, Training
 from mlactions.drift.packages import pins
 from mlactions.errors import UserError
 from mlactions.mlflow_store import Run, Store
@@ -28,7 +29,6 @@ REQUIREMENTS = ("requirements.txt", "model/requirements.txt")
 _DATA = re.compile(
     r"(?:^|[._-])data(?:set)?[._-]?(?:sha256|hash|digest|version|revision)$", re.IGNORECASE
 )
-_MEMORY = {"gpu-out-of-memory", "host-out-of-memory"}
 
 
 def read_log(path: Path, config: Path | None) -> Training:
@@ -141,7 +141,8 @@ def read_train(folder: Path, config: Path | None) -> Training:
         series=series,
         params=params,
         status=result["state"],
-        error=_failure(failure) if failure else log.error,
+        error=_memory(failure) if failure else log.error,
+        failed=_failed(failure) if failure else None,
         commit=result["commit"],
         data=data_of(params),
         environment=_environment(result["machine"]),
@@ -154,9 +155,14 @@ def _train_log(bundle: Bundle) -> Log:
     return Log({})
 
 
-def _failure(failure: Mapping[str, Any]) -> str:
-    kind = "out of memory" if failure["class"] in _MEMORY else failure["class"]
-    return f"{kind}: {failure['evidence']}"
+def _memory(failure: Mapping[str, Any]) -> str:
+    return f"out of memory: {failure['evidence']}" if failure["class"] in MEMORY else ""
+
+
+def _failed(failure: Mapping[str, Any]) -> Failed:
+    place = f"{failure['file']}:{failure['file_line']}" if failure["file"] else ""
+    advice = tuple(failure["advice"])
+    return Failed(failure["class"], failure["evidence"], failure["line"], place, advice)
 
 
 def _environment(machine: Mapping[str, Any]) -> dict[str, str]:

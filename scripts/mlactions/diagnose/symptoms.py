@@ -40,6 +40,7 @@ def symptoms(training: Training, roles: Roles, constant: Constant | None) -> Ite
             f"There is no loss and no score among its {len(series)} metrics: nothing was logged"
             " that tells how it trained.",
         )
+        yield from _exception(training)
         return
     broken = list(_non_finite(series))
     yield from broken
@@ -51,7 +52,8 @@ def symptoms(training: Training, roles: Roles, constant: Constant | None) -> Ite
     if not broken:
         yield from _apart(training, roles)
         yield from _jumping(training, roles)
-    yield from _short(roles, loss or held, training)
+    yield from _short(roles, loss or held)
+    yield from _exception(training)
 
 
 def _finite(values: Sequence[Value]) -> list[Value]:
@@ -194,11 +196,14 @@ def _smoothed(values: Sequence[float], most: int = 40) -> list[float]:
     return [sum(part) / len(part) for part in parts]
 
 
-def _short(roles: Roles, values: Sequence[Value], training: Training) -> Iterator[Sign]:
+def _short(roles: Roles, values: Sequence[Value]) -> Iterator[Sign]:
     name = roles.loss or roles.held_out_loss
     if name and values and len(values) < FEWEST:
         told = f"`{name}` has {len(values)} values, too few to tell the shape of its curve."
         yield Sign("too-short", "notice", told, name, {"values": len(values)})
+
+
+def _exception(training: Training) -> Iterator[Sign]:
     if training.error:
         told = f"The log ends with an exception: {training.error[:300]}"
         yield Sign("exception", "fail", told)
