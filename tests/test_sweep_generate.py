@@ -290,7 +290,7 @@ def test_seeds_need_their_parameter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--config-name", "trian"], "which is no config there. There are sweep, train"),
+        (["--config-name", "trian"], "which is no config there. There are train."),
         (["--config-dir", "conf"], "`config-dir` is 'conf'"),
         (["--space", "none.yaml"], "there is no such file"),
         (["--backend", "slrum"], "There are shell, matrix, slurm, ray, hydra"),
@@ -312,6 +312,31 @@ def test_bad_options(tmp_path: Path, arguments: list[str], message: str) -> None
     assert done.code == 2, done.said
     assert message in done.said
     assert "secret" not in done.said
+
+
+def test_a_wrong_config_name_is_answered_with_configs_that_can_be_trained(tmp_path: Path) -> None:
+    project = Project.make(tmp_path, GRID)
+    for name in ("baseline", "drift", "lr"):
+        (tmp_path / "configs" / f"{name}.yaml").write_text(GRID)
+    done = project.sweep("--config-name", "trian", "--space", "configs/lr.yaml")
+    assert (done.code, "There are train." in done.said) == (2, True), done.said
+
+
+def test_a_missing_space_is_answered_with_a_whole_one(tmp_path: Path) -> None:
+    project = Project.make(tmp_path, GRID)
+    done = project.sweep("--space", "configs/none.yaml")
+    assert (done.code, "no search space" in done.said) == (2, True), done.said
+    space = done.said[done.said.index("{program") : done.said.index("}}}") + 3]
+    (tmp_path / "configs" / "none.yaml").write_text(space)
+    assert project.sweep("--space", "configs/none.yaml").code == 0
+
+
+def test_a_refused_call_leaves_the_earlier_report(tmp_path: Path) -> None:
+    project = Project.make(tmp_path, GRID)
+    assert project.sweep().code == 0
+    before = (tmp_path / "out" / "result.json").read_bytes()
+    assert project.sweep("--config-name", "trian").code == 2
+    assert (tmp_path / "out" / "result.json").read_bytes() == before
 
 
 def test_no_command_is_an_error_and_an_option_helps(tmp_path: Path) -> None:

@@ -65,6 +65,10 @@ def test_every_trial_runs_once_with_its_tags(tmp_path: Path) -> None:
     again = project.start()
     assert (again.returncode, len(project.calls())) == (0, 3)
     assert "3 finished" in again.stderr
+    assert (project.folder() / ".state" / ".gitignore").read_text() == "*\n"
+    best = project.start("--best")
+    assert best.returncode == 1
+    assert "set MLFLOW_TRACKING_URI, or generate the sweep with --tracking-uri" in best.stderr
 
 
 def test_a_failing_trial_is_tried_again_and_stops_nobody(tmp_path: Path) -> None:
@@ -373,6 +377,7 @@ def test_committing_the_sweep_changes_no_version_and_other_code_is_told(
     across = project.later("status", "--no-analysis", "--reuse-across-commits")
     assert (across.result["counts"]["left"], across.result["warnings"]) == (0, [])
     listed = project.start("--list", **script)
+    assert listed.stderr.startswith("sweep: asking MLflow what is finished")
     assert f"3 finished at another commit ({code[:7]})" in listed.stderr
     best = project.start("--best", **script)
     assert (best.returncode, (project.folder() / "best.json").exists()) == (1, False)

@@ -15,18 +15,18 @@ import click
 from mlactions.bundle import write_atomic
 from mlactions.environment import caller_environment, user_environment
 from mlactions.errors import Exit, UserError
-from mlactions.publish import empty_folder, out_folder, publish
+from mlactions.publish import check_folder, empty_folder, out_folder, publish
 from mlactions.runner import Annotation, Runner
 from mlactions.settings import check_key, lines_option, option
 from mlactions.sweep.facts import facts
-from mlactions.sweep.generate import generate, read_space
+from mlactions.sweep.generate import generate
 from mlactions.sweep.jobs import MAX_JOBS, matrix, one_line, train_matrix
 from mlactions.sweep.lookup import Known, Reuse, check_data, look_up
 from mlactions.sweep.manifest import NAME, read_manifest
 from mlactions.sweep.render import render
 from mlactions.sweep.result import document
 from mlactions.sweep.scripts import BACKENDS
-from mlactions.sweep.settings import Settings
+from mlactions.sweep.settings import Settings, read_space
 from mlactions.sweep.user.sweep_trials import code_version, head_commit
 from mlactions.user_python import without_credentials
 
@@ -100,8 +100,9 @@ def command(context: click.Context, /, **given: Any) -> int:
     caller = caller_environment(runner.environ)
     out = out_folder(given["out"], runner, "sweep")
     settings = read_settings(given, caller)
-    empty_folder(out, "sweep", WRITTEN)
+    check_folder(out, "sweep", WRITTEN)
     result = run(settings, caller)
+    empty_folder(out, "sweep", WRITTEN)  # a call that ends in an error leaves the earlier report
     finish(result, settings, out, runner)
     if given["ask"]:
         from mlactions.compare.explain import explain  # only who asks pays for it

@@ -29,9 +29,8 @@ from mlactions.sweep.manifest import NAME, Manifest, row_text, write_manifest
 from mlactions.sweep.model import Space, Trial
 from mlactions.sweep.overrides import Writer
 from mlactions.sweep.scripts import Job, scripts
-from mlactions.sweep.settings import Settings, sweep_name
-from mlactions.sweep.space import parse_space
-from mlactions.sweep.tree import group_options
+from mlactions.sweep.settings import Settings, read_space, sweep_name
+from mlactions.sweep.tree import config_names, group_options
 from mlactions.sweep.trials import Bases, make_trials, resolve_globs, size
 
 MAX_FILES = 200_000
@@ -63,11 +62,6 @@ class Plan:
     scripts: tuple[str, ...] = ()
 
 
-def read_space(settings: Settings) -> Space:
-    """Read the search space's file."""
-    return parse_space(read_text(settings.space), file=settings.space.as_posix())
-
-
 def project_of(settings: Settings, environ: Mapping[str, str]) -> hydra.Project:
     """Return the config tree, and the Python that composes it."""
     if not settings.configs.is_dir():
@@ -76,7 +70,7 @@ def project_of(settings: Settings, environ: Mapping[str, str]) -> hydra.Project:
     if not any(
         (settings.configs / f"{settings.config_name}{end}").is_file() for end in (".yaml", ".yml")
     ):
-        found = sorted(path.stem for path in settings.configs.glob("*.yaml"))
+        found = config_names(settings.configs, settings.space)
         hint = f"There are {', '.join(found[:20])}." if found else "There is none."
         message = f"`config-name` is {settings.config_name!r}, which is no config there."
         raise UserError("bad input", message, hint)

@@ -11,7 +11,7 @@ import click
 
 from mlactions.environment import caller_environment, user_environment
 from mlactions.errors import Exit
-from mlactions.publish import empty_folder, out_folder
+from mlactions.publish import check_folder, empty_folder, out_folder
 from mlactions.runner import Runner
 from mlactions.settings import Status, check_key, option
 from mlactions.sweep.cli import WRITTEN, finish, tracking_uri
@@ -83,10 +83,11 @@ def next_command(runner: Runner, /, **given: Any) -> int:
     caller = caller_environment(runner.environ)
     out = out_folder(given["out"], runner, "sweep")
     settings = _settings(given, caller)
-    empty_folder(out, "sweep", WRITTEN)
+    check_folder(out, "sweep", WRITTEN)
     seen = look(settings, caller)
     environ = without_credentials(user_environment(caller))
     result = extend(seen, environ, count=given["count"])
+    empty_folder(out, "sweep", WRITTEN)
     finish(result, settings, out, runner)
     return Exit.FAILED_CHECK if result["refused"] else Exit.PASS
 

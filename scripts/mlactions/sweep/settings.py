@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlactions.errors import UserError
+from mlactions.schema import read_text
 from mlactions.sweep.model import Space
+from mlactions.sweep.space import parse_space
 from mlactions.sweep.user.sweep_trials import own_paths
 
+_NO_SPACE = (
+    "Name it with `--space`, or write it; this is a whole one:"
+    " {program: train.py, parameters: {training.max_lr: {values: [0.001, 0.002]}}}."
+    " Its other keys are in actions/sweep/README.md."
+)
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
 
@@ -59,6 +66,14 @@ class Settings:
     def configs(self) -> Path:
         """The folder of the config tree."""
         return self.folder / self.config_dir
+
+
+def read_space(settings: Settings) -> Space:
+    """Read the search space's file."""
+    file = settings.space.as_posix()
+    if not settings.space.exists():
+        raise UserError("no search space", "there is no such file.", _NO_SPACE, file)
+    return parse_space(read_text(settings.space), file=file)
 
 
 def sweep_name(given: str, space: Space) -> str:

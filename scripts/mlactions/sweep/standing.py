@@ -13,13 +13,12 @@ from mlactions.settings import Status
 from mlactions.sweep.best import best
 from mlactions.sweep.cli import NOTHING, absolute_uri, ask_mlflow
 from mlactions.sweep.cost import estimate
-from mlactions.sweep.generate import read_space
 from mlactions.sweep.jobs import listed, matrix
 from mlactions.sweep.lookup import Known, finished_elsewhere
 from mlactions.sweep.manifest import NAME, Manifest, read_manifest, row_text
 from mlactions.sweep.model import Space
 from mlactions.sweep.result import head, space_document
-from mlactions.sweep.settings import Settings, sweep_name
+from mlactions.sweep.settings import Settings, read_space, sweep_name
 from mlactions.sweep.user.sweep_trials import State, code_version, head_commit
 from mlactions.text import plural
 

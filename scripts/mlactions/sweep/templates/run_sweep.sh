@@ -107,6 +107,7 @@ if [[ -n "$listed" ]]; then
   exit 0
 fi
 mkdir -p -- "$here/.state" || exit 2
+echo '*' >"$here/.state/.gitignore"
 trap 'forward TERM' TERM
 trap 'forward INT' INT
 

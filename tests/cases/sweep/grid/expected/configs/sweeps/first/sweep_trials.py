@@ -457,6 +457,8 @@ def main(arguments: Sequence[str]) -> None:
         return
     tracking = None
     if os.environ.get("MLFLOW_TRACKING_URI"):
+        print(f"{sweep.manifest['sweep']}: asking MLflow what is finished …", file=sys.stderr)
+    if os.environ.get("MLFLOW_TRACKING_URI"):
         try:
             tracking = Tracking(sweep, commit)
         except ImportError:
