@@ -45,6 +45,7 @@ MODEL = Entry(
     task="image-classification",
     parameters=5_700_000,
     parameters_from="safetensors",
+    headers=True,
     weights=(File("model.safetensors", 22_800_000),),
     modified="2026-05-04",
 )

@@ -71,13 +71,14 @@ def model(
     listed = files if files is not None else {"config.json": 700, "model.safetensors": 88_000_000}
     card_data = {"license": licence, "library_name": library, "pipeline_tag": task}
     tags = [item for item in (library, task) if item]
-    tags += ["safetensors"] if any(path.endswith(".safetensors") for path in listed) else []
+    tensors = any(path.endswith(".safetensors") for path in listed)
+    tags += ["safetensors"] if tensors else []
     about = _common(name, (licence, licence_tags), card_data, tags, listed)
     about |= {"modelId": name, "pipeline_tag": task, "library_name": library, "config": {}}
     about["config"] = {"architectures": ["ViTForImageClassification"], "model_type": "vit"}
     about["transformersInfo"] = {"auto_model": "AutoModelForImageClassification"}
     about["transformersInfo"]["processor"] = "AutoImageProcessor"
-    if parameters is not None:
+    if parameters is not None and tensors:  # the Hub counts in the headers of such files alone
         about["safetensors"] = {"parameters": {"F32": parameters}, "total": parameters}
     if metrics:
         results = [_result(metric) for metric in metrics]

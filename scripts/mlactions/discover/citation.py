@@ -14,6 +14,17 @@ _START = re.compile(
     r"\s*\{\s*[^\s,{}@\"\\%]{1,100}\s*,",
     re.IGNORECASE,
 )
+_CONTROL = re.compile(r"\\([A-Za-z@]+|[\s\S]?)")
+_HARMLESS = (  # accents and letters, then characters and spaces, emphasis, links, mathematics
+    "\" ' ` ^ ~ = . c v u H k r b d t o O l L i j ss ae AE oe OE aa AA th TH dh DH dj DJ "
+    "_ & % $ # - / , ; : ! ( ) [ ] \\ "
+    "emph textit textbf texttt textrm textsc textsuperscript textsubscript textendash textemdash "
+    "url LaTeX TeX BibTeX ldots dots alpha beta gamma delta epsilon lambda mu pi sigma tau omega "
+    "times cdot ell infty mathbf mathcal mathrm mathit text rm bf it em"
+)
+_ALLOWED = frozenset(_HARMLESS.split()) | {" ", "\n"}
+_LINK = re.compile(r"\\url(?![A-Za-z@])")
+_WEB = re.compile(r"\s*\{\s*https?://")
 _NOT_IN_KEY = re.compile(r"[^a-z0-9]+")
 
 
@@ -30,9 +41,22 @@ def find_bibtex(text: str) -> str:
     for part in (*_FENCE.findall(text), text):
         match = _START.search(part)
         whole = _balanced(part[match.start() :]) if match else ""
-        if whole:
+        if whole and _is_text(whole):
             return printable(whole)
     return ""
+
+
+def _is_text(bibtex: str) -> bool:
+    """Return whether TeX only sets what an entry says: it knows commands that read and run files.
+
+    `^^5c` is a backslash to TeX, `#` puts a command together of texts that are none, and a link
+    may be one that runs a program.
+    """
+    if "^^" in bibtex or "#" in _CONTROL.sub("", bibtex):
+        return False
+    names = (match[1] for match in _CONTROL.finditer(bibtex))
+    links = all(_WEB.match(bibtex, match.end()) for match in _LINK.finditer(bibtex))
+    return links and all(name in _ALLOWED for name in names)
 
 
 def _balanced(text: str) -> str:

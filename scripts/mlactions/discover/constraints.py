@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mlactions.discover.counts import show_count
 from mlactions.discover.model import NOUNS, REVISION, Constraints, Entry, Reason
+from mlactions.discover.snippets import no_code
 
 
 def check(entry: Entry, wanted: Constraints) -> tuple[Reason, ...]:
@@ -48,7 +49,8 @@ def _licence(entry: Entry, wanted: Constraints) -> Iterator[Reason]:
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    return " and ".join(f"`{name}`" for name in names) or "nothing"
+    plain = (" ".join(name.replace("`", "'").split()) for name in names)
+    return " and ".join(f"`{name}`" for name in plain) or "nothing"
 
 
 def _library(entry: Entry, wanted: Constraints) -> Iterator[Reason]:
@@ -66,16 +68,25 @@ def _parameters(entry: Entry, wanted: Constraints) -> Iterator[Reason]:
         return
     if entry.parameters is None:
         text = "no metadata of its weights says how many parameters it has"
-        yield Reason("parameters-unknown", text)
+        yield Reason("parameters-unknown", entry.parameters_why or text)
     elif entry.parameters > wanted.max_parameters:
         text = f"{entry.parameters:,} parameters are more than {wanted.max_parameters:,}"
         yield Reason("too-many-parameters", text)
 
 
 def _format(entry: Entry, wanted: Constraints) -> Iterator[Reason]:
-    if wanted.safetensors_only and not entry.safetensors:
+    """Hold the files to their format: a name alone proves nothing."""
+    if not wanted.safetensors_only:
+        return
+    if not entry.safetensors:
         held = f"; its weights are {_listed((entry.pickles[0].path,))}" if entry.pickles else ""
         yield Reason("no-safetensors", f"it has no safetensors file{held}")
+    elif not entry.headers:
+        text = "the Hub has not read the headers of its safetensors files"
+        yield Reason("safetensors-unproven", text)
+    elif entry.alone:
+        text = f"no safetensors stand beside {_listed(entry.alone[:3])}"
+        yield Reason("safetensors-unproven", text)
 
 
 def _gated(entry: Entry, wanted: Constraints) -> Iterator[Reason]:
@@ -122,9 +133,11 @@ def warnings_of(entry: Entry) -> tuple[str, ...]:
 
 
 def _warnings(entry: Entry) -> Iterator[str]:
-    if entry.kind == "model" and entry.pickles and not _plain_weights(entry):
-        names = _listed(tuple(file.path for file in entry.pickles[:3]))
-        yield f"its weights are pickles, which can run code when they are loaded: {names}"
+    yield from _risks(entry)
+    if entry.parameters_why:
+        yield entry.parameters_why
+    if no_code(entry):
+        yield f"no code is written for it: {no_code(entry)}"
     if entry.remote_code:
         yield "it needs code of its own repository, which the code below does not run"
     if entry.kind == "dataset" and entry.scripts:
@@ -140,12 +153,23 @@ def _warnings(entry: Entry) -> Iterator[str]:
         yield f"`{entry.asked}` leads here: it was renamed"
 
 
-def _plain_weights(entry: Entry) -> bool:
-    ended = (".safetensors", ".onnx", ".gguf")
-    return any(file.path.endswith(ended) for file in entry.weights)
+def _risks(entry: Entry) -> Iterator[str]:
+    """Say what loading the weights can do that a format of data alone could not."""
+    if entry.kind != "model":
+        return
+    if entry.data:
+        if entry.alone:
+            names = _listed(entry.alone[:3])
+            yield f"these weights come in no format of data alone; loading can run code: {names}"
+        return
+    if entry.pickles:
+        names = _listed(tuple(file.path for file in entry.pickles[:3]))
+        yield f"its weights are pickles, which can run code when they are loaded: {names}"
+    if entry.weights:
+        names = _listed(tuple(file.path for file in entry.weights[:3]))
+        yield f"its format is not known to be data alone; loading may run code: {names}"
 
 
 def needs_care(entry: Entry) -> bool:
     """Return whether loading a candidate can run code that nobody here has read."""
-    pickled = entry.kind == "model" and bool(entry.pickles) and not _plain_weights(entry)
-    return pickled or entry.remote_code
+    return entry.remote_code or any(_risks(entry))

@@ -292,7 +292,7 @@ def _plain(info: Any) -> dict[str, Any]:
         "card": dict(vars(card)) if hasattr(card, "__dict__") else card,
         "siblings": [{"path": file.rfilename, "size": file.size} for file in files],
         "modified": modified.date().isoformat() if modified else "",
-        "safetensors": {"total": safetensors.total} if safetensors else None,
+        "safetensors": dict(vars(safetensors)) if safetensors else None,
         "transformers_info": dict(vars(about)) if about else None,
         "security": getattr(info, "security_repo_status", None),
     }

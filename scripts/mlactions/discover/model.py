@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from mlactions.discover.formats import loading
 from mlactions.errors import UserError
 from mlactions.settings import Status
 
@@ -112,7 +113,9 @@ class Entry:
     """A repository as the Hub describes it at one revision; None and "" mean that it does not say.
 
     `samples` are those of the data set's first configuration; where only a range is known,
-    `samples_least` is its lower end. `size` is in bytes, of all files.
+    `samples_least` is its lower end. `size` is in bytes, of all files. `parameters_why` says why a
+    declared number does not count, `headers` whether the Hub has read those of its safetensors,
+    `alone` which weights can run code and have no data format beside them.
     """
 
     kind: Kind
@@ -129,10 +132,13 @@ class Entry:
     task: str = ""
     parameters: int | None = None
     parameters_from: str = ""
+    parameters_why: str = ""
+    headers: bool = False
     files: int = 0
     size: int | None = None
     weights: tuple[File, ...] = ()
     pickles: tuple[File, ...] = ()
+    alone: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
     remote_code: bool = False
     unsafe: tuple[str, ...] = ()
@@ -153,6 +159,11 @@ class Entry:
     def safetensors(self) -> tuple[File, ...]:
         """The weights that nothing executes when they are read."""
         return tuple(file for file in self.weights if file.path.endswith(".safetensors"))
+
+    @property
+    def data(self) -> tuple[File, ...]:
+        """The weights in a format of data alone."""
+        return tuple(file for file in self.weights if loading(file.path) == "data")
 
     @property
     def licence(self) -> str:

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mlactions.discover.formats import alone, beside, loading
 from mlactions.discover.model import Entry, File, Kind, Metric, Split
+from mlactions.discover.size import count_parameters, has_headers
 
 MAX_FILES = 12
 MAX_METRICS = 20
@@ -19,12 +21,6 @@ MAX_TEXT = 300
 MAX_CELL = 60
 MAX_CITATION = 4_000
 
-PICKLES = (".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
-"""Endings of files that Python's pickle reads, which runs what the file says."""
-
-_WEIGHTS = (".gguf", ".h5", ".keras", ".msgpack", ".onnx", ".safetensors", ".tflite")
-_BESIDE = ("optimizer", "rng_state", "scaler", "scheduler", "training_args")
-_NOT_PICKLED = ("openvino", "spiece", "tokenizer", "vocab")
 _AUTO = re.compile(r"Auto[A-Z][A-Za-z0-9]{1,60}")
 _RANGE = re.compile(r"(?:(\d{1,9})([KMBT]?)<n|n>(\d{1,9})([KMBT]?)|n)(?:<\d{1,9}[KMBT]?)?")
 _POWERS = {"": 0, "K": 3, "M": 6, "B": 9, "T": 12}
@@ -51,7 +47,7 @@ def read_entry(kind: Kind, raw: Mapping[str, Any], *, asked: str = "") -> Entry:
         modified=_text(raw.get("modified"))[:10],
         files=len(files),
         size=sum(size or 0 for size in sizes) if files and None not in sizes else None,
-        pickles=_largest(file for file in files if _pickled(file.path)),
+        pickles=_largest(_pickled(files)),
         unsafe=tuple(_unsafe(raw.get("security"))),
         citation=_long(raw.get("citation")),
         authors=_text(raw.get("author")),
@@ -68,7 +64,8 @@ def _model(
     files: Sequence[File],
 ) -> Entry:
     library = _short(raw.get("library_name")) or _short(card.get("library_name"))
-    parameters, source = _parameters(raw)
+    paths = [file.path for file in files]
+    parameters, source, why = count_parameters(raw, library, tags, paths)
     about, config = _mapping(raw.get("transformers_info")), _mapping(raw.get("config"))
     return replace(
         entry,
@@ -77,8 +74,12 @@ def _model(
         task=_text(raw.get("pipeline_tag")) or _text(card.get("pipeline_tag")),
         parameters=parameters,
         parameters_from=source,
-        weights=_largest(file for file in files if file.path.endswith(_WEIGHTS)),
-        pickles=tuple(file for file in entry.pickles if not _beside(file.path)) or entry.pickles,
+        parameters_why=why,
+        headers=has_headers(raw),
+        weights=_weights(files),
+        pickles=_largest(file for file in _pickled(files) if not beside(file.path))
+        or entry.pickles,
+        alone=alone(paths, library),
         remote_code="custom_code" in tags or bool(_mapping(config.get("auto_map"))),
         metrics=tuple(_metrics(raw.get("model_index") or card.get("model-index")))[:MAX_METRICS],
         auto_model=_auto(about.get("auto_model")),
@@ -110,15 +111,6 @@ def _dataset(
         splits=splits,
         scripts=tuple(file.path for file in files if file.path == f"{name}.py"),
     )
-
-
-def _parameters(raw: Mapping[str, Any]) -> tuple[int | None, str]:
-    """Return how many parameters the headers of the weights declare, and which format's."""
-    for source in ("safetensors", "gguf"):
-        total = _count(_mapping(raw.get(source)).get("total"))
-        if total:
-            return total, source
-    return None, ""
 
 
 def _metrics(index: Any) -> Iterator[Metric]:
@@ -204,19 +196,20 @@ def _files(siblings: Any) -> Iterator[File]:
             yield File(path[:MAX_TEXT], _count(item.get("size")))
 
 
+def _weights(files: Sequence[File]) -> tuple[File, ...]:
+    """Return the weights that are no pickles, data first: what is cut off is never all of it."""
+    data = _largest(file for file in files if loading(file.path) == "data")
+    others = _largest(file for file in files if loading(file.path) in ("code", "unknown"))
+    return (*data, *others)[:MAX_FILES]
+
+
+def _pickled(files: Sequence[File]) -> Iterator[File]:
+    return (file for file in files if loading(file.path) == "pickle")
+
+
 def _largest(files: Iterator[File]) -> tuple[File, ...]:
     ordered = sorted(files, key=lambda file: (-(file.size or 0), file.path))
     return tuple(ordered[:MAX_FILES])
-
-
-def _pickled(path: str) -> bool:
-    name = path.rpartition("/")[2].lower()
-    return name.endswith(PICKLES) and not name.startswith(_NOT_PICKLED)
-
-
-def _beside(path: str) -> bool:
-    """Return whether a file belongs to the training and not to the model."""
-    return path.rpartition("/")[2].lower().startswith(_BESIDE)
 
 
 def _unsafe(security: Any) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mlactions.compare.messages import spans_of
 from mlactions.discover.counts import show_bytes, show_count
+from mlactions.discover.formats import loading
 from mlactions.discover.model import NOUNS
 from mlactions.report import (
     Block,
@@ -122,9 +123,13 @@ def _licence(item: Item) -> Inline:
 
 def _weights(item: Item) -> Inline:
     """Say which formats the weights come in; pickles are seen at a glance."""
-    formats = sorted({file["path"].rpartition(".")[2] for file in item["weights"]})
-    if item["pickles"]:
-        chip = Chip(Status.WARN, "pickle")
+    formats = sorted({file["path"].rpartition(".")[2].lower() for file in item["weights"]})
+    kinds = {loading(file["path"]) for file in item["weights"]}
+    said = "pickle" if item["pickles"] else ""
+    if not said and "data" not in kinds and kinds:
+        said = "can run code" if "code" in kinds else "unknown format"
+    if said:
+        chip = Chip(Status.WARN, said)
         beside: tuple[Span, ...] = (f"{', '.join(formats)}, ", chip) if formats else (chip,)
         return beside
     return ", ".join(formats) or "unknown"
@@ -199,7 +204,6 @@ def _reported(metrics: Sequence[Item]) -> Block:
 
 
 def _files(item: Item) -> Block | None:
-    pickles = {file["path"] for file in item["pickles"]}
     listed = [*item["weights"], *item["pickles"]]
     if not listed:
         return None
@@ -207,12 +211,19 @@ def _files(item: Item) -> Block | None:
         (
             Code(file["path"]),
             show_bytes(file["size"]),
-            Chip(Status.WARN, "pickle: can run code") if file["path"] in pickles else "data only",
+            _when_loaded(file["path"]),
         )
         for file in listed
     )
     columns = (Column("File"), Column("Size", "right"), Column("When it is loaded"))
     return Table(columns, rows)
+
+
+def _when_loaded(path: str) -> Inline:
+    """Say what loading a file can do."""
+    said = {"pickle": "pickle: can run code", "code": "can run code"}
+    kind = loading(path)
+    return "data only" if kind == "data" else Chip(Status.WARN, said.get(kind or "", "unknown"))
 
 
 def _dropped(dropped: Sequence[Item], kind: str, *, opened: bool) -> Iterator[Block]:

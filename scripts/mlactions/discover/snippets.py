@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from mlactions.discover.model import Conventions, Entry, Snippet
+from mlactions.discover.model import Conventions, Entry, File, Snippet
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_UNGUARDED = ("diffusers", "timm")
-"""Libraries whose loaders take no `weights_only`: without safetensors the files are fetched."""
+_TORCH = (".bin", ".ckpt", ".pt", ".pth")
 
 _AUTO: Mapping[str, str] = {
     "automatic-speech-recognition": "AutoModelForSpeechSeq2Seq",
@@ -37,6 +36,8 @@ def snippets(entry: Entry, uses: Conventions) -> tuple[Snippet, ...]:
 
 
 def _snippets(entry: Entry, uses: Conventions) -> Iterator[Snippet]:
+    if no_code(entry):
+        return
     package, text = _python(entry)
     known = {name.replace("_", "-") for name in uses.packages}
     missing = sorted({package} - known) if uses.packages else []
@@ -51,16 +52,25 @@ def _python(entry: Entry) -> tuple[str, str]:
     """Return the package that loads a repository, and the code."""
     if entry.kind == "dataset":
         return _data(entry)
+    writer = _writer(entry)
+    return (entry.library, writer(entry)) if writer else ("huggingface-hub", _files(entry))
+
+
+def _writer(entry: Entry) -> Callable[[Entry], str] | None:
+    """Return what writes a call of the library's loader; None where no call is known to be safe."""
     writers = {
         "transformers": _transformers,
         "timm": _timm,
         "sentence-transformers": _sentence_transformers,
         "diffusers": _diffusers,
     }
-    writer = writers.get(entry.library)
-    if entry.library in _UNGUARDED and not entry.safetensors:
-        writer = None
-    return (entry.library, writer(entry)) if writer else ("huggingface-hub", _files(entry))
+    unsafe = {"diffusers": not entry.safetensors, "timm": not _timm_is_safe(entry)}
+    return None if unsafe.get(entry.library) else writers.get(entry.library)
+
+
+def _timm_is_safe(entry: Entry) -> bool:
+    """Return whether timm finds safetensors under the name it looks for; it takes pickles else."""
+    return any(file.path == "model.safetensors" for file in entry.safetensors)
 
 
 def auto_class(entry: Entry) -> str:
@@ -118,22 +128,43 @@ def _data(entry: Entry) -> tuple[str, str]:
     return "datasets", _joined(lines)
 
 
+def no_code(entry: Entry) -> str:
+    """Return why no code is written for a model's files; empty where there is some."""
+    held = _preferred(entry) if _fetched(entry) else ()
+    if held and not _strict(held):
+        return "the names of its weights have characters that do not belong into code"
+    return ""
+
+
+def _fetched(entry: Entry) -> bool:
+    """Return whether code has to name files of a model, because no loader is called."""
+    return entry.kind == "model" and _writer(entry) is None
+
+
+def _preferred(entry: Entry) -> tuple[File, ...]:
+    """Return the weights to fetch. Never a pickle because the names of safer ones are odd."""
+    return entry.safetensors or entry.data or entry.pickles or entry.weights
+
+
+def _strict(files: tuple[File, ...]) -> list[str]:
+    return [file.path for file in files if _FILE.fullmatch(file.path)]
+
+
 def _files(entry: Entry) -> str:
     """Return code that fetches the weights themselves: tensors as they are, pickles held back."""
-    safe = [file.path for file in entry.safetensors if _FILE.fullmatch(file.path)]
-    pickled = [file.path for file in entry.pickles if _FILE.fullmatch(file.path)]
-    plain = [file.path for file in entry.weights if _FILE.fullmatch(file.path)]
-    if len(safe) > 1 or not (safe or plain or pickled):
+    names, safe = _strict(_preferred(entry)), bool(entry.safetensors)
+    if not names or (safe and len(entry.safetensors) > 1):
         return _snapshot(entry, only="*.safetensors" if safe else "")
-    lines = ["from huggingface_hub import hf_hub_download"]
+    name = names[0]
+    torch = not entry.data and name.endswith(_TORCH)
+    lines = ["import torch"] if torch else []
+    lines += ["from huggingface_hub import hf_hub_download"]
     lines += ["from safetensors.torch import load_file"] if safe else []
-    lines = lines if safe or plain else ["import torch", *lines]
     lines += ["", *_constants(entry)]
-    name = json.dumps((safe or plain or pickled)[0])
-    lines.append(f"path = hf_hub_download(NAME, {name}, revision=REVISION)")
+    lines.append(f"path = hf_hub_download(NAME, {json.dumps(name)}, revision=REVISION)")
     if safe:
         lines.append("weights = load_file(path)")
-    elif not plain:
+    elif torch:
         lines.append('weights = torch.load(path, map_location="cpu", weights_only=True)')
     return _joined(lines)
 
@@ -164,7 +195,7 @@ def _hydra(entry: Entry) -> str:
         target = f"_target_: transformers.{auto_class(entry)}.from_pretrained"
         lines = [target, f"pretrained_model_name_or_path: {name}"]
         return _joined([*lines, f"revision: {revision}", f"{safe}: true"])
-    if entry.library == "timm" and entry.safetensors:
+    if entry.library == "timm" and _timm_is_safe(entry):
         model = json.dumps(f"hf-hub:{entry.id}@{entry.revision}")
         return _joined(["_target_: timm.create_model", f"model_name: {model}", "pretrained: true"])
     return ""
