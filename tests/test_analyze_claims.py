@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlactions import markdown
 from mlactions.__main__ import run as main
 from mlactions.analyze.claims import Claim, check
-from mlactions.analyze.proposal import MAX_CLAIMS, check_proposal, render_proposal
+from mlactions.analyze.proposal import (
+    MAX_CLAIMS,
+    check_proposal,
+    find_identifiers,
+    render_proposal,
+)
 from mlactions.analyze.records import MAX_BYTES, Record, Recorder, Records
 from mlactions.analyze.suggestion import NAME, check_sweep
 from mlactions.ask.proposal import CheckedProposal
@@ -305,7 +312,7 @@ def test_what_held_and_what_was_struck_is_shown_as_data(bundle: Path) -> None:
         claim("val_accuracy", "0.1", run=hostile, says=hostile),
     ]
     text = shown(checked(bundle, claims))
-    assert "Looked up in MLflow: 3 claims, 1 held." in text
+    assert "Looked up in the analysis: 3 claims, 1 held." in text
     assert "2 claims were struck" in text
     page = github_html.page(text)
     assert "script" not in page.tags
@@ -320,3 +327,94 @@ def test_a_bundle_that_was_changed_is_refused(bundle: Path) -> None:
         checked(bundle, [])
     seal(bundle, "analyze")
     assert checked(bundle, []).checked == 0
+
+
+def test_run_ids_of_prose_are_looked_up_in_the_analysis_and_then_in_mlflow(
+    mlflow_server: Mlflow, bundle: Path
+) -> None:
+    kept = json.loads((bundle / "runs.jsonl").read_text().splitlines()[0])["id"]
+    number = json.loads((bundle / "result.json").read_text())["source"]["experiment_id"]
+    later = mlflow_server.run(number, metrics={"val_accuracy": [0.5]})
+    asked = [kept, kept[:8], later, "deadbeef" * 4, "0badc0de"]
+    assert find_identifiers(asked, bundle=bundle, environ={}) == {kept, kept[:8]}
+    found = find_identifiers(
+        asked, bundle=bundle, environ={"MLFLOW_TRACKING_URI": mlflow_server.uri}
+    )
+    assert found == {kept, kept[:8], later}
+
+
+def test_run_ids_beside_a_claim_are_looked_up() -> None:
+    says = f"As run {RUN} and run {'deadbeef' * 4} show."
+    found = check(Claim.of(claim("val_accuracy", "0.971", says=says)), Fixed())
+    assert found.unverified == ("deadbeef" * 4,)
+
+
+def test_an_answer_without_claims_about_runs_says_so(bundle: Path) -> None:
+    assert "no claim about a run" in shown(checked(bundle, []))
+
+
+HUGE = "9" * 400
+
+
+@pytest.mark.parametrize(
+    "value", ["1e309", "1e999", "-1E+400", HUGE, f"{HUGE}.5", f"0.{HUGE}", "1e-999"]
+)
+def test_a_number_beyond_every_float_is_struck(value: str) -> None:
+    assert check(Claim.of(claim("val_accuracy", value)), Fixed()).struck
+
+
+def test_a_parameter_beyond_every_float_is_compared_as_it_is() -> None:
+    class Large(Fixed):
+        record = Record(RUN, {"size": HUGE, "lr": "0.5"}, {"val_accuracy": 0.971})
+
+    assert not check(Claim.of(claim("size", HUGE, "parameter")), Large()).struck
+    assert check(Claim.of(claim("size", "9" * 399 + "8", "parameter")), Large()).struck
+    assert check(Claim.of(claim("size", "1e999", "parameter")), Large()).struck
+    found = check(Claim.of(claim("lr", "0.50", "parameter", says=f"Not {HUGE}.")), Large())
+    assert (found.struck, found.unverified) == ("", (HUGE,))
+    assert check(Claim.of(claim("val_accuracy", "1", step=10**400)), Fixed()).struck
+
+
+@given(
+    value=st.text(max_size=30)
+    | st.from_regex(r"[-+]?[0-9]{0,400}\.?[0-9]{0,400}([eE][-+]?[0-9]{1,4})? ?%?", fullmatch=True),
+    kind=st.sampled_from(["metric", "parameter"]),
+    name=st.sampled_from(["val_accuracy", "loss", "pct", "optim.lr", "flag", "size"]),
+    step=st.none() | st.integers(),
+)
+def test_no_value_of_a_claim_breaks_the_check(
+    value: str, kind: str, name: str, step: int | None
+) -> None:
+    class Large(Fixed):
+        record = Record(RUN, {**PARAMS, "size": HUGE}, Fixed.record.metrics)
+
+    found = check(Claim.of(claim(name, value, kind, step=step, says=value)), Large())
+    assert isinstance(found.struck, str)
+
+
+@pytest.mark.parametrize("length", [250, 500])
+def test_a_value_that_mlflow_cut_confirms_nothing_of_what_is_appended(length: int) -> None:
+    class Cut(Fixed):
+        record = Record(RUN, {"note": "x" * length}, {})
+
+    assert not check(Claim.of(claim("note", "x" * length, "parameter")), Cut()).struck
+    assert check(Claim.of(claim("note", "x" * length + " and more", "parameter")), Cut()).struck
+
+
+def test_a_claim_that_is_repeated_counts_once(bundle: Path) -> None:
+    best = json.loads((bundle / "result.json").read_text())["configurations"][0]
+    good = claim("val_accuracy", f"{best['mean']:.4f}", run=best["runs"][0])
+    again = {**good, "run": best["runs"][0][:8], "says": "Once more."}
+    found = checked(bundle, [good] * 9 + [again])
+    assert (found.checked, found.held, len(found.document["claims"])) == (1, 1, 1)
+    coarse, wrong = {**good, "value": f"{best['mean']:.3f}"}, {**good, "value": "0.1234"}
+    found = checked(bundle, [good, coarse, wrong, wrong])
+    assert (found.checked, found.held, len(found.document["claims"])) == (2, 1, 3)
+
+
+def test_mlflow_is_named_only_where_it_was_asked(mlflow_server: Mlflow, bundle: Path) -> None:
+    claims = [claim("val_accuracy", "0.5", run="0" * 32)]
+    assert "Looked up in MLflow" not in shown(checked(bundle, claims))
+    assert "Looked up in the analysis: 1 claim, 0 held." in shown(checked(bundle, claims))
+    asked = checked(bundle, claims, uri=mlflow_server.uri)
+    assert "Looked up in MLflow: 1 claim, 0 held." in shown(asked)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mlactions.ask.answer import Answer, Finding
 from mlactions.ask.claims import MAX_PLACES, CheckedFinding, Checker, as_document
 from mlactions.ask.evidence import Evidence
+from mlactions.ask.identifiers import identifiers_in, identifiers_of
 from mlactions.ask.repository import NoSourceError, Source, open_repository
 from mlactions.ask.scope import Quotable
 from mlactions.errors import UserError
@@ -421,3 +422,39 @@ def test_a_folder_without_commits_is_refused(tmp_path: Path) -> None:
         open_repository(tmp_path)
     with pytest.raises(UserError, match="no repository"):
         open_repository(tmp_path / "missing")
+
+
+KNOWN, COMMIT, INVENTED, SHORT = "a1" * 16, "c0ffee12", "deadbeef" * 4, "0badc0de"
+
+
+def test_identifiers_that_nobody_knows_are_marked_and_counted_in_all_prose() -> None:
+    finding = replace(GOOD, explanation=f"Run {INVENTED} fell, see {SHORT}\u2026 and {KNOWN}.")
+    summary = f"The best is run_{KNOWN[:8]} of {COMMIT}, not **{INVENTED.upper()}**."
+    answer = Answer(summary, (finding,), (f"Repeat {SHORT}.", "Delete nothing."))
+    known = {KNOWN: True, KNOWN[:8]: True, COMMIT: True, INVENTED: False, SHORT: False}
+    assert identifiers_of(answer) == tuple(sorted(known))
+    found = Checker(EVIDENCE, TwoLines(), identifiers=known).check(answer)
+    assert found.summary_unverified == (INVENTED.upper(),)
+    assert found.findings[0].numbers_unverified == (INVENTED, SHORT)
+    assert found.steps_unverified == (SHORT,)
+    assert found.claims == {"checked": 4 + 3 + 3 + 1, "held": 4 + 1 + 2}
+
+
+def test_identifiers_are_left_alone_where_no_word_looks_them_up() -> None:
+    found = Checker(EVIDENCE, TwoLines()).check(Answer(f"Run {INVENTED}.", (), ()))
+    assert found.claims == {"checked": 0, "held": 0}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"run {INVENTED}", (INVENTED,)),
+        (f"`{SHORT}`,", (SHORT,)),
+        ("12345678 of 123456789012", ()),
+        ("1234567e10 and decade, facade", ()),
+        ("0badc0d", ()),
+        ("0badc0dex", ()),
+    ],
+)
+def test_what_counts_as_an_identifier(text: str, found: tuple[str, ...]) -> None:
+    assert identifiers_in(text) == found

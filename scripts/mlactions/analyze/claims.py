@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from mlactions.analyze.records import Record
+from mlactions.ask.identifiers import identifiers_in
 from mlactions.ask.measured import Group, Measured
 from mlactions.ask.numbers import printed
 from mlactions.values import canonical_key, match, parse, show
@@ -17,6 +18,7 @@ FEWEST_DIGITS = 2
 """Significant digits: one alone is near anything."""
 
 MAX_TEXT = 600
+MAX_UNVERIFIED = 10
 
 _NUMBER = re.compile(
     r"(?P<sign>[-+−]?)(?P<whole>\d[\d,_]*|)(?:\.(?P<decimals>\d*))?"
@@ -81,7 +83,8 @@ def check(claim: Claim, lookup: Lookup) -> Checked:
         return Checked(claim, run.id, struck=logged.why)
     wrong = _wrong(claim.value, logged)
     measured = show(parse(logged)) if isinstance(logged, str) else f"{logged:.6g}"
-    return Checked(claim, run.id, measured[:MAX_TEXT], wrong, _unverified(claim, run, logged))
+    doubtful = (*_strangers(claim, lookup), *_unverified(claim, run, logged))
+    return Checked(claim, run.id, measured[:MAX_TEXT], wrong, doubtful[:MAX_UNVERIFIED])
 
 
 @dataclass(frozen=True)
@@ -112,11 +115,22 @@ def _parameter(name: str, params: Mapping[str, str]) -> str | None:
 
 def _wrong(claimed: str, logged: float | str) -> str:
     """Return what is wrong with a value, or nothing."""
-    number = logged if isinstance(logged, float) else parse(logged)
-    if isinstance(number, int | float) and not isinstance(number, bool):
-        return _wrong_number(claimed, float(number))
-    same = match(claimed, str(logged)) in {"same", "beyond"}
+    number = _as_float(logged if isinstance(logged, float) else parse(logged))
+    if number is not None:
+        return _wrong_number(claimed, number)
+    # What a tracking server cut says nothing of how the value went on.
+    same = match(claimed, str(logged)) == "same"
     return "" if same else f"it is {show(parse(str(logged)))[:200]}"
+
+
+def _as_float(value: Any) -> float | None:
+    """Return a number as a float; None for what is no number, or beyond every float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def _wrong_number(claimed: str, number: float) -> str:
@@ -130,6 +144,8 @@ def _wrong_number(claimed: str, number: float) -> str:
     if found["percent"] and abs(number) <= 1:
         scales = (0.01,)
     value, half, digits = _size(found)
+    if not (math.isfinite(value) and math.isfinite(half)):
+        return f"no value is as large as {claimed[:80]}; it is {number:.6g}"
     near = any(abs(value * scale - number) <= half * scale * (1 + 1e-9) for scale in scales)
     exact = any(math.isclose(value * scale, number, rel_tol=1e-12) for scale in scales)
     if near and not exact and digits < FEWEST_DIGITS:
@@ -143,16 +159,23 @@ def _size(found: re.Match[str]) -> tuple[float, float, int]:
     decimals, exponent = found["decimals"] or "", int(found["exponent"] or 0)
     sign = -1.0 if found["sign"] in {"-", "−"} else 1.0
     value = sign * float(f"{whole or '0'}.{decimals or '0'}e{exponent}")
-    return value, 0.5 * 10.0 ** (exponent - len(decimals)), len(f"{whole}{decimals}".lstrip("0"))
+    half = 0.5 * float(f"1e{exponent - len(decimals)}")  # 10.0 ** 309 raises, 1e309 is infinite
+    return value, half, len(f"{whole}{decimals}".lstrip("0"))
 
 
 def _unverified(claim: Claim, run: Record, logged: float | str) -> tuple[str, ...]:
     """Return the numbers of a sentence that neither the claim nor its run has."""
-    texts = (parse(text) for text in run.params.values())
-    numbers = [value for value in texts if isinstance(value, int | float)]
-    levels = [*run.metrics.values(), *map(float, numbers), float(claim.step or 0)]
+    values = [parse(text) for text in run.params.values()]
+    numbers = (_as_float(value) for value in (*values, claim.step or 0))
+    levels = [*run.metrics.values(), *(value for value in numbers if value is not None)]
     levels += [logged] if isinstance(logged, float) else []
     one_each = [Group((level,)) for level in levels if math.isfinite(level)]
     measured = Measured(one_each)
     found = (number for number in printed(claim.says) if not number.small)
-    return tuple(number.token for number in found if not measured.has(number))[:10]
+    return tuple(number.token for number in found if not measured.has(number))
+
+
+def _strangers(claim: Claim, lookup: Lookup) -> tuple[str, ...]:
+    """Return the identifiers of a sentence that are no runs."""
+    named = dict.fromkeys(token.lower() for token in identifiers_in(claim.says))
+    return tuple(name for name in [*named][:MAX_UNVERIFIED] if isinstance(lookup.run(name), str))

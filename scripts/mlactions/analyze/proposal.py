@@ -33,11 +33,16 @@ from mlactions.report import (
 )
 from mlactions.schema import load_json
 from mlactions.text import plural
+from mlactions.values import canonical_key
 
 MAX_CLAIMS = 60
 """As many are looked up: a person reads no more."""
 
 SHOWN = 20
+_NONE = (
+    "⚠️ It makes no claim about a run that could be looked up: what the text says of runs was"
+    " compared with the facts only."
+)
 _TOO_MANY = f"more than {MAX_CLAIMS} claims: not looked up"
 
 
@@ -54,18 +59,50 @@ def check_proposal(
     `environ` names the tracking server and holds what it asks for. Where there is none, claims
     about runs that the analysis did not keep are struck.
     """
-    opened = open_bundle(bundle, word="analyze")
-    result = load_json(opened.path("result.json"), max_bytes=MAX_FILE_BYTES)
-    listed = {entry.path for entry in opened.entries}
-    records = Records.of(opened.path(FILE)) if FILE in listed else Records()
-    claims = [Claim.of(entry) for entry in value["claims"]]
+    records, result = _kept(bundle)
+    claims = list(dict.fromkeys(Claim.of(entry) for entry in value["claims"]))
     store = _store(environ or {})
     with store or nullcontext():
         tracker = Tracker(records, result, store)
         found = [check(claim, tracker) for claim in claims[:MAX_CLAIMS]]
     found += [Checked(claim, struck=_TOO_MANY) for claim in claims[MAX_CLAIMS:]]
     sweep = check_sweep(value["sweep"], [item["name"] for item in result["parameters"]])
-    return _checked(found, sweep)
+    return _checked(_once(found), sweep, asked=store is not None)
+
+
+def find_identifiers(
+    identifiers: Sequence[str], *, bundle: Path, environ: Mapping[str, str]
+) -> frozenset[str]:
+    """Return those that are runs of the analysis, or of its experiment in MLflow."""
+    records, result = _kept(bundle)
+    store = _store(environ) if identifiers else None
+    with store or nullcontext():
+        tracker = Tracker(records, result, store)
+        found = [name for name in identifiers if not isinstance(tracker.run(name), str)]
+    return frozenset(found)
+
+
+def _kept(bundle: Path) -> tuple[Records, Mapping[str, Any]]:
+    """Return the runs that the analysis kept, and its result."""
+    opened = open_bundle(bundle, word="analyze")
+    result = load_json(opened.path("result.json"), max_bytes=MAX_FILE_BYTES)
+    listed = {entry.path for entry in opened.entries}
+    return (Records.of(opened.path(FILE)) if FILE in listed else Records()), result
+
+
+def _once(found: Sequence[Checked]) -> list[Checked]:
+    """Leave out what was said before of the same run, with the same value."""
+    kept: dict[tuple[object, ...], Checked] = {}
+    for item in found:
+        kept.setdefault((*_about(item), item.claim.value), item)
+    return list(kept.values())
+
+
+def _about(item: Checked) -> tuple[str, str, str, int | None]:
+    """Return what a claim is about, however its run and its parameter were written."""
+    claim = item.claim
+    name = canonical_key(claim.name) if claim.kind == "parameter" else claim.name
+    return item.run or claim.run, claim.kind, name, claim.step
 
 
 def _store(environ: Mapping[str, str]) -> Store | None:
@@ -73,18 +110,21 @@ def _store(environ: Mapping[str, str]) -> Store | None:
     return open_store(uri, environ) if uri else None
 
 
-def _checked(found: Sequence[Checked], sweep: Suggestion | None) -> CheckedProposal:
-    held = sum(not item.struck for item in found)
+def _checked(found: Sequence[Checked], sweep: Suggestion | None, *, asked: bool) -> CheckedProposal:
+    """Count what holds once, however often and with how many digits it was said."""
+    held = len({_about(item) for item in found if not item.struck})
+    checked = held + sum(bool(item.struck) for item in found)
     document = {
         "claims": [_document(item) for item in found[: 2 * MAX_CLAIMS]],
-        "checked": len(found),
+        "mlflow": asked,
+        "checked": checked,
         "held": held,
         "sweep": None if sweep is None else sweep.document(),
     }
     accepted = sweep is not None and not sweep.struck
     return CheckedProposal(
         document,
-        len(found) + (sweep is not None),
+        checked + (sweep is not None),
         held + accepted,
         {NAME: sweep.text} if sweep is not None and accepted else {},
     )
@@ -108,12 +148,13 @@ def render_proposal(document: Mapping[str, Any]) -> tuple[Block, ...]:
 
 def _claims(document: Mapping[str, Any]) -> Iterator[Block]:
     if not document["checked"]:
+        yield Paragraph(_NONE)
         return
     held = [item for item in document["claims"] if item["held"]]
     yield Heading(3, "What it says of runs")
-    yield Paragraph(
-        f"Looked up in MLflow: {plural(document['checked'], 'claim')}, {document['held']:,} held."
-    )
+    where = "MLflow" if document["mlflow"] else "the analysis"
+    many = plural(document["checked"], "claim")
+    yield Paragraph(f"Looked up in {where}: {many}, {document['held']:,} held.")
     if held:
         columns = (Column("Run"), Column("Logged"), Column("Value", "right"), Column("It says"))
         yield Table(columns, tuple(map(_row, held[:SHOWN])))
@@ -148,4 +189,4 @@ def _struck(items: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
     if len(items) > SHOWN:
         rows.append((f"… and {len(items) - SHOWN} more",))
     many = "1 claim was" if len(items) == 1 else f"{len(items)} claims were"
-    yield Details(f"{many} struck: not what MLflow has", (Items(tuple(rows)),))
+    yield Details(f"{many} struck: not what was logged", (Items(tuple(rows)),))

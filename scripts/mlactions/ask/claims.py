@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from mlactions.ask.answer import MAX_PATCH, Answer, Finding
 from mlactions.ask.evidence import Evidence
 from mlactions.ask.form import proposer
+from mlactions.ask.identifiers import identifiers_in
 from mlactions.ask.measured import sentence_of
 from mlactions.ask.numbers import places_in, shown
 from mlactions.ask.patch import CheckedPatch
@@ -83,16 +84,24 @@ class Checked:
 
 
 class Checker:
-    """Holds what claims are checked against."""
+    """Holds what claims are checked against.
+
+    `identifiers` says of those in prose whether they are known; others are not looked at.
+    """
 
     def __init__(
-        self, evidence: Evidence, sources: Sources, quotable: Quotable | None = None
+        self,
+        evidence: Evidence,
+        sources: Sources,
+        quotable: Quotable | None = None,
+        identifiers: Mapping[str, bool] | None = None,
     ) -> None:
         self._evidence = evidence
         self._facts = {str(fact["id"]): fact for fact in evidence.facts}
         self._metrics = _known_metrics(evidence)
         self._sources = sources
         self._quotable = quotable or Quotable()
+        self._identifiers = identifiers or {}
         self._names = _names(self._facts, self._metrics)
         self._words = _metric_words(self._metrics)
 
@@ -103,8 +112,10 @@ class Checker:
         count, summary = self._prose(answer.summary, scope)
         steps = tuple(token for step in answer.next_steps for token in self._prose(step, scope)[1])
         # Numbers in next steps are proposals ("try 0.0005"): marked where unknown, never counted.
-        checked = sum(finding.checked for finding in findings) + count
+        named, unknown = self._known(" ; ".join(answer.next_steps))
+        checked = sum(finding.checked for finding in findings) + count + named
         held = sum(finding.held for finding in findings) + count - len(summary)
+        held += named - len(unknown)
         return Checked(answer, findings, summary, steps, checked, held)
 
     def _finding(self, finding: Finding) -> CheckedFinding:
@@ -129,7 +140,8 @@ class Checker:
         return CheckedFinding(finding, tuple(struck), numbers, checked + count, held, quote, scope)
 
     def _prose(self, text: str, scope: Scope) -> tuple[int, tuple[str, ...]]:
-        """Return how many numbers and places a text states, and those that nothing bears out."""
+        """Return how many numbers, places and identifiers a text states, and those unknown."""
+        named, unknown = self._known(text)
         places = places_in(text)
         wrong = [
             f"{path}:{line}"
@@ -137,7 +149,16 @@ class Checker:
             if number >= MAX_PLACES or not self._is_there(path, line)
         ]
         count, numbers = scope.unverified(self._without_names(text), self._words)
-        return count + len(places), (*wrong, *numbers)
+        return count + len(places) + named, (*wrong, *unknown, *numbers)
+
+    def _known(self, text: str) -> tuple[int, list[str]]:
+        """Return how many identifiers a text has that were looked up, and the unknown ones."""
+        found = [
+            token
+            for token in identifiers_in(self._without_names(text))
+            if token.lower() in self._identifiers
+        ]
+        return len(found), [token for token in found if not self._identifiers[token.lower()]]
 
     def _is_there(self, path: str, line: int) -> bool:
         try:

@@ -9,6 +9,11 @@ A word takes part with a property `proposal` in `actions/<word>/answer.schema.js
 
 The first runs no user code and believes nothing; the second shows what the first let through. One
 that looks claims up elsewhere takes `environ`, too: the caller's variables, with its credentials.
+A word whose answers name things by identifiers, such as runs, has a third function, which returns
+those that are known:
+
+    def find_identifiers(identifiers: Sequence[str], *, bundle: Path,
+                         environ: Mapping[str, str]) -> Collection[str]
 """
 
 from __future__ import annotations
@@ -18,12 +23,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from mlactions.ask.form import proposer
+from mlactions.ask.identifiers import Find
 from mlactions.ask.repository import Repository
 from mlactions.bundle import MANIFEST
 from mlactions.errors import UserError
@@ -77,6 +84,12 @@ def check(
     )
     _hold(found)
     return found
+
+
+def finder(word: str, *, bundle: Path, environ: Mapping[str, str] | None = None) -> Find | None:
+    """Return how a word looks identifiers up; None for a word that has none."""
+    found = getattr(_module(word), "find_identifiers", None)
+    return found and partial(found, bundle=bundle, environ=environ or {})
 
 
 def _module(word: str) -> ModuleType:

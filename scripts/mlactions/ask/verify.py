@@ -15,6 +15,7 @@ from mlactions.ask.answer import Answer, NoAnswerError, parse_answer, read_answe
 from mlactions.ask.claims import Checker, as_document
 from mlactions.ask.evidence import Evidence
 from mlactions.ask.form import proposer
+from mlactions.ask.identifiers import look_up
 from mlactions.ask.outcome import AskStatus, Ending, Trace, clean, ending_of, not_called
 from mlactions.ask.patch import check_patch
 from mlactions.ask.render import render_report
@@ -120,10 +121,13 @@ def _look(
     except NoAnswerError as error:
         return _Found(Ending(AskStatus.NO_ANSWER, error.reason, error.detail))
     sources = open_repository(Path(context.repository))
-    checked = Checker(evidence, sources, read_quotable(workspace)).check(answer)
+    word = proposer(evidence.words)
+    find = word and proposals.finder(word, bundle=workspace.facts / word, environ=environ)
+    known = look_up(answer, evidence.facts, sources, find) if find else {}
+    checked = Checker(evidence, sources, read_quotable(workspace), known).check(answer)
     if answer.patch.strip():
         checked = replace(checked, patch=check_patch(answer.patch, sources))
-    if word := proposer(evidence.words):
+    if word:
         found = _proposal(
             word, answer, evidence, sources, bundle=workspace.facts / word, environ=environ
         )
