@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -317,3 +318,14 @@ def test_every_server_can_be_named(tmp_path: Path) -> None:
     assert check_names([*NAMES[:2], *NAMES[:1]]) == NAMES[:2]
     with pytest.raises(UserError, match="no tracking URI"):
         make_servers(["mlflow"], tmp_path, {})
+
+
+def test_mlflow_s_server_imports_nothing_from_the_folder_it_starts_in(tmp_path: Path) -> None:
+    (server,) = make_servers(("mlflow",), tmp_path, {"MLFLOW_TRACKING_URI": "https://c.d"})
+    folder, args = Path(server.table["cwd"]), list(server.table["args"])
+    write(folder / "mlflow.py", "print('CANARY')\n")
+    given = {**os.environ, "PYTHONPATH": str(folder)}
+    command = [server.table["command"], *args, "--help"]
+    ran = subprocess.run(command, cwd=folder, env=given, capture_output=True, check=True)
+    assert b"CANARY" not in ran.stdout
+    assert b"MCP" in ran.stdout
