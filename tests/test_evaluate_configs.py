@@ -64,7 +64,10 @@ def test_files_of_sweep_and_drift_are_no_models(repository: Repository) -> None:
             " not model configs: they are left out. A path in `configs` without a pattern takes it."
         ),
     )
+    two = plan_for(repository, select="all")
+    assert two.notes[0].startswith("`configs/drift.yaml` and `configs/sweep.yaml` are files of")
     named = plan_for(repository, select="all", configs=("configs/*.yaml", "configs/sweep.yaml"))
+    assert named.notes[0].startswith("`configs/drift.yaml` is a file of")
     assert set(chosen(named)) == {"cnn", "vit", "sweep"}
 
     (repository.root / "configs/sweep.yaml").unlink()

@@ -14,6 +14,7 @@ from mlactions.curves import FEWEST, Value, classify
 from mlactions.diagnose.model import Constant, Number, Roles, Sign, Training
 from mlactions.diagnose.roles import direction_of
 from mlactions.diagnose.words import number
+from mlactions.text import plural
 
 AT_CONSTANT = 0.97
 """A loss that ends above this share of the constant predictor's has learned nothing."""
@@ -34,10 +35,11 @@ def symptoms(training: Training, roles: Roles, constant: Constant | None) -> Ite
     """Yield what the curves show."""
     series = training.series
     if not (roles.loss or roles.held_out_loss or roles.held_out_score or roles.score):
+        metrics = plural(len(series), "metric")
         yield Sign(
             "no-values",
             "fail",
-            f"There is no loss and no score among its {len(series)} metrics: nothing was logged"
+            f"There is no loss and no score among its {metrics}: nothing was logged"
             " that tells how it trained.",
         )
         yield from _exception(training)

@@ -15,6 +15,8 @@ from mlactions.evaluate.settings import BASELINE, Settings
 from mlactions.own_files import own_files
 from mlactions.schema import load_yaml
 
+MAX_NAMED = 2
+
 
 def find_configs(settings: Settings) -> tuple[tuple[Config, ...], tuple[str, ...]]:
     """Return the configs with their models' names, and what the reader should know.
@@ -70,12 +72,13 @@ def _left_out(path: str) -> str:
 def _ours(paths: Sequence[str]) -> Iterator[str]:
     """Say it once: a generated sweep alone may be hundreds of files."""
     if paths:
-        names = ", ".join(f"`{path}`" for path in paths[:2])
-        more = f" and {len(paths) - 2:,} more" if len(paths) > 2 else ""  # noqa: PLR2004
+        rest = len(paths) - MAX_NAMED
+        parts = [*(f"`{path}`" for path in paths[:MAX_NAMED]), *([f"{rest:,} more"] * (rest > 0))]
+        names = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
         told = "are files of `sweep` or `drift`, not model configs: they are"
         if len(paths) == 1:
             told = "is a file of `sweep` or `drift`, not a model config: it is"
-        yield f"{names}{more} {told} left out. A path in `configs` without a pattern takes it."
+        yield f"{names} {told} left out. A path in `configs` without a pattern takes it."
 
 
 def _renamed(configs: Iterable[Config]) -> Iterator[str]:
