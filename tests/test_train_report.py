@@ -151,6 +151,14 @@ def test_a_stall_shows_where_it_hangs_and_what_to_do() -> None:
     assert "num\\_workers=0" in text or "num_workers=0" in text
 
 
+def test_a_checkpoint_of_another_configuration_is_not_resumed() -> None:
+    refused = Failure("config-changed", "step-20 was made with another configuration: lr was 1", 9)
+    made, _, text = shown(replace(GOOD, ended=replace(ENDED, code=1), failure=refused))
+    assert made["verdict"] == f"The training was not resumed ({refused.evidence})."
+    assert (made["checkpoint"]["resumed"], "Resumed" in text) == (None, False)
+    assert "`--no-resume`" in text
+
+
 def test_a_stopped_run_warns_and_says_who_continues() -> None:
     made, _, text = shown(STOPPED)
     assert made["status"] == "warn"

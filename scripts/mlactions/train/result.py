@@ -230,10 +230,11 @@ def _progress(points: Sequence[Progress]) -> dict[str, Any]:
 
 
 def _checkpoints(result: Result) -> dict[str, Any]:
-    plan = result.plan
+    plan, failure = result.plan, result.failure
+    refused = failure is not None and failure.kind == "config-changed"  # by the training itself
     return {
         "folder": result.settings.checkpoints_name,
-        "resumed": _checkpoint(plan.resumed if plan else None),
+        "resumed": _checkpoint(plan.resumed if plan and not refused else None),
         "latest": _checkpoint(result.after.latest),
         "best": _checkpoint(result.after.best),
         "refused": [asdict(one) for one in (plan.refused if plan else result.after.refused)],
