@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -96,6 +97,20 @@ def test_a_seeded_program_passes(here: Path) -> None:
     result = result_of(here / "out")
     assert result["status"] == "pass"
     assert result["score"] == 100
+
+
+def test_several_programs_are_followed_from_their_starts(here: Path) -> None:
+    seeded = UNSEEDED.replace("def main():", "def main():\n    torch.manual_seed(1)")
+    write(here, train_py=seeded, tune_py=seeded)
+    assert "2 training programs followed from their starts." in command("--out", "out")[1]
+
+
+def test_the_help_names_the_command_that_measures(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (("--help",), ("check", "--help")):
+        assert command(*arguments)[0] == 0
+        said = capsys.readouterr().out
+        assert re.search(r"\nCommands:\n  measure  Run a command twice", said)
+        assert "--write-baseline" in said
 
 
 def test_a_warning_fails_only_where_that_is_asked_for(here: Path) -> None:

@@ -47,6 +47,16 @@ class _Group(click.Group):
         return super().parse_args(context, args)
 
 
+class _Check(click.Command):
+    """`audit --help` is the help of `check`: it says which other command there is."""
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands beside this one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([("measure", measure_command.get_short_help_str(80))])
+        super().format_epilog(context, formatter)
+
+
 @click.group("audit", cls=_Group, context_settings=_HELP)
 def command() -> None:
     """Audit the reproducibility of training code."""
@@ -56,7 +66,7 @@ def _flatten(_context: Any, _parameter: Any, value: Any) -> tuple[str, ...]:
     return tuple(item for group in value for item in group)
 
 
-@command.command("check", context_settings=_HELP)
+@command.command("check", cls=_Check, context_settings=_HELP)
 @click.argument("paths", nargs=-1, type=Lines(), envvar="INPUT_PATHS", callback=_flatten)
 @option("--measured", type=click.Path(path_type=Path), help="What `audit measure` left.")
 @option("--double-run", metavar="COMMAND", help="Run it twice here and compare.")

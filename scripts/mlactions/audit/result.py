@@ -131,7 +131,8 @@ def _nothing(found: Audit, context: Context) -> str:
 
 def _programs(found: Audit) -> str:
     count = sum("train" in item.effects for item in found.programs)
-    return f" {plural(count, 'training program')} followed from its start." if count else ""
+    start = "its start" if count == 1 else "their starts"
+    return f" {plural(count, 'training program')} followed from {start}." if count else ""
 
 
 def _families(split: Split) -> list[dict[str, Any]]:
