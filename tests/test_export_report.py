@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,15 @@ def _case(batch: int, seed: int, error: float | None, length: int = 4) -> CaseRe
 def test_patterns(cases: list[CaseResult], reason: str | None) -> None:
     seen = pattern(cases)
     assert (seen.reason if seen else None) == reason
+
+
+def test_rounding_of_reduced_precision_is_no_constant() -> None:
+    """What int8 leaves is gross next to fp32's, and within three times what is allowed."""
+    right, off = _case(2, 0, 0.0), _case(2, 1, 0.2)
+    rough = replace(off, rows=tuple(replace(row, allowed=0.1) for row in off.rows))
+    far = replace(off, rows=tuple(replace(row, allowed=0.01) for row in off.rows))
+    assert pattern([right, rough]) is None
+    assert pattern([right, far]) is not None
 
 
 @pytest.mark.parametrize(

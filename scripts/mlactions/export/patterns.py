@@ -11,6 +11,9 @@ from mlactions.settings import Status
 
 BATCH = "batch"
 VARIED = "varied"
+ALLOWED = 3.0
+"""Times the tolerance: in fp16 and int8, rounding alone passes GROSS."""
+
 UNCOMPARED = frozenset({"nothing-compared", "not-finite"})
 """Reasons of rows without a number to look at: they tell nothing of what the cases share."""
 
@@ -75,7 +78,7 @@ def _off(case: CaseResult) -> bool:
     return any(
         row.reason
         and row.reason not in UNCOMPARED
-        and (row.relative_l2 is None or row.relative_l2 > GROSS)
+        and (row.relative_l2 is None or row.relative_l2 > max(GROSS, ALLOWED * row.allowed))
         for row in case.rows
     )
 
