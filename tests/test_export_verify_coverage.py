@@ -42,6 +42,7 @@ MEASURED = {
     "wrong": lambda name: measure(name, _row(1, 2), _row(1, 3)),
     "shaped": lambda name: measure(name, _row(1, 2), _row(1)),
     "nan": lambda name: measure(name, _row(np.nan, np.nan), _row(np.nan, np.nan)),
+    "masked": lambda name: measure(name, _row(-np.inf, -np.inf), _row(-np.inf, -np.inf)),
     "empty": lambda name: measure(name, _row(), _row()),
 }
 
@@ -106,7 +107,12 @@ def test_what_did_not_match_is_a_failure_that_is_told(
     findings = judge.judge(judge.Evidence(exported, (), compared, cases, None))
 
     gated = [case for case in cases if case.kind == "gated"]
-    proven = {row.output for case in gated for row in case.rows if row.elements and not row.reason}
+    proven = {
+        row.output
+        for case in gated
+        for row in case.rows
+        if row.max_absolute is not None and not row.reason
+    }
     all_right = all(case.status is Status.PASS for case in gated)
     if not (all_right and proven == set(GATES)):
         assert judge.status_of(findings) is Status.FAIL
@@ -137,6 +143,29 @@ def test_the_declared_lengths_have_to_be_tried(
     found = [f for f in findings if f.reason == "matrix-incomplete"]
     assert [(f.reason, f.level) for f in found] == ([(reason, level)] if reason else [])
     assert all(says in finding.message for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("cases", "reasons"),
+    [
+        (("masked", "right", "masked"), []),
+        (("masked", "masked"), ["nothing-compared"]),
+        (("nan", "right"), ["reference-not-finite"]),
+    ],
+)
+def test_infinities_that_torch_gives_too_hold_if_a_number_does(
+    cases: tuple[str, ...], reasons: list[str]
+) -> None:
+    """A mask may leave one sample nothing; a model that never gives a number proves nothing."""
+    ran = tuple(
+        matrix.Ran(_case(n, batch=n), "compared", tuple(MEASURED[what](name) for name in GATES))
+        for n, what in enumerate(cases, 1)
+    )
+    exported = _exported(tuple(one.case for one in ran))
+    compared = (matrix.Compared(Provider("CPU", "used"), "", ran),)
+    results = judge.case_results(exported, compared, GATES)
+    findings = judge.judge(judge.Evidence(exported, (), compared, results, None))
+    assert list(dict.fromkeys(f.reason for f in findings if f.level == "fail")) == reasons
 
 
 def _right(name: str) -> Measures:

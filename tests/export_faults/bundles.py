@@ -172,8 +172,14 @@ def _case(folder: Path, given: Written, axes: Mapping[str, int], seed: int, valu
 
 
 def _alike(network: Network, inputs: Arrays, *, varied: bool) -> Arrays:
-    """Repeat one sample of ones; varied, as measure varies such an example."""
-    same = {name: np.ones_like(array) for name, array in inputs.items()}
+    """Repeat one sample, ones or token ids; varied, as measure varies such an example."""
+    whole = {spec.name for spec in network.inputs if spec.high}
+    same = {
+        name: np.broadcast_to(1 + np.arange(array.shape[-1]), array.shape).copy()
+        if name in whole
+        else np.ones_like(array)
+        for name, array in inputs.items()
+    }
     tensors = [{**vars(spec), "low": 0} for spec in network.inputs]
     return vary(same, same, tensors, 0) if varied else same
 

@@ -282,6 +282,20 @@ def _mean_of_the_batch() -> Written:
     )
 
 
+def _mean_of_texts(*, varied: bool = True) -> Written:
+    """Give every text the mean of the batch; the example is one text, cut to several lengths."""
+    nodes = (
+        node("Mul", "found column", "right"),
+        node("ReduceMean", "right first", "mean"),
+        node("Shape", "right", "lengths"),
+        node("Expand", "mean lengths", "hidden"),
+    )
+    network = networks.tokens()
+    with_first = replace(network, weights=network.weights | {"first": np.array([0])})
+    written = _nodes(with_first, hidden=nodes)
+    return replace(written, network=network, alike=True, varied=varied)
+
+
 def _folded_example() -> Written:
     """Compute from ones, the example, in the place of what comes in."""
     return _alike(
@@ -399,6 +413,18 @@ FAULTS: tuple[Fault, ...] = (
         "parity",
         "samples of a batch are mixed",
         _mean_of_the_batch,
+    ),
+    Fault(
+        "a mean of the batch, and one text at several lengths",
+        "parity",
+        "samples of a batch are mixed",
+        _mean_of_texts,
+    ),
+    Fault(
+        "a mean of the batch, and no text that differs",
+        "inputs-alike",
+        "are the same",
+        lambda: _mean_of_texts(varied=False),
     ),
     Fault(
         "a constant, and no sample that differs",

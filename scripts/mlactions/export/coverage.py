@@ -17,7 +17,7 @@ BATCHES = (1, 2, 3, 7, 16)
 
 
 def uncompared(exported: Exported, cases: Sequence[CaseResult]) -> Iterator[Finding]:
-    """Fail where a gated case lacks an output, or an output has no element in any of them."""
+    """Fail where a gated case lacks an output, or an output has no number in any of them."""
     gated = [case for case in cases if case.kind == "gated" and case.outcome == "compared"]
     for output in dict.fromkeys(spec.name for spec in exported.outputs):
         without = [case for case in gated if all(row.output != output for row in case.rows)]
@@ -27,8 +27,8 @@ def uncompared(exported: Exported, cases: Sequence[CaseResult]) -> Iterator[Find
             rows = [
                 r for c in gated if c.provider == provider for r in c.rows if r.output == output
             ]
-            if rows and not any(row.elements or row.reason for row in rows):
-                message = f"Output `{output}` has no element in any gated case."
+            if rows and not any(row.max_absolute is not None or row.reason for row in rows):
+                message = f"Output `{output}` has no finite element in any gated case."
                 yield Finding("nothing-compared", "fail", message, provider=provider, output=output)
 
 
@@ -62,27 +62,35 @@ def nothing(cases: Sequence[CaseResult], found: Sequence[Finding]) -> Iterator[F
     yield Finding("nothing-compared", "fail", message)
 
 
-def alike(compared: Sequence[Compared]) -> Iterator[Finding]:
+def alike(exported: Exported, compared: Sequence[Compared]) -> Iterator[Finding]:
     """Fail where no input has two samples that differ, and warn of each such input otherwise.
 
     A constant, a mean of the batch or the example's own result is right for samples all the same.
+    Those of one batch have to differ; where there is no batch of two, those of all cases.
     """
     seen: dict[str, set[str]] = {}
-    for ran in [ran for one in compared for ran in one.ran if ran.case.kind == "gated"]:
+    together: dict[str, int] = {}
+    gated = [ran for one in compared for ran in one.ran if ran.case.kind == "gated"]
+    for ran in gated:
         for name, found in ran.samples.items():
             seen.setdefault(name, set()).update(found)
-    same = [name for name, samples in seen.items() if len(samples) < 2]  # noqa: PLR2004
+            together[name] = max(together.get(name, 0), len(set(found)))
+    several = any(ran.samples and ran.case.batch > 1 for ran in gated)
+    batched = {spec.name for spec in exported.inputs if several and BATCH in spec.shape}
+    counts = {n: together[n] if n in batched else len(samples) for n, samples in seen.items()}
+    same = [name for name, count in counts.items() if count < 2]  # noqa: PLR2004
     if same and len(same) == len(seen):
         message = (
-            "All samples of all gated cases are the same: a model that gives one constant would"
-            " match. Give `example-inputs` of which at least four samples differ, or shapes."
+            "All samples of each gated case are the same: a model that gives one constant, or mixes"
+            " the samples of a batch, would match. Give `example-inputs` of which at least four"
+            " samples differ, or shapes."
         )
         yield Finding("inputs-alike", "fail", message)
         return
     for name in same:
         message = (
-            f"Input `{name}` is the same in all samples of all gated cases: what the model makes"
-            " of other values is not proven."
+            f"Input `{name}` is the same in all samples of each gated case: what the model makes"
+            " of samples with other values is not proven."
         )
         yield Finding("inputs-alike", "warn", message)
 

@@ -168,7 +168,8 @@ def _reason(measured: Measures, gate: Gate, own: Own, types: Mapping[str, str]) 
     if measured.misplaced:
         return "not-finite"
     if measured.max_absolute is None:
-        return "" if not measured.elements else "nothing-compared"
+        infinite = measured.not_finite == measured.elements and not measured.nan
+        return "" if infinite else "nothing-compared"
     if _exact(measured, gate):
         return "parity" if measured.unequal else ""
     if not _within(measured, gate, own):

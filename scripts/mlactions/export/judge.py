@@ -130,7 +130,7 @@ def judge(evidence: Evidence) -> tuple[Finding, ...]:
         *_providers(evidence),
         *_cases(evidence),
         *coverage.uncompared(evidence.exported, evidence.cases),
-        *coverage.alike(evidence.compared),
+        *coverage.alike(evidence.exported, evidence.compared),
         *doubts(evidence.cases),
         *own_noise(evidence.cases),
         *not_numbers(evidence.cases),

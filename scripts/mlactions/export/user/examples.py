@@ -14,6 +14,7 @@ import torch
 
 from .loading import find
 from .problems import BadInput, Sources, first_line
+from .variation import bounds
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]
 Axes = Mapping[str, int]
@@ -42,18 +43,26 @@ class Source:
         arrays = self.random(axes, seed)
         if values == "random":
             return arrays
-        return {
-            tensor["name"]: _edge(arrays[tensor["name"]], tensor, values) for tensor in self.tensors
-        }
+        found = {}
+        for tensor in self.tensors:
+            array = arrays[tensor["name"]]
+            found[tensor["name"]] = _edge(array, self.limits(tensor, array), values)
+        return found
+
+    def limits(self, tensor: Mapping[str, Any], array: Any) -> tuple[Any, Any]:
+        """Return the range of an input, which counts for whole numbers."""
+        del array
+        return tensor["low"], tensor["high"]
 
 
-def _edge(array: Any, tensor: Mapping[str, Any], values: str) -> Any:
+def _edge(array: Any, limits: tuple[Any, Any], values: str) -> Any:
     """Fill an input with one value; integers stay in their range, which has no denormals."""
-    low, high = tensor["low"], tensor["high"]
+    low, high = limits
     if array.dtype.kind == "b":
         return np.full_like(array, values == "large")
     if array.dtype.kind in "iu":
-        return np.full_like(array, high if values == "large" else max(low, min(0, high)))
+        nought = np.maximum(low, np.minimum(0, high))
+        return np.full_like(array, high if values == "large" else nought)
     fill = {"zeros": 0.0, "large": LARGE, "denormal": DENORMAL}[values]
     return np.full_like(array, fill)
 
@@ -99,6 +108,10 @@ class Given(Source):
             for tensor in self.tensors
         }
 
+    def limits(self, tensor: Mapping[str, Any], array: Any) -> tuple[Any, Any]:
+        """Return what was observed of whole numbers, by place."""
+        return bounds(tensor, self.arrays[tensor["name"]], array)
+
     def lengths(self) -> dict[str, int]:
         """Return the length that every dynamic axis has in the example."""
         found: dict[str, int] = {}
@@ -125,7 +138,7 @@ def _resize(array: Any, shape: Sequence[int | str], axes: Axes, seed: int) -> An
         else:
             rows = np.arange(axes[axis]) % array.shape[position]
         array = np.take(array, rows, axis=position)
-    return np.ascontiguousarray(array)
+    return np.array(array, order="C")  # ascontiguousarray makes a row of a scalar
 
 
 def _rows(there: int, wanted: int, seed: int) -> Any:

@@ -28,7 +28,13 @@ def compute_cases(session: Session, reference: Reference, source: Source) -> Non
         arrays = source.draw(axes, planned["seed"], planned["values"])
         if planned["kind"] == "gated":
             samples.add(arrays)
-        found.append(_case(session, reference, source, planned, arrays))
+        try:
+            found.append(_case(session, reference, source, planned, arrays))
+        except Failed as error:
+            if planned["kind"] != "edge":
+                raise
+            kind = planned["values"]
+            session.note(f"torch refuses the {kind} input, an edge case that is left out: {error}")
     if isinstance(source, Given) and samples.alike():
         found += _varied_cases(session, reference, source, samples.alike())
     session.write(cases=found)
@@ -44,7 +50,33 @@ def _varied_cases(
 ) -> list[dict[str, Any]]:
     """Return a case more for every gated one of the first seed, in which the samples differ.
 
-    The values are ours, not the user's: where the model cannot take them, none is kept.
+    The values are ours, not the user's: where the model cannot take those of all inputs together,
+    one input after the other is varied too, and stays as it was where the model refuses that.
+    """
+    try:
+        return _varied(session, reference, source, names)
+    except (BadInput, Failed) as error:
+        refused = error
+    kept: list[str] = []
+    found: list[dict[str, Any]] = []
+    for name in names if len(names) > 1 else ():
+        try:
+            found = _varied(session, reference, source, [*kept, name])
+            kept.append(name)
+        except (BadInput, Failed) as error:
+            refused = error
+    listed = ", ".join(f"`{name}`" for name in names if name not in kept)
+    if listed:
+        session.note(f"Few samples of {listed} differ, and others could not be made: {refused}")
+    return found
+
+
+def _varied(
+    session: Session, reference: Reference, source: Given, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the cases in which the samples of these inputs differ.
+
+    Raises BadInput or Failed where the model does not take them.
     """
     tensors = [tensor for tensor in source.tensors if tensor["name"] in names]
     gated = [planned for planned in session.request["cases"] if planned["kind"] == "gated"]
@@ -55,12 +87,7 @@ def _varied_cases(
         varied = vary(arrays, source.arrays, tensors, planned["seed"])
         if all(np.array_equal(varied[name], arrays[name], equal_nan=True) for name in names):
             continue
-        try:
-            found.append(_case(session, reference, source, changed, varied, finite=True))
-        except (BadInput, Failed) as error:
-            listed = ", ".join(f"`{name}`" for name in names)
-            session.note(f"Few samples of {listed} differ, and others could not be made: {error}")
-            return []
+        found.append(_case(session, reference, source, changed, varied, finite=True))
     return found
 
 

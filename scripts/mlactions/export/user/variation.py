@@ -21,26 +21,40 @@ SHRINK = 0.2
 
 
 class Samples:
-    """The samples that were seen of every input, as digests, no more than ENOUGH of each."""
+    """The samples that were seen of every input, as digests, no more than ENOUGH of each.
+
+    Those of one case count by themselves too: samples of a batch that are all the same hide that it
+    is mixed, however much they differ from those of another case.
+    """
 
     def __init__(self, tensors: Sequence[tuple[str, Sequence[int | str]]]) -> None:
         self._axes = {
             n: list(shape).index(BATCH) if BATCH in shape else None for n, shape in tensors
         }
         self.seen: dict[str, set[str]] = {name: set() for name in self._axes}
+        self._together = dict.fromkeys(self._axes, 0)
+        self._wanted = dict.fromkeys(self._axes, 0)
 
     def add(self, arrays: Mapping[str, Any]) -> None:
         """Look at one case's inputs."""
         for name in self.seen.keys() & set(arrays):
-            seen = self.seen[name]
+            count, found = 0, set[str]()
             for sample in _samples(arrays[name], self._axes[name]):
-                if len(seen) >= ENOUGH:
+                count += 1
+                found.add(_digest(sample))
+                if len(found) >= ENOUGH:
                     break
-                seen.add(_digest(sample))
+            self._wanted[name] = max(self._wanted[name], min(count, ENOUGH))
+            self._together[name] = max(self._together[name], len(found))
+            self.seen[name] = set(sorted(self.seen[name] | found)[:ENOUGH])
 
     def alike(self) -> list[str]:
-        """Return the inputs of which too few samples differ."""
-        return [name for name, seen in self.seen.items() if len(seen) < ENOUGH]
+        """Return the inputs of which too few samples differ, in all cases or within each."""
+        return [
+            name
+            for name, seen in self.seen.items()
+            if len(seen) < ENOUGH or self._together[name] < self._wanted[name]
+        ]
 
 
 def _samples(array: Any, axis: int | None) -> Iterator[Any]:
@@ -70,19 +84,35 @@ def vary(
     The example as a whole says which of them are flags: one row of a mask may be all ones.
     """
     generator = np.random.default_rng([abs(seed), int(seed < 0), len(tensors)])
-    return dict(arrays) | {
-        tensor["name"]: _shuffled(arrays[tensor["name"]], tensor["shape"], generator)
-        if set(np.unique(example[tensor["name"]]).tolist()) == {0, 1}
-        else _drawn(arrays[tensor["name"]], tensor, generator)
-        for tensor in tensors
-    }
+    found = dict(arrays)
+    for tensor in tensors:
+        array, shown = arrays[tensor["name"]], example[tensor["name"]]
+        if set(np.unique(shown).tolist()) == {0, 1}:
+            varied = _shuffled(array, tensor["shape"], generator)
+        else:
+            varied = _drawn(array, bounds(tensor, shown, array), generator)
+        found[tensor["name"]] = np.asarray(varied)
+    return found
 
 
-def _drawn(array: Any, tensor: Mapping[str, Any], generator: np.random.Generator) -> Any:
+def bounds(tensor: Mapping[str, Any], example: Any, array: Any) -> tuple[Any, Any]:
+    """Return the range of whole numbers, by place: columns of a table have their own categories.
+
+    Places along dynamic axes share one range. Where no place of the example has two values, as in
+    one row, all of them have the range of the whole.
+    """
+    if array.dtype.kind not in "iu":
+        return None, None
+    dynamic = tuple(p for p, length in enumerate(tensor["shape"]) if isinstance(length, str))
+    low, high = (pick(axis=dynamic, keepdims=True) for pick in (example.min, example.max))
+    fits = all(one in {1, length} for one, length in zip(low.shape, array.shape, strict=True))
+    return (low, high) if fits and (low < high).any() else (tensor["low"], tensor["high"])
+
+
+def _drawn(array: Any, limits: tuple[Any, Any], generator: np.random.Generator) -> Any:
     """Redraw whole numbers within their range, and shrink all others a little."""
     if array.dtype.kind in "iu":
-        low, high = int(tensor["low"]), int(tensor["high"])
-        return generator.integers(low, high, array.shape, dtype=array.dtype, endpoint=True)
+        return generator.integers(*limits, array.shape, dtype=array.dtype, endpoint=True)
     if array.dtype.kind != "f":
         return array
     share = SHRINK * generator.random(array.shape)
@@ -90,11 +120,12 @@ def _drawn(array: Any, tensor: Mapping[str, Any], generator: np.random.Generator
 
 
 def _shuffled(array: Any, shape: Sequence[int | str], generator: np.random.Generator) -> Any:
-    """Shuffle flags within their sample: as many are set as before, in a mask at least one."""
-    axis = list(shape).index(BATCH) if BATCH in shape else 0
-    samples = np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1) if array.ndim else array
-    if array.ndim < 2:  # noqa: PLR2004  # a flag a sample
-        return generator.permutation(samples.reshape(-1)).reshape(array.shape)
-    mixed = generator.permuted(samples, axis=1)
-    moved = [length for place, length in enumerate(array.shape) if place != axis]
-    return np.ascontiguousarray(np.moveaxis(mixed.reshape(array.shape[axis], *moved), 0, axis))
+    """Shuffle flags along the last axis of a sample, so that as many are set in each row as before.
+
+    A mask keeps one at least, a category exactly one. Where a sample is one flag, samples change
+    places.
+    """
+    places = [p for p, axis in enumerate(shape) if axis != BATCH and array.shape[p] > 1]
+    if places:
+        return generator.permuted(array, axis=places[-1])
+    return generator.permutation(array.reshape(-1)).reshape(array.shape)
