@@ -259,7 +259,37 @@ def test_a_metric_nobody_logged_names_those_that_are_there(
     mlflow_server: Mlflow, search: str, tmp_path: Path
 ) -> None:
     given = ["--experiment", search, "--metric", "train_lss"]
-    _, result, said = call(tmp_path / "out", *given, uri=mlflow_server.uri)
-    assert result["status"] == "warn", said
+    code, result, said = call(tmp_path / "out", *given, uri=mlflow_server.uri)
+    assert (code, result["status"]) == (1, "fail"), said
     (told,) = [item["message"] for item in result["findings"] if item["reason"] == "no-such-metric"]
     assert told.endswith("There are `train_loss` and `val_accuracy`.")
+    assert "There are `train_loss`" in (tmp_path / "out" / "report.md").read_text()
+
+
+@pytest.mark.parametrize("kind", ["http", "sqlite"])
+def test_values_of_secrets_are_written_nowhere(
+    kind: str, mlflow_server: Mlflow, tmp_path: Path
+) -> None:
+    name = f"secrets-{kind}"
+    number = mlflow_server.experiment(name)
+    for seed, value in enumerate((0.5, 0.7, 0.9)):
+        mlflow_server.run(
+            number,
+            {
+                "db.password": f"CANARY-{seed}",
+                "hf_token": f"CANARY-{seed}",
+                "db": f"{{'api.key': 'CANARY-{seed}'}}",
+                "private_key": "CANARY",
+                "lr": str(seed),
+            },
+            metrics={"val_accuracy": [value]},
+        )
+    uri = mlflow_server.uri if kind == "http" else mlflow_server.database
+    code, _, said = call(tmp_path / "out", "--experiment", name, uri=uri)
+    assert code == 0, said
+    written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert {"result.json", "runs.jsonl", "facts.json"} <= {path.name for path in written}
+    for path in written:
+        assert b"CANARY" not in path.read_bytes(), path
+    assert "CANARY" not in said
+    assert "(hidden)" in (tmp_path / "out" / "runs.jsonl").read_text()

@@ -162,6 +162,8 @@ def test_rules_that_cannot_be_used_are_refused(text: str) -> None:
 def test_secrets_are_neither_compared_nor_shown() -> None:
     document = {"db": {"password": "hunter2", "max_tokens": 512}, "api_token": "abc", "lr": 1}
     params = {"db.password": "other", "db.max_tokens": "512", "hf.api_key": "xyz", "lr": "1"}
+    document |= {"private_key": "pem", "s3": {"access": {"key": "s3cr3t"}}}
+    params |= {"private_key": "pen", "s3.access.key": "s3crets"}
     found = rows(document, params)
     assert {name: row.state for name, row in found.items()} == {
         "db.password": "ignored",
@@ -169,8 +171,10 @@ def test_secrets_are_neither_compared_nor_shown() -> None:
         "api_token": "ignored",
         "lr": "same",
         "hf.api_key": "ignored",
+        "private_key": "ignored",
+        "s3.access.key": "ignored",
     }
-    assert not {"hunter2", "other", "abc", "xyz"} & {
+    assert not {"pem", "s3cr3t", "pen", "s3crets", "hunter2", "other", "abc", "xyz"} & {
         text for row in found.values() for text in (row.current, row.logged)
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +25,7 @@ from mlactions.analyze.result import document
 from mlactions.analyze.study import study
 from mlactions.analyze.table import read
 from mlactions.bundle import MAX_FILE_BYTES, open_bundle, seal, write_atomic
+from mlactions.confidential import masked
 from mlactions.curves import Direction
 from mlactions.environment import caller_environment
 from mlactions.errors import Exit, UserError
@@ -76,8 +78,8 @@ _NOT_HOURLY = "Write the price of an hour as a number, such as 2.5."
 def command(runner: Runner, /, **given: Any) -> int:
     """Analyse the runs of an MLflow experiment: what is best, what matters, what to doubt.
 
-    Exit code 0: analysed, perhaps with warnings. 1: a --require does not hold (or a warning, with
-    --fail-on warn). 2: bad input, or MLflow cannot be read.
+    Exit code 0: analysed, perhaps with warnings. 1: nothing to analyse, or a --require does not
+    hold (or a warning, with --fail-on warn). 2: bad input, or MLflow cannot be read.
     """
     caller = caller_environment(runner.environ)
     out = out_folder(given["out"], runner, "analyze")
@@ -108,7 +110,9 @@ def analyse(
 ) -> dict[str, Any]:
     """Read the runs, then the histories that are worth it, and return the result's document."""
     experiment = store.experiment(settings.experiment)
-    runs = store.runs([experiment.id], filter=condition(settings))
+    found_runs = store.runs([experiment.id], filter=condition(settings))
+    # Hidden before anything is kept of them: a report, and Codex, get to see what is read.
+    runs = (replace(run, params=masked(run.params)) for run in found_runs)
     if recorder is not None:
         runs = recorder.watch(runs)
     table = read(runs, settings.metric, settings.renames)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from mlactions.analyze.records import Record, Records
+from mlactions.confidential import masked
 from mlactions.mlflow_store import Store, StoreError
 from mlactions.values import canonical_key
 
@@ -64,7 +65,7 @@ class Tracker:
         found = store.run(identifier)
         if found.experiment_id != self._experiment:
             return f"run {identifier} is not of this experiment"
-        return Record(found.id, found.params, found.metrics)
+        return Record(found.id, masked(found.params), found.metrics)
 
     def _ask(self, question: Callable[[Store], Found], run: str) -> Found | str:
         if self._store is None or self._fault:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from mlactions.compare.rules import Git
+from mlactions.confidential import HIDDEN
 from mlactions.diagnose.model import Against, Change, Training
 from mlactions.diagnose.roles import direction_of, roles_of
 from mlactions.diagnose.sources import read_mlflow
-from mlactions.drift.comparison import HIDDEN
 from mlactions.drift.packages import same_version
 from mlactions.errors import UserError
 from mlactions.mlflow_store import Run, Store

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mlactions.confidential import HIDDEN, is_secret
 from mlactions.drift.interpolation import resolve
 from mlactions.drift.model import Config, Level, Row, RowState, Rules, Setting, Unresolved
 from mlactions.values import Place, canonical_key, dotted, match, parse, show, spread
 
-HIDDEN = "(hidden)"
-_SECRET = re.compile(
-    r"(?:^|[._-])(?:\w*(?:password|passwd|secret|api_?key|access_?key|credentials?)|token)$",
-    re.IGNORECASE,
-)
 _CAPPED: Mapping[str, Level] = {"order": "warn", "location": "notice"}
 """The most serious that a difference of a kind can be: it may well mean nothing."""
 _ORDER: Sequence[Level] = ("none", "notice", "warn", "fail")
@@ -55,7 +50,7 @@ def _row(setting: Setting, name: str, logged: Mapping[str, Any], find: Any, rule
     if state == "order" and rules.is_unordered(setting.key):
         state, note = "same", "in another order, which means nothing here"
     level = _level(state, setting.key, rules)
-    hidden = bool(_SECRET.search(setting.key))
+    hidden = is_secret(setting.key)
     if hidden or rules.ignores(setting.key):
         state, level = "ignored", "none"
         note = "a secret" if hidden else ""
@@ -114,13 +109,13 @@ def _only_logged(logged: Mapping[str, Any], used: set[str], rules: Rules) -> Ite
     for name in sorted(logged):
         if name in used or name in inside:
             continue
-        ignored = rules.ignores(name) or bool(_SECRET.search(name))
+        ignored = rules.ignores(name) or is_secret(name)
         yield Row(
             kind="parameter",
             name=name,
             state="ignored" if ignored else "only-logged",
             level="none" if ignored else rules.only_logged,
-            logged=HIDDEN if _SECRET.search(name) else _shown(logged[name]),
+            logged=HIDDEN if is_secret(name) else _shown(logged[name]),
             note="the configuration does not have it",
         )
 
