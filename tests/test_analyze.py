@@ -353,8 +353,48 @@ def test_hours_have_a_price() -> None:
     [
         ([], "nothing", "holds no runs"),
         ([Logged("a" * 32, status="FAILED")] * 2, "nothing", "All 2 runs failed"),
-        ([Logged("a" * 32, status="RUNNING", seconds=None)], "nothing", "still running"),
+        (runs_of([math.nan] * 3, lr=[1, 2, 3]), "nothing", "None of 3 runs finished"),
         ([Logged("a" * 32, metrics={"acc": [1.0]})], "no-such-metric", "None of 1 run finished"),
+    ],
+)
+def test_nothing_to_analyse_is_a_failure(runs: list[Logged], reason: str, words: str) -> None:
+    analysis = analyse(runs)
+    assert (analysis.status, words in analysis.verdict) == ("fail", True)
+    assert reason in reasons(analysis)
+    (message,) = [item.message for item in analysis.findings if item.reason == reason]
+    assert message.replace("`", "") in markdown.render(render(document(analysis))).replace("`", "")
+
+
+def test_a_chart_of_few_runs_shows_no_best_tenth() -> None:
+    few = document(analyse(runs_of([0.5, 0.9], lr=[1, 2], width=[3, 4])))
+    many = [n / 20 for n in range(12)]
+    enough = document(analyse(runs_of(many, lr=list(range(12)), width=[n % 5 for n in range(12)])))
+    assert "best tenth lies" not in html.render(render(few), title="t")
+    assert "best tenth lies" in html.render(render(enough), title="t")
+
+
+def test_a_requirement_that_does_not_hold_is_said_in_plain_words() -> None:
+    def verdict(name: str, operator: str, limit: float, runs: list[Logged]) -> str:
+        item = Requirement(f"{name} {operator} {limit}", name, operator, limit)
+        return analyse(runs, replace(SETTINGS, requirements=(item,))).verdict
+
+    runs = [*runs_of([0.5, 0.9333], lr=[1, 2]), Logged("f" * 32, status="FAILED")]
+    for given, said in (
+        (("best", ">=", 0.999), "`best >= 0.999` is required, but the best is 0.9333."),
+        (("finished", ">=", 3), "`finished >= 3` is required, but 2 runs finished."),
+        (("failed", "<=", 0), "`failed <= 0` is required, but 1 run failed."),
+        (("failed-share", "<=", 0.1), "`failed-share <= 0.1` is required, but 33.3 % failed."),
+    ):
+        assert verdict(*given, runs) == said
+    assert verdict("best", ">=", 0.5, []) == "`best >= 0.5` is required, but no run has a value."
+    said = "`failed-share <= 0.1` is required, but no run has ended."
+    assert verdict("failed-share", "<=", 0.1, []) == said
+
+
+@pytest.mark.parametrize(
+    ("runs", "reason", "words"),
+    [
+        ([Logged("a" * 32, status="RUNNING", seconds=None)], "nothing", "still running"),
         ([Logged("a" * 32, {"lr": "1"}, {"val_accuracy": [0.5]})], "one-run", "1 finished run"),
         (runs_of([0.5, 0.6], lr=[1, 1]), "constant", "No parameter varies"),
         (runs_of([0.5, 0.6], lr=[1, 2]), "too-few", "cannot be told yet"),

@@ -151,9 +151,8 @@ def _set_aside(found: Study) -> dict[str, tuple[str, ...]]:
 
 
 def _status(told: _Told) -> Status:
-    if told.broken:
-        return Status.FAIL
-    return Status.WARN if any(item.level == "warn" for item in told.findings) else Status.PASS
+    levels = {item.level for item in told.findings}
+    return Status.FAIL if "fail" in levels else Status.WARN if "warn" in levels else Status.PASS
 
 
 def _counts(found: Study) -> dict[str, int]:
@@ -231,7 +230,8 @@ def _unmet(item: Requirement, found: Study, counts: Mapping[str, int]) -> str:
         "failed-share": counts["failed"] / ended if ended else None,
     }
     value = known[item.name]
-    if value is None:
-        return f"{words.code(item.text)}: there is no value"
-    holds = value >= item.limit if item.operator == ">=" else value <= item.limit
-    return "" if holds else f"{words.code(item.text)}: it is {words.number(value)}"
+    if value is not None and (
+        value >= item.limit if item.operator == ">=" else value <= item.limit
+    ):
+        return ""
+    return f"{words.code(item.text)} is required, but {words.actual(item.name, value)}"

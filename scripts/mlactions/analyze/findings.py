@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from mlactions.analyze import words
-from mlactions.analyze.model import MAX_PARAMETERS, Configuration, Finding
+from mlactions.analyze.model import MAX_PARAMETERS, Configuration, Finding, Level
 from mlactions.analyze.study import Study
 from mlactions.text import plural
 
@@ -23,10 +23,13 @@ def findings(
     """Yield what is wrong or thin; `broken` are the requirements that do not hold."""
     settings = found.settings
     for text in broken:
-        yield Finding("required", "fail", f"Required, but not so: {text}.")
+        yield Finding("required", "fail", f"{text}.")
     if not best:
-        yield Finding("nothing", "warn", words.verdict(settings, counts, None, (), ()))
-        yield from _other_metrics(found, counts)
+        # Runs that go on may still bring a value; otherwise a wrong name must not pass as a check.
+        waiting = counts["all"] and counts["running"] == counts["all"]
+        level: Level = "warn" if waiting else "fail"
+        yield Finding("nothing", level, words.verdict(settings, counts, None, (), ()))
+        yield from _other_metrics(found, counts, level)
     yield from _run_findings(found, counts)
     yield from _range_finding(found)
     if best:
@@ -43,7 +46,7 @@ def findings(
     yield from _parameter_findings(found)
 
 
-def _other_metrics(found: Study, counts: Mapping[str, int]) -> Iterator[Finding]:
+def _other_metrics(found: Study, counts: Mapping[str, int], level: Level) -> Iterator[Finding]:
     if counts["all"] and found.settings.metric not in found.table.metric_names:
         known = [name for name, _ in found.table.metric_names.most_common()]
         close = get_close_matches(found.settings.metric, known, 3, 0.5)
@@ -51,7 +54,7 @@ def _other_metrics(found: Study, counts: Mapping[str, int]) -> Iterator[Finding]
         verb = "is" if len(known) == 1 else "are"
         there = f" There {verb} {words.joined(known, 8)}." if known else " They logged no metric."
         message = f"No run has the metric {words.code(found.settings.metric)}.{there}"
-        yield Finding("no-such-metric", "warn", message)
+        yield Finding("no-such-metric", level, message)
 
 
 def _run_findings(found: Study, counts: Mapping[str, int]) -> Iterator[Finding]:

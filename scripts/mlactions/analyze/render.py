@@ -8,6 +8,7 @@ from typing import Any
 from mlactions.analyze import tables
 from mlactions.analyze.below import below_best
 from mlactions.analyze.curve_table import curves
+from mlactions.analyze.model import FEWEST_CONFIGURATIONS
 from mlactions.compare.messages import spans_of
 from mlactions.report import (
     Block,
@@ -32,20 +33,24 @@ CURVES = 6
 Document = Mapping[str, Any]
 
 
-def render(result: Document) -> Report:
-    """Return the report. Where nothing changed since the last one, the rest is folded."""
-    blocks = tuple(_blocks(result))
+def render(result: Document, *, best: bool = True) -> Report:
+    """Return the report. Where nothing changed since the last one, the rest is folded.
+
+    Whoever has shown the best configurations already asks for it without them: `best=False`.
+    """
+    blocks = tuple(_blocks(result, best=best))
     if result["changes"] == []:
         blocks = (Details("The analysis, as it was", blocks),)
     title = "Sweep analysis" if result["source"]["sweep"] else "Experiment analysis"
     return Report(title, Status(result["status"]), spans_of(result["verdict"]), blocks)
 
 
-def _blocks(result: Document) -> Iterator[Block]:
+def _blocks(result: Document, *, best: bool) -> Iterator[Block]:
     yield Paragraph(tuple(tables.about(result)))
     yield from _changes(result)
     yield from _warnings(result)
-    yield from _best(result)
+    if best:
+        yield from _best(result)
     yield from _parameters(result)
     yield from _coordinates(result)
     yield from _curves(result)
@@ -60,9 +65,9 @@ def _changes(result: Document) -> Iterator[Block]:
 
 
 def _warnings(result: Document) -> Iterator[Block]:
-    found = [item for item in result["findings"] if item["level"] == "warn"]
+    found = [item for item in result["findings"] if item["level"] in {"fail", "warn"}]
     # What the verdict says already is not said twice.
-    found = [item for item in found if item["message"] != result["verdict"]]
+    found = [item for item in found if item["message"][:-1] not in result["verdict"]]
     if found:
         yield Heading(2, "Before you rely on it")
         yield Items(tuple(spans_of(item["message"]) for item in found[:MAX_ITEMS]))
@@ -102,7 +107,8 @@ def _importance(title: str, measure: str, items: Sequence[Document]) -> Chart:
 
 def _coordinates(result: Document) -> Iterator[Block]:
     found = result["coordinates"]
-    if len(found["axes"]) < 2:  # noqa: PLR2004  # the metric alone
+    few = result["configuration_count"] < FEWEST_CONFIGURATIONS
+    if few or len(found["axes"]) < 2:  # noqa: PLR2004  # the metric alone
         return
     best = {item["name"]: item["best"] for item in result["parameters"]}
     axes = tuple(

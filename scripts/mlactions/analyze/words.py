@@ -57,17 +57,30 @@ def verdict(
 ) -> str:
     """Return the result in one sentence."""
     if unmet:
-        return f"Required, but not so: {'; '.join(unmet)}."
+        return f"{'; '.join(unmet)}."
     if best is None:
         return _nothing(settings, counts)
     runs = plural(counts["used"], "finished run")
     value = f"best {code(settings.metric)} {number(best.mean)}"
-    run = code(best.runs[0][:SHORT_ID])
     if len(best.runs) > 1:
-        value += f" over {len(best.runs)} seeds"
+        names = joined([run[:SHORT_ID] for run in best.runs])
+        value += f" over {len(best.runs)} seeds (runs {names})"
+    else:
+        value += f" in run {code(best.runs[0][:SHORT_ID])}"
     if settings.filter:
-        return f"{plural(counts['used'], 'run')} match the filter; {value} in run {run}."
-    return f"{runs}, {value} in run {run}. {_influences(parameters)}"
+        return f"{plural(counts['used'], 'run')} match the filter; {value}."
+    return f"{runs}, {value}. {_influences(parameters)}"
+
+
+def actual(name: str, value: float | None) -> str:
+    """Return what stands instead of a requirement: its name, and the value there is, if any."""
+    if value is None:
+        return "no run has ended" if name == "failed-share" else "no run has a value"
+    if name == "best":
+        return f"the best is {number(value)}"
+    if name == "failed-share":
+        return f"{100 * value:.3g} % failed"
+    return f"{plural(int(value), 'run')} {name}"
 
 
 def _nothing(settings: Settings, counts: Mapping[str, int]) -> str:
