@@ -61,6 +61,14 @@ def test_an_export_that_failed_ends_with_its_verdict(zoo: Zoo, tmp_path: Path) -
     assert done.text.count("\nFAIL: ") == 1
 
 
+def test_who_exports_on_a_laptop_is_told_where_the_model_lies(zoo: Zoo, tmp_path: Path) -> None:
+    done = one_go(zoo.project, tmp_path, *SCALE, "--seeds", "0")
+    assert done.code == Exit.PASS, done.text
+    model = tmp_path / "out" / "result" / "model" / "model.onnx"
+    assert done.text.endswith(f"\nmodel:  {model.resolve()}\n")
+    assert "The file is model/model.onnx in the result's folder." in " ".join(done.text.split())
+
+
 @pytest.mark.parametrize("wrong", [("--tolerance", "little"), ("--seeds", "many")])
 def test_bad_input_leaves_no_model_of_an_earlier_run(
     wrong: tuple[str, str], zoo: Zoo, tmp_path: Path

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from mlactions.errors import Exit, UserError
+from mlactions.export.exported import MODEL
 from mlactions.export.options import BUNDLE, MEASURE, OUT, VERIFY, apply
 from mlactions.publish import out_folder
 from mlactions.runner import Runner
@@ -95,13 +96,22 @@ def in_one_go(runner: Runner, measured: Path, result: Path, given: Mapping[str, 
     no_room = run_measure(runner, measured, given, Path.cwd()) == Exit.BAD_INPUT
     if not given["smoke"] or no_room:
         code = run_verify(runner, measured, result, given)
+        _name_model(runner, result)
         return Exit.BAD_INPUT if no_room else code
     with _withheld(runner) as held:
         code = run_verify(held, measured, result, given)
         if code == Exit.PASS:
             code = _smoke(runner, result, given)
             held.drop()
+    _name_model(runner, result)
     return code
+
+
+def _name_model(runner: Runner, result: Path) -> None:
+    """Say where the model lies: two folders were written, and each may hold a file of its name."""
+    model = result / MODEL
+    if model.is_file() and not runner.on_github:
+        runner.say(f"model:  {model}")
 
 
 class _Held(Runner):

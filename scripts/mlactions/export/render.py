@@ -77,12 +77,13 @@ def _about(result: Document) -> Iterator[Block]:
     parts.append(f"{kind}, opset {graph['opset'] if graph else result['opset']}")
     if result["files"]:
         parts.append(f", {mebibytes(sum(file['bytes'] for file in result['files']))}")
-    if result["runtime"]:
-        parts.append(f", checked with onnxruntime {result['runtime']}")
-    providers = [one["name"] for one in result["providers"] if one["state"] == "used"]
-    if providers:
-        parts += [" on ", Code(", ".join(providers))]
-    yield Paragraph((*parts, "."))
+    parts += [f", checked with onnxruntime {result['runtime']}"] if result["runtime"] else []
+    used = ", ".join(one["name"] for one in result["providers"] if one["state"] == "used")
+    parts += [" on ", Code(used)] if used else []
+    parts.append(".")
+    for file in result["files"][:1]:
+        parts += [" The file is ", Code(file["path"]), " in the result's folder."]
+    yield Paragraph(tuple(parts))
 
 
 def size_of(count: int, noun: str) -> str:
