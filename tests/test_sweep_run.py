@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +17,12 @@ import pytest
 
 from mlactions import mlflow_tags
 from mlactions.mlflow_store import open_store
+from mlactions.sweep.best import best, named
 from mlactions.sweep.lookup import Reuse, look_up
+from mlactions.sweep.manifest import Manifest
+from mlactions.sweep.model import Metric
 from mlactions.sweep.user import sweep_trials
-from mlactions.sweep.user.sweep_trials import Attempt, Sweep
+from mlactions.sweep.user.sweep_trials import Attempt, State, Sweep
 from tests.mlflow_support import TOOLS, Gatekeeper, Mlflow
 from tests.sweep_support import Project
 
@@ -244,10 +248,33 @@ def test_status_says_what_is_best_and_what_mattered(tmp_path: Path, mlflow_serve
     assert done.result["counts"]["states"] == {"finished": 23, "missing": 1}
     assert done.result["left"] == "24"
     assert done.result["analysis"]["parameters"][0]["name"] == "training.max_lr"
+    assert found[0]["trials"] == [rows[6]["name"], rows[7]["name"]]
+    said = "best `score` 1 over 2 seeds (`0007`, `0008`)."
+    assert said in done.result["verdict"]
+    assert re.search(
+        r" over 2 seeds \(runs `\w{8}` and `\w{8}`\)", done.result["analysis"]["verdict"]
+    )
     report = (tmp_path / "out" / "report.md").read_text()
+    assert ("## The best trials" in report, "configurations\n" in report) == (True, False)
     assert "```mermaid" in report
     assert "<svg" in (tmp_path / "out" / "report.html").read_text()
     assert project.manifest()["trials"][0]["status"] == "finished"
+
+
+def test_bounds_of_the_best_stay_within_the_metric_as_in_an_analysis() -> None:
+    rows = [
+        {"number": n, "name": f"000{n}-x", "hash": "0" * 64, "seed": n, "overrides": {}}
+        for n in (1, 2)
+    ]
+    states = {
+        n: State("finished", 0, (Attempt("FINISHED", id="r", value=value),))
+        for n, value in ((1, 0.9333), (2, 0.9833))
+    }
+    metric = Metric("val_accuracy", "maximize")
+    (found,) = best(Manifest({}, tuple(rows)), states, metric)
+    assert (found["mean"], found["high"]) == (pytest.approx(0.9583), 1)
+    assert 0.6 < found["low"] < 0.65
+    assert named(found) == "`0001`, `0002`"
 
 
 def test_status_fails_where_trials_failed_for_good(tmp_path: Path, mlflow_server: Mlflow) -> None:

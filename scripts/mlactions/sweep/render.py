@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mlactions.analyze.words import number
 from mlactions.compare.messages import spans_of
 from mlactions.report import (
     Block,
@@ -24,6 +25,7 @@ from mlactions.report import (
     Table,
 )
 from mlactions.settings import Status
+from mlactions.sweep.best import named
 from mlactions.text import plural
 
 MAX_PARAMETERS = 40
@@ -223,17 +225,17 @@ def _best(result: Document) -> Iterator[Block]:
 
 
 def _best_row(item: Document, names: Sequence[str], *, seeds: bool) -> tuple[Inline, ...]:
-    bounds = "–" if item["low"] is None else f"{item['low']:.5g} … {item['high']:.5g}"
+    bounds = "–" if item["low"] is None else f"{number(item['low'])} … {number(item['high'])}"
     values = tuple(
         Code(_value(item["overrides"][name])) if name in item["overrides"] else "–"
         for name in names
     )
     return (
         str(item["rank"]),
-        Strong(f"{item['mean']:.5g}"),
+        Strong(number(item["mean"])),
         *((bounds, str(len(item["values"]))) if seeds else ()),
         *values,
-        Code(item["trial"]),
+        spans_of(named(item)),
     )
 
 
@@ -270,7 +272,7 @@ def _analysis(result: Document) -> Iterator[Block]:
     if result["analysis"] is not None:
         from mlactions.analyze.render import render as render_analysis
 
-        report = render_analysis(result["analysis"])
+        report = render_analysis(result["analysis"], best=not result["best"])
         yield Heading(2, "What the runs show")
         yield Paragraph(report.verdict)
         yield Details("The analysis of its runs", report.blocks, open=True)

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mlactions.analyze.words import number
 from mlactions.errors import UserError
 from mlactions.schema import validate
 from mlactions.settings import Status
-from mlactions.sweep.best import best
+from mlactions.sweep.best import best, named
 from mlactions.sweep.cli import NOTHING, absolute_uri, ask_mlflow
 from mlactions.sweep.cost import estimate
 from mlactions.sweep.jobs import listed, matrix
@@ -166,5 +167,7 @@ def _verdict(seen: Seen, found: list[dict[str, Any]]) -> str:
     if states.get("failed"):
         text += f", {states['failed']:,} failed"
     if found and seen.space.metric:
-        text += f"; best {seen.space.metric.name} {found[0]['mean']:.5g} in `{found[0]['trial']}`"
+        first, seeds = found[0], len(found[0]["trials"])
+        text += f"; best `{seen.space.metric.name}` {number(first['mean'])}"
+        text += f" over {seeds} seeds ({named(first)})" if seeds > 1 else f" in {named(first)}"
     return f"{text}."
