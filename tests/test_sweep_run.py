@@ -262,7 +262,7 @@ def test_status_says_what_is_best_and_what_mattered(tmp_path: Path, mlflow_serve
 
 
 def test_bounds_of_the_best_stay_within_the_metric_as_in_an_analysis() -> None:
-    rows = [
+    rows: list[Mapping[str, Any]] = [
         {"number": n, "name": f"000{n}-x", "hash": "0" * 64, "seed": n, "overrides": {}}
         for n in (1, 2)
     ]
