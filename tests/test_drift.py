@@ -161,6 +161,34 @@ def test_drift_is_shown_beside_its_line(project: Project) -> None:
     assert (lr["data"]["here"], lr["data"]["deployed"]) == ("0.001", "0.01")
 
 
+def test_files_are_named_from_the_repository_s_root(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    project.deploy({**LOGGED, "optimizer.lr": "0.01"})
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    ran = project.run("--working-directory", str(project.repository.root))
+    assert ran.code == 1, ran.said
+    assert "::error file=configs/production.yaml,line=6,title=drift::" in ran.said
+    log = json.loads((ran.out / "drift.sarif").read_text())
+    places = [result["locations"][0]["physicalLocation"] for result in log["runs"][0]["results"]]
+    assert {place["artifactLocation"]["uri"] for place in places} == {"configs/production.yaml"}
+
+
+def test_a_commit_that_wrote_all_lines_is_named_once(project: Project) -> None:
+    project.deploy({**LOGGED, "optimizer.lr": "0.01", "model.width": "64"})
+    report = (project.run().out / "report.md").read_text()
+    assert report.count(f"last changed in {project.commit[:8]}") == 1
+    assert f"Both of these lines were last changed in {project.commit[:8]} on 20" in report
+
+
+def test_folds_count_what_the_headline_counts(project: Project) -> None:
+    project.deploy({name: text for name, text in LOGGED.items() if name != "threshold"})
+    ran = project.run()
+    assert ran.result["verdict"].endswith("1 setting could not be compared.")
+    assert "1 setting and 1 package not compared" in (ran.out / "report.md").read_text()
+
+
 def test_the_commit_that_wrote_a_line_is_named(project: Project) -> None:
     project.deploy()
     project.repository.write({"configs/production.yaml": PRODUCTION.replace("0.001", "0.1")})
@@ -211,6 +239,8 @@ def test_no_deployed_run_fails_by_its_name(project: Project) -> None:
     assert (ran.code, ran.result["status"], ran.result["state"]) == (1, "fail", "no-deployed-run")
     assert ran.result["verdict"].startswith("Drift is unknown: no run in the experiment")
     assert "title=no-deployed-run::" in ran.said
+    hint = "Tag the deployed run so, or give deployed as run:ID or as an alias of its model."
+    assert ran.result["verdict"].endswith(hint)
 
 
 def test_a_tag_that_python_wrote_counts(project: Project) -> None:

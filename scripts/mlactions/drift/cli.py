@@ -11,7 +11,7 @@ import click
 
 from mlactions.bundle import write_json
 from mlactions.compare.rules import Git, git_in
-from mlactions.drift.code import code, head_of
+from mlactions.drift.code import code, head_of, root_of
 from mlactions.drift.comparison import compare
 from mlactions.drift.config import config_document, read_config, values_of
 from mlactions.drift.deployed import check_scope, find_deployed, parse_selector
@@ -131,7 +131,7 @@ def run(
             told = f"{error.title}: {error.message} {error.hint}".strip()
             verdict, code = undetermined(error.state, told), error.exit_code
     result = document(verdict, settings, context)
-    _publish(result, out, runner, verbose=verbose)
+    _publish(result, out, runner, root=root_of(git), verbose=verbose)
     if ask:
         _ask(runner, out, settings, caller)
     return code or _exit_code(verdict, settings)
@@ -163,10 +163,12 @@ def _context(rules: Read, config: Config, store: Store, git: Git) -> Context:
     )
 
 
-def _publish(result: Mapping[str, Any], out: Path, runner: Runner, *, verbose: bool) -> None:
-    for annotation in marks(result):
+def _publish(
+    result: Mapping[str, Any], out: Path, runner: Runner, *, root: Path, verbose: bool
+) -> None:
+    for annotation in marks(result, root):
         runner.mark(annotation)
-    write_json(out / FILE, sarif_document(result, Path()))
+    write_json(out / FILE, sarif_document(result, root))
     runner.output("sarif", str(out / FILE))
     publish(runner, out, result, render, facts(result), verbose=verbose)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 from mlactions.compare.rules import Git
 from mlactions.drift.model import Deployed, Row, Rules
@@ -16,6 +18,12 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 def head_of(git: Git) -> str:
     """Return the commit that is checked out; empty outside of a repository."""
     return git("rev-parse", "--verify", "--quiet", "HEAD").stdout.decode().strip()
+
+
+def root_of(git: Git) -> Path:
+    """Return the repository's root, below which GitHub names files; else where we stand."""
+    done = git("rev-parse", "--show-toplevel")
+    return Path(os.fsdecode(done.stdout).strip()) if done.returncode == 0 else Path()
 
 
 def code(deployed: Deployed, git: Git, rules: Rules) -> Row:

@@ -19,6 +19,7 @@ MAX_VERSIONS = 100
 _TAG = re.compile(r"tag:([^=`]+)=(.*)", re.DOTALL)
 _ALIAS = re.compile(r"alias:(.+)@([^@]+)", re.DOTALL)
 _RUN = re.compile(r"run:([\w-]+)")
+_NAME_IT = "Tag the deployed run so, or give `deployed` as `run:ID` or as an alias of its model."
 _HINT = "Write `tag:deployed=true`, `alias:NAME@champion` or `run:ID`."
 
 
@@ -104,7 +105,7 @@ def _only(items: list[Item], candidates: list[Candidate], settings: Settings, wh
     """Return the only item."""
     selector = settings.selector
     if not items:
-        message = f"no run {where} has the tag `{selector.name}={selector.value}`."
+        message = f"no run {where} has the tag `{selector.name}={selector.value}`. {_NAME_IT}"
         raise UndeterminedError("no-deployed-run", message)
     if len(items) > 1:
         more = len(items) > MAX_CANDIDATES

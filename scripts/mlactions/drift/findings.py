@@ -53,9 +53,9 @@ _HELP = {
 }
 
 
-def marks(result: Mapping[str, Any]) -> Iterator[Annotation]:
-    """Yield what fails or warns, the worst first, at most MAX_ANNOTATED."""
-    config = result["config"]["file"]
+def marks(result: Mapping[str, Any], root: Path) -> Iterator[Annotation]:
+    """Yield what fails or warns, the worst first, at most MAX_ANNOTATED; see `sarif_document`."""
+    config = _below(result["config"]["file"], root)
     for finding in result["findings"]:
         if finding["level"] in _SHOWN:
             message = finding["message"].replace("`", "")
@@ -63,7 +63,7 @@ def marks(result: Mapping[str, Any]) -> Iterator[Annotation]:
     rows = [row for row in result["rows"] if row["level"] in _SHOWN]
     for row in rows[:MAX_ANNOTATED]:
         title = "drift" if row["state"] == "drift" else row["state"].replace("-", " ")
-        file, line = row["file"] or config, row["line"] or 1
+        file, line = _below(row["file"], root) if row["file"] else config, row["line"] or 1
         yield Annotation(_SHOWN[row["level"]], message_of(row), title, file, line)
 
 
@@ -123,5 +123,6 @@ def _name(kind: str) -> str:
 
 def _below(file: str, root: Path) -> str:
     """Return a path relative to the checkout, where it lies in it."""
-    relative = Path(os.path.relpath(file, root))
+    path = Path(file)
+    relative = Path(os.path.relpath(path.parent.resolve() / path.name, root.resolve()))
     return file if relative.parts[:1] == ("..",) else relative.as_posix()

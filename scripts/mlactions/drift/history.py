@@ -14,6 +14,9 @@ from mlactions.drift.model import Row
 
 MAX_ROWS = 30
 MAX_SUBJECT = 72
+CHANGED = "last changed in"
+"""How a note of git's begins."""
+
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 
@@ -48,7 +51,7 @@ def _changed(file: str, line: int, folder: Path, git: Git) -> str:
     day = datetime.fromtimestamp(int(found.get("committer-time", "0")), tz=UTC).date().isoformat()
     subject = found.get("summary", "")
     short = subject if len(subject) <= MAX_SUBJECT else f"{subject[: MAX_SUBJECT - 1]}…"
-    return f"last changed in {commit[:8]} on {day}: {short}"
+    return f"{CHANGED} {commit[:8]} on {day}: {short}"
 
 
 def _is_shallow(git: Git) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlactions.compare.messages import spans_of
-from mlactions.drift.result import KINDS
+from mlactions.drift.history import CHANGED
+from mlactions.drift.result import KINDS, counted
 from mlactions.report import (
     Block,
     Chip,
@@ -86,14 +87,16 @@ def _blocks(result: Mapping[str, Any]) -> Iterator[Block]:
     yield from _findings(result)
     yield from _candidates(result["candidates"])
     if open_rows or minor:
-        yield _table([*open_rows, *minor])
+        yield from _differing([*open_rows, *minor])
     yield from _more([*open_rows, *minor])
     yield from _code(rows)
     shown = {id(row) for row in (*open_rows, *minor)}
     for state, title in _FOLDED:
         rest = [row for row in rows if row["state"] == state and id(row) not in shown]
         if rest:
-            yield Details(f"{_counted(rest)} {title}", (_table(rest), *_more(rest)))
+            yield Details(
+                f"{counted(row['kind'] for row in rest)} {title}", (_table(rest), *_more(rest))
+            )
     yield from _first_rules(result["rules"], open_rows)
     yield from _edited(result["rules"])
     yield from _meanings(rows)
@@ -123,6 +126,16 @@ def _candidates(candidates: Sequence[Row]) -> Iterator[Block]:
         "Take the tag away from the runs that are not deployed, or name the run: "
         "an alias of a registered model can point to one version only."
     )
+
+
+def _differing(rows: Sequence[Row]) -> Iterator[Block]:
+    """Show what differs; a commit that wrote all of the lines is named once, below."""
+    notes = [row["note"] for row in rows if row["note"].startswith(CHANGED)]
+    shared = notes[0] if len(notes) > 1 and len(set(notes)) == 1 else None
+    yield _table([{**row, "note": ""} if row["note"] == shared else row for row in rows])
+    if shared:
+        few = "Both" if len(notes) == 2 else "All"  # noqa: PLR2004  # a pair
+        yield Paragraph(f"{few} of these lines were {shared}.")
 
 
 def _table(rows: Sequence[Row]) -> Block:
@@ -185,12 +198,6 @@ def _code(rows: Sequence[Row]) -> Iterator[Block]:
         if row["kind"] == "code" and row["details"]:
             files = tuple(Code(name) for name in row["details"])
             yield Details(f"Code that changed since {row['logged'][:12]}", (Items(files),))
-
-
-def _counted(rows: Sequence[Row]) -> str:
-    kinds = {row["kind"] for row in rows}
-    noun = KINDS[next(iter(kinds))] if len(kinds) == 1 else "item"
-    return f"{len(rows):,} {noun}{'' if len(rows) == 1 else 's'}"
 
 
 def _first_rules(rules: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[Block]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -143,8 +143,12 @@ def called(kind: str, name: str) -> str:
 
 
 def _counted(rows: Sequence[Row]) -> str:
-    """Say how many of what: `2 settings, 1 package`."""
-    counts = Counter(row.kind for row in rows)
+    return counted(row.kind for row in rows)
+
+
+def counted(kinds: Iterable[str]) -> str:
+    """Say how many of what: `2 settings and 1 package`."""
+    counts = Counter(kinds)
     parts = [plural(counts[kind], noun) for kind, noun in KINDS.items() if counts[kind]]
     return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
 
