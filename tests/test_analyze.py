@@ -374,18 +374,18 @@ def test_a_chart_of_few_runs_shows_no_best_tenth() -> None:
 
 
 def test_a_requirement_that_does_not_hold_is_said_in_plain_words() -> None:
-    def verdict(name: str, operator: str, limit: float, runs: list[Logged]) -> str:
+    def verdict(name: str, operator: Any, limit: float, runs: list[Logged]) -> str:
         item = Requirement(f"{name} {operator} {limit}", name, operator, limit)
         return analyse(runs, replace(SETTINGS, requirements=(item,))).verdict
 
     runs = [*runs_of([0.5, 0.9333], lr=[1, 2]), Logged("f" * 32, status="FAILED")]
-    for given, said in (
-        (("best", ">=", 0.999), "`best >= 0.999` is required, but the best is 0.9333."),
-        (("finished", ">=", 3), "`finished >= 3` is required, but 2 runs finished."),
-        (("failed", "<=", 0), "`failed <= 0` is required, but 1 run failed."),
-        (("failed-share", "<=", 0.1), "`failed-share <= 0.1` is required, but 33.3 % failed."),
+    for name, operator, limit, said in (
+        ("best", ">=", 0.999, "`best >= 0.999` is required, but the best is 0.9333."),
+        ("finished", ">=", 3, "`finished >= 3` is required, but 2 runs finished."),
+        ("failed", "<=", 0, "`failed <= 0` is required, but 1 run failed."),
+        ("failed-share", "<=", 0.1, "`failed-share <= 0.1` is required, but 33.3 % failed."),
     ):
-        assert verdict(*given, runs) == said
+        assert verdict(name, operator, limit, runs) == said
     assert verdict("best", ">=", 0.5, []) == "`best >= 0.5` is required, but no run has a value."
     said = "`failed-share <= 0.1` is required, but no run has ended."
     assert verdict("failed-share", "<=", 0.1, []) == said

@@ -112,9 +112,8 @@ def analyse(
     experiment = store.experiment(settings.experiment)
     found_runs = store.runs([experiment.id], filter=condition(settings))
     # Hidden before anything is kept of them: a report, and Codex, get to see what is read.
-    runs = (replace(run, params=masked(run.params)) for run in found_runs)
-    if recorder is not None:
-        runs = recorder.watch(runs)
+    hidden = (replace(run, params=masked(run.params)) for run in found_runs)
+    runs = hidden if recorder is None else recorder.watch(hidden)
     table = read(runs, settings.metric, settings.renames)
     found = study(table, settings)
     read_from = read_curves(store, found)
