@@ -94,7 +94,7 @@ def check_tools(names: Sequence[str], servers: Sequence[str]) -> tuple[str, ...]
 def tracking_uri(given: str, environ: Mapping[str, str], folder: Path) -> str:
     """Return the address for a process that works in another folder, empty if there is none.
 
-    Raises UserError for a password or token in `given`, which is written into outputs and logs, and in a
+    Raises UserError for a password in `given`, which is written into outputs and logs, and in a
     server's address, which MLflow repeats when it fails. A database's may stand in the variable.
     """
     text = given or environ.get(URI, "")
