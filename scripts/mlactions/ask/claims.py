@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ from mlactions.ask.evidence import Evidence
 from mlactions.ask.form import proposer
 from mlactions.ask.identifiers import identifiers_in
 from mlactions.ask.measured import sentence_of
+from mlactions.ask.names import known_metrics, metric_words, names
 from mlactions.ask.numbers import places_in, shown
 from mlactions.ask.patch import CheckedPatch
 from mlactions.ask.proposal import CheckedProposal
@@ -24,8 +24,6 @@ MAX_TOKENS = 50
 MAX_SHOWN = 120
 MAX_PLACES = 20
 """How many places that a text names are looked up; more are unverified."""
-
-_LEAST_WORD = 3
 
 
 class Sources(Protocol):
@@ -98,12 +96,12 @@ class Checker:
     ) -> None:
         self._evidence = evidence
         self._facts = {str(fact["id"]): fact for fact in evidence.facts}
-        self._metrics = _known_metrics(evidence)
+        self._metrics = known_metrics(evidence)
         self._sources = sources
         self._quotable = quotable or Quotable()
         self._identifiers = identifiers or {}
-        self._names = _names(self._facts, self._metrics)
-        self._words = _metric_words(self._metrics)
+        self._names = names(self._facts, self._metrics)
+        self._words = metric_words(self._metrics)
 
     def check(self, answer: Answer) -> Checked:
         """Check every claim of an answer; a finding that was struck vouches for nothing."""
@@ -226,35 +224,6 @@ def _concerns(fact: Mapping[str, Any], finding: Finding) -> bool:
     """Tell whether a fact is about the metric a finding names, of its model if it names one."""
     same = not finding.model or fact.get("model") == finding.model
     return same and fact.get("metric") == finding.metric
-
-
-def _names(facts: Iterable[str], metrics: Mapping[str, frozenset[str]]) -> list[str]:
-    """Return what others named, the longest first: one may be a part of another."""
-    names = {*facts, *metrics, *frozenset().union(*metrics.values())}
-    named = (name for name in names if any(char.isdigit() for char in name))
-    return sorted((n for n in named if any(c.isalpha() for c in n)), key=lambda n: (-len(n), n))
-
-
-def _metric_words(metrics: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """Return the words that names of metrics consist of: `accuracy_93` is a number, not a name."""
-    found = (
-        word
-        for name in frozenset().union(*metrics.values())
-        for word in re.findall(r"[a-z]+", name.lower())
-    )
-    return frozenset(word for word in found if len(word) >= _LEAST_WORD)
-
-
-def _known_metrics(evidence: Evidence) -> Mapping[str, frozenset[str]]:
-    """Return every model and the metrics that are known of it."""
-    known: dict[str, set[str]] = {model: set() for model in evidence.models}
-    for fact in evidence.facts:
-        if model := fact.get("model"):
-            known.setdefault(model, set()).update({fact["metric"]} if fact.get("metric") else ())
-    for values in (evidence.head, evidence.base):
-        for model, metrics in values.items():
-            known.setdefault(model, set()).update(metrics)
-    return {model: frozenset(metrics) for model, metrics in known.items()}
 
 
 def _tokens(found: Sequence[str]) -> list[str]:
