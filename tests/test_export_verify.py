@@ -359,6 +359,17 @@ def test_torch_no_better_than_chance_can_lose_nothing(tmp_path: Path) -> None:
     assert "guessing one of 3 classes gives 0.3333" in outcome.result["task"]["message"]
 
 
+def test_labels_of_one_class_are_a_warning(tmp_path: Path) -> None:
+    """Torch is right about most of them, and so is what gives that class for everything."""
+    network = networks.mlp()
+    first = {"b2": np.array([2, 0, 0], np.float32)}
+    biased = replace(network, weights=network.weights | first)
+    written = Written(biased, _half(biased).model(), precision="fp16", task=True, label=0)
+    outcome = verify(tmp_path, written)
+    assert (outcome.code, outcome.reasons("warn")) == (0, ["task-metric"])
+    assert "All labels are one class" in outcome.result["verdict"] + str(outcome.result["task"])
+
+
 def test_task_data_are_weighed_item_by_item(tmp_path: Path) -> None:
     network = networks.mlp()
     outcome = verify(

@@ -115,7 +115,7 @@ def _predict(session: onnxruntime.InferenceSession, request: Mapping[str, Any], 
             yield start, _run(session, batch)
 
     try:
-        metric, classes = task.write_predictions(
+        metric, classes, alike = task.write_predictions(
             Path(request["folder"]), inputs, references, values(), request["outputs"]
         )
     except ArraysError:
@@ -123,7 +123,8 @@ def _predict(session: onnxruntime.InferenceSession, request: Mapping[str, Any], 
     except Exception as error:  # noqa: BLE001  # the runtime raises many kinds
         tell({"event": "predicted", "ok": False, "error": _said(error)})
         return
-    tell({"event": "predicted", "ok": True, "metric": metric, "classes": classes})
+    found = {"metric": metric, "classes": classes, "alike": alike}
+    tell({"event": "predicted", "ok": True, **found})
 
 
 def _time(session: onnxruntime.InferenceSession, request: Mapping[str, Any], tell: Tell) -> None:

@@ -36,10 +36,11 @@ def write_predictions(
     references: Mapping[str, Any],
     values: Iterable[tuple[int, Mapping[str, Any]]],
     outputs: Sequence[str],
-) -> tuple[str, int]:
+) -> tuple[str, int, bool]:
     """Write base/model.jsonl (torch) and head/model.jsonl (the model).
 
-    Return the metric, and how many classes there are, 0 for a metric without.
+    Return the metric, how many classes there are, 0 for a metric without, and whether all labels
+    are one class.
 
     Whole-number labels with one axis less than an output are its classes: an item is right, or for
     labels of several axes, right in a share of them. Others are values: the error counts.
@@ -67,7 +68,7 @@ def write_predictions(
                 column = _COLUMNS[metric] if single or not classes else ACCURACY
                 for item, value in enumerate(scores, start):
                     stream.write(json.dumps({"id": str(item), column: value}) + "\n")
-    return metric, count
+    return metric, count, classes and labels.size > 0 and bool(labels.min() == labels.max())
 
 
 def _check_labels(labels: Any, count: int) -> None:
@@ -108,8 +109,13 @@ def _error(output: Any, truth: Any) -> Any:
     return difference.reshape(len(difference), -1).mean(axis=1)
 
 
-def weigh(folder: Path, metric: str, allowed: float, *, samples: int, classes: int) -> Task:
-    """Weigh the predictions of both sides; `allowed` is in the metric's unit."""
+def weigh(
+    folder: Path, metric: str, allowed: float, *, samples: int, classes: int, alike: bool
+) -> Task:
+    """Weigh the predictions of both sides; `allowed` is in the metric's unit.
+
+    `alike` where all labels are one class: a model that says nothing else would be right.
+    """
     rule = Rule(
         MODEL, metric, _DIRECTIONS[metric], absolute=allowed, paired=True, has_tolerance=True
     )
@@ -123,6 +129,9 @@ def weigh(folder: Path, metric: str, allowed: float, *, samples: int, classes: i
         return failed(samples, allowed, error.message)
     evidence = weigh_pairs(rule, both, Policy())
     status, message = _said(rule, evidence, both, classes)
+    if alike and status is Status.PASS:
+        status = Status.WARN
+        message += " All labels are one class: a model that gives it for everything is as good."
     return Task(
         metric=metric,
         samples=len(both.baseline),

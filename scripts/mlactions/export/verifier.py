@@ -190,9 +190,8 @@ class Verifier:
         if done is None or not done["ok"]:
             why = done["error"] if done else f"the worker {answer.outcome}: {answer.detail}"
             return task.failed(data.samples, allowed, self.workers.shown(why))
-        return task.weigh(
-            folder, done["metric"], allowed, samples=data.samples, classes=done["classes"]
-        )
+        about = {"classes": done["classes"], "alike": done["alike"]}
+        return task.weigh(folder, done["metric"], allowed, samples=data.samples, **about)
 
     def _latency(self, runs: Sequence[matrix.Compared]) -> tuple[Any, str]:
         used = [run.provider.name for run in runs if run.provider.state == "used"]
