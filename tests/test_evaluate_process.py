@@ -70,7 +70,7 @@ def test_a_process_that_ends_well(tmp_path: Path) -> None:
 
     assert (ended.code, ended.by, ended.out_of_memory) == (0, "itself", False)
     assert log == f"yes True {tmp_path}\n"
-    assert 0 < ended.seconds
+    assert ended.seconds > 0
 
 
 def test_output_and_errors_share_one_log_in_their_order(tmp_path: Path) -> None:

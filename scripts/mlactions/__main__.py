@@ -40,7 +40,10 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "mlactions.discover",
         "Find models and data sets on the Hugging Face Hub, by licence and size.",
     ),
-    "diagnose": ("mlactions.diagnose", "Say what is wrong with a training run, from what it logged."),
+    "diagnose": (
+        "mlactions.diagnose",
+        "Say what is wrong with a training run, from what it logged.",
+    ),
     "audit": ("mlactions.audit", "Audit the reproducibility of training code."),
     "note": ("mlactions.note", "Write, check and close experiment notes."),
     "propose": (
