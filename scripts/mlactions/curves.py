@@ -56,11 +56,16 @@ class Curve:
     broken_at: int | None = None
 
 
+def finite_values(values: Sequence[Value]) -> list[Value]:
+    """Return the part of a curve that is neither NaN nor infinite."""
+    return [item for item in values if math.isfinite(item[1])]
+
+
 def classify(
     values: Sequence[Value], direction: Direction, training: Sequence[Value] = ()
 ) -> Curve:
     """Return the shape of a curve; `training` is the same metric on the training data."""
-    finite = [(step, value) for step, value in values if math.isfinite(value)]
+    finite = finite_values(values)
     broken = next((step for step, value in values if not math.isfinite(value)), None)
     if not finite:
         return Curve("diverged" if values else "empty", len(values), broken_at=broken)
@@ -108,7 +113,7 @@ def _end(finite: Sequence[Value]) -> float:
 
 
 def _gap(end: float, training: Sequence[Value], sign: float) -> float | None:
-    usable = [item for item in training if math.isfinite(item[1])]
+    usable = finite_values(training)
     return sign * (_end(usable) - end) if usable else None
 
 
@@ -122,7 +127,7 @@ def _noise(values: Sequence[float]) -> float:
 
 def _trains_on(curve: Curve, training: Sequence[Value], sign: float) -> bool:
     """Tell whether the training curve got better after the best step of the other one."""
-    usable = [item for item in training if math.isfinite(item[1])]
+    usable = finite_values(training)
     until = [value for step, value in usable if step <= (curve.best_step or 0)]
     if not until or len(until) == len(usable):
         return False

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from mlactions.curves import Value
+from mlactions.curves import Value, finite_values
 from mlactions.diagnose.config import clip_of, find, highest_rate_of
 from mlactions.diagnose.model import Number, Roles, Sign, Training
 from mlactions.diagnose.words import number
@@ -26,19 +25,16 @@ REACHED = 0.5
 
 def rates(training: Training, roles: Roles) -> Iterator[Sign]:
     """Yield what the logged learning rate and gradients show."""
-    rate = _finite(training.series.get(roles.rate, ()))
+    rate = finite_values(training.series.get(roles.rate, ()))
     if len(rate) >= FEWEST:
         yield from _rising(roles.rate, rate, training.params)
         yield from _gone(roles.rate, rate)
         yield from _unit(roles.rate, rate, training)
     gradient = training.series.get(roles.gradient, ())
     if len(gradient) >= FEWEST:
-        yield from _gradient(roles.gradient, _finite(gradient))
-        yield from _clipping(roles.gradient, _finite(gradient), training.params)
-
-
-def _finite(values: Sequence[Value]) -> list[Value]:
-    return [item for item in values if math.isfinite(item[1])]
+        norms = finite_values(gradient)
+        yield from _gradient(roles.gradient, norms)
+        yield from _clipping(roles.gradient, norms, training.params)
 
 
 def _rising(name: str, rate: Sequence[Value], params: Mapping[str, Any]) -> Iterator[Sign]:

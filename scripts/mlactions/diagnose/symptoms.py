@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
-from mlactions.curves import FEWEST, Value, classify
+from mlactions.curves import FEWEST, Value, classify, finite_values
 from mlactions.diagnose.model import Constant, Number, Roles, Sign, Training
 from mlactions.diagnose.roles import direction_of
 from mlactions.diagnose.words import number
@@ -46,8 +46,8 @@ def symptoms(training: Training, roles: Roles, constant: Constant | None) -> Ite
         return
     broken = list(_non_finite(series))
     yield from broken
-    loss = _finite(series.get(roles.loss, ()))
-    held = _finite(series.get(roles.held_out_loss, ()))
+    loss = finite_values(series.get(roles.loss, ()))
+    held = finite_values(series.get(roles.held_out_loss, ()))
     if loss and not broken:
         yield from _movement(roles.loss, loss)
     yield from _against_constant(roles, loss, held, constant)
@@ -56,10 +56,6 @@ def symptoms(training: Training, roles: Roles, constant: Constant | None) -> Ite
         yield from _jumping(training, roles)
     yield from _short(roles, loss or held)
     yield from _exception(training)
-
-
-def _finite(values: Sequence[Value]) -> list[Value]:
-    return [item for item in values if math.isfinite(item[1])]
 
 
 def end_of(values: Sequence[Value]) -> float:
