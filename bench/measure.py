@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".tools" / "bench" / "bin"
-
+LIMIT_SECONDS = 900.0
+"""No single process takes as long, whatever the machine: one that does has hung."""
 
 _LEFT_OUT = ("PYTHONPATH", "GITHUB_", "INPUT_", "RUNNER_")
 _QUIET = {"DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "NO_COLOR": "1"}
@@ -63,25 +67,53 @@ def run_once(
     *,
     accept: Sequence[int] = (0,),
     variables: Mapping[str, str] | None = None,
+    limit: float = LIMIT_SECONDS,
 ) -> Measurement:
-    """Measure one process; another exit code than those accepted ends us."""
+    """Measure one process; another exit code than those accepted ends us.
+
+    One that takes longer than `limit` seconds is killed with all that it started, and ends us too.
+    """
     started = time.perf_counter()
     process = subprocess.Popen(
         [str(part) for part in command],
         cwd=cwd,
+        stdin=subprocess.DEVNULL,  # nobody is there to answer
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=environment() | dict(variables or {}),
+        start_new_session=True,
     )
     assert process.stdout is not None
-    with process.stdout as stream:
+    with _killed_after(limit, process.pid) as late, process.stdout as stream:
         output = stream.read()
-    _, status, usage = os.wait4(process.pid, 0)
+        _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     code = process.returncode = os.waitstatus_to_exitcode(status)
-    if code not in accept:
-        sys.exit(f"{' '.join(map(str, command))} ended with {code}:\n{output.decode()[-3000:]}")
+    if late.is_set() or code not in accept:
+        ended = f"took longer than {limit:g} s" if late.is_set() else f"ended with {code}"
+        sys.exit(f"{' '.join(map(str, command))} {ended}:\n{output.decode()[-3000:]}")
     return Measurement(seconds, usage.ru_utime + usage.ru_stime, _bytes(usage))
+
+
+@contextmanager
+def _killed_after(seconds: float, group: int) -> Iterator[threading.Event]:
+    """Kill a group of processes once the time is over, or where the block is left by an error."""
+    late = threading.Event()
+
+    def kill() -> None:
+        late.set()
+        with suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+
+    timer = threading.Timer(seconds, kill)
+    timer.start()
+    try:
+        yield late
+    except BaseException:
+        kill()
+        raise
+    finally:
+        timer.cancel()
 
 
 def _bytes(usage: resource.struct_rusage) -> int:

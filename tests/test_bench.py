@@ -54,6 +54,13 @@ def test_contestants_take_turns_and_a_failing_one_ends_the_race(tmp_path: Path) 
         measure.race({"c": ["sh", "-c", "exit 3"]}, tmp_path)
 
 
+def test_a_process_that_hangs_ends_with_all_that_it_started(tmp_path: Path) -> None:
+    # The child of the shell holds the output open, as a server that was left behind does.
+    hanging = ["sh", "-c", "echo before; sleep 600 & cat; wait"]
+    with pytest.raises(SystemExit, match=r"took longer than 0\.5 s:\nbefore"):
+        measure.run_once(hanging, tmp_path, limit=0.5)
+
+
 def test_peers_see_no_module_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "scripts")
     monkeypatch.setenv("GITHUB_OUTPUT", "/somewhere")
