@@ -207,9 +207,12 @@ def test_the_page_is_what_make_bench_wrote() -> None:
         "## Wrong ONNX exports",
         "## Parity of a full-size ViT",
         "## Serving an exported model",
+        "## A drift check, against MLflow 3.17.2's client",
         "## Reading an experiment of 20,000 runs, against MLflow 3.17.2",
         "## An audit of a large tree, beside ruff",
         "## Codex and MLflow's MCP server",
+        "## Sweeps",
+        "## Watching a training",
     ]
     assert "Traceback" not in page
 
