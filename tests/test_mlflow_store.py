@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import sqlite3
 import ssl
@@ -21,7 +22,7 @@ from mlactions.mlflow_store import Dataset, Point, Run, Store, StoreError, open_
 from mlactions.mlflow_store import connection as connection_module
 from mlactions.mlflow_store.rest import RestStore
 from mlactions.retries import Patience
-from tests.fakes.loopback import Reply
+from tests.fakes.loopback import Handler, Reply, Request
 from tests.mlflow_support import Gatekeeper, Mlflow, free_port
 
 MANY = 2_345
@@ -491,23 +492,73 @@ def test_http_never_imports_mlflow(mlflow_server: Mlflow) -> None:
     assert done.stdout == "[]\n"
 
 
-@pytest.mark.parametrize(
+LISTINGS = pytest.mark.parametrize(
     ("answer", "ask"),
     [
         ({"runs": []}, lambda store: list(store.runs(["1"]))),
         ({"metrics": []}, lambda store: store.history("a" * 32, "loss")),
         ({"model_versions": []}, lambda store: store.versions("digits")),
     ],
+    ids=["runs", "history", "versions"],
 )
-def test_a_page_that_names_itself_as_the_next_one_is_an_error(
-    answer: dict[str, Any], ask: Ask
-) -> None:
+
+
+@LISTINGS
+@pytest.mark.parametrize("tokens", ["aa", "aba", "abcda"])
+def test_pages_that_lead_back_are_an_error(answer: dict[str, Any], ask: Ask, tokens: str) -> None:
     with Gatekeeper(None) as gate:
-        gate.replies = [Reply(200, {**answer, "next_page_token": "same"})] * 3
+        gate.replies = [Reply(200, {**answer, "next_page_token": name}) for name in tokens]
         gate.replies += [Reply(200, answer)]
         with (
             open_store(gate.url, {}) as opened,
-            pytest.raises(StoreError, match="same page"),
+            pytest.raises(StoreError, match="leads back to one that was read"),
         ):
             ask(opened)
-        assert len(gate.requests) == 2
+        assert len(gate.requests) == len(tokens)
+
+
+@LISTINGS
+def test_pages_that_only_go_on_are_an_error(answer: dict[str, Any], ask: Ask) -> None:
+    with Gatekeeper(None) as gate:
+        gate.replies = [Reply(200, {**answer, "next_page_token": f"{n}"}) for n in range(200)]
+        with (
+            open_store(gate.url, {}) as opened,
+            pytest.raises(StoreError, match="100 of its pages in a row brought nothing new"),
+        ):
+            ask(opened)
+        assert len(gate.requests) == 100
+
+
+class Workspace(Gatekeeper):
+    """Databricks, as far as its listing of runs goes; whatever else its SDK asks is not there."""
+
+    def respond(self, request: Request, handler: Handler) -> None:
+        """Give the next page."""
+        known = request.path.endswith("/runs/search")
+        handler.send(Reply(200, {"runs": [], "next_page_token": self.next()} if known else {}))
+        self.requests += [request] if known else []
+
+    def next(self) -> str:
+        """Return the token of two pages in turns."""
+        return "ab"[len(self.requests) % 2]
+
+
+def test_a_workspace_whose_pages_lead_back_is_an_error() -> None:
+    # Databricks is read through MLflow's client, which hands on what tokens it gets.
+    program = (
+        "import json, sys\n"
+        "from mlactions.mlflow_store import open_store\n"
+        "list(open_store('databricks', json.loads(sys.argv[1])).runs(['1']))\n"
+    )
+    with Workspace(None) as workspace:
+        environ = {"DATABRICKS_HOST": workspace.url, "DATABRICKS_TOKEN": "t0ken"}
+        done = subprocess.run(
+            [sys.executable, "-c", program, json.dumps(environ)],
+            cwd=Path(__file__).parents[1] / "scripts",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+    assert "leads back to one that was read" in done.stderr, done.stderr
+    assert len(workspace.requests) == 3

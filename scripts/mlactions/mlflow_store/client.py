@@ -25,6 +25,7 @@ from mlactions.mlflow_store.model import (
     StoreError,
 )
 from mlactions.mlflow_store.opening import connect, shown, translated
+from mlactions.mlflow_store.pages import Pages
 from mlactions.mlflow_store.problems import (
     MAX_EXPERIMENTS,
     Refused,
@@ -95,7 +96,7 @@ class ClientStore:
     ) -> Iterator[Run]:
         """Yield the runs of experiments, by id, that were not deleted; one page at a time."""
         seen: set[str] = set()
-        token: str | None = None
+        pages = Pages(self.uri)
         size = PAGE if limit is None else min(limit, PAGE)
         while limit is None or len(seen) < limit:
             page = self._ask(
@@ -105,15 +106,15 @@ class ClientStore:
                     filter,
                     max_results=size,
                     order_by=list(order),
-                    page_token=token,
+                    page_token=pages.token,
                 )
             )
+            before = len(seen)
             for run in map(_run, page):
                 if run.id not in seen and (limit is None or len(seen) < limit):
                     seen.add(run.id)
                     yield run
-            token = page.token
-            if not token:
+            if not pages.turn(page.token, fresh=len(seen) > before):
                 return
 
     def run(self, run_id: str) -> Run:
@@ -155,16 +156,19 @@ class ClientStore:
         """Return a registered model's versions, newest first; `filter` narrows them further."""
         condition = f"name={quoted(model)}" + (f" AND {filter}" if filter else "")
         found: dict[str, ModelVersion] = {}
-        token: str | None = None
+        pages = Pages(self.uri)
         while True:
             page = self._ask(
                 methodcaller(
-                    "search_model_versions", condition, max_results=VERSIONS_PAGE, page_token=token
+                    "search_model_versions",
+                    condition,
+                    max_results=VERSIONS_PAGE,
+                    page_token=pages.token,
                 )
             )
+            before = len(found)
             found |= {str(item.version): _version(item) for item in page}
-            token = page.token
-            if not token:
+            if not pages.turn(page.token, fresh=len(found) > before):
                 return reading.newest_first(found.values())
 
     def artifacts(self, of: Run | ModelVersion, folder: str = "") -> tuple[Artifact, ...]:

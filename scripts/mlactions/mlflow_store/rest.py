@@ -23,6 +23,7 @@ from mlactions.mlflow_store.model import (
     Run,
     StoreError,
 )
+from mlactions.mlflow_store.pages import Pages
 from mlactions.mlflow_store.problems import (
     MAX_EXPERIMENTS,
     MISSING,
@@ -107,21 +108,24 @@ class RestStore:
             "max_results": PAGE if limit is None else min(limit, PAGE),
         }
         seen: set[str] = set()
+        pages = Pages(self.uri)
         while limit is None or len(seen) < limit:
             try:
                 answer = self._connection.post(f"{API}/runs/search", body)
             except Refused as refused:
                 raise refusal(refused, self.uri) from None
             page = self._read(_runs, answer)
-            body["page_token"] = self._next(answer, body.get("page_token"))
+            token = _next(answer)
             del answer  # thousands of runs: the next page comes when this one is gone
+            before = len(seen)
             for run in page:
                 if run.id not in seen and (limit is None or len(seen) < limit):
                     seen.add(run.id)
                     yield run
             del page
-            if not body["page_token"]:
+            if not pages.turn(token, fresh=len(seen) > before):
                 return
+            body["page_token"] = pages.token
 
     def run(self, run_id: str) -> Run:
         """Return a run; one that was deleted is an error of its own."""
@@ -138,6 +142,7 @@ class RestStore:
         """Return a metric's values in the order of their steps; empty where there are none."""
         query: dict[str, Any] = {"run_id": run_id, "metric_key": metric}
         points: list[Point] = []
+        pages = Pages(self.uri)
         while True:
             try:
                 answer = self._connection.get(
@@ -145,10 +150,10 @@ class RestStore:
                 )
             except Refused as refused:
                 raise refusal(refused, self.uri, "run", run_id) from None
-            points += self._read(_points, answer)
-            query["page_token"] = self._next(answer, query.get("page_token"))
-            if not query["page_token"]:
+            points += (page := self._read(_points, answer))
+            if not pages.turn(_next(answer), fresh=bool(page)):
                 break
+            query["page_token"] = pages.token
         if not points:
             self.run(run_id)  # MLflow answers for runs it does not have, too
         return reading.in_order(points)
@@ -176,15 +181,17 @@ class RestStore:
         condition = f"name={quoted(model)}" + (f" AND {filter}" if filter else "")
         query: dict[str, Any] = {"filter": condition, "max_results": VERSIONS_PAGE}
         found: dict[str, ModelVersion] = {}
+        pages = Pages(self.uri)
         while True:
             try:
                 answer = self._connection.get(f"{API}/model-versions/search", **query)
             except Refused as refused:
                 raise refusal(refused, self.uri) from None
+            before = len(found)
             found |= {version.version: version for version in self._read(_versions, answer)}
-            query["page_token"] = self._next(answer, query.get("page_token"))
-            if not query["page_token"]:
+            if not pages.turn(_next(answer), fresh=len(found) > before):
                 return reading.newest_first(found.values())
+            query["page_token"] = pages.token
 
     def artifacts(self, of: Run | ModelVersion, folder: str = "") -> tuple[Artifact, ...]:
         """Return what lies directly below a folder of the artifacts."""
@@ -245,15 +252,6 @@ class RestStore:
                 return None
             raise refusal(refused, self.uri) from None
 
-    def _next(self, answer: Any, before: str | None) -> str | None:
-        """Return the token of the next page; one that leads back would have us read for ever."""
-        token: str | None = answer.get("next_page_token") or None
-        if token is not None and token == before:
-            message = f"{self.uri}: it gave the same page as the next one again."
-            hint = "Ask whoever runs the server, or what lies before it, for its log."
-            raise StoreError("pages without an end", message, hint, state="failed")
-        return token
-
     def _read(self, read: Callable[[Any], Result], answer: Any) -> Result:
         """Read an answer; one of another shape was not MLflow's."""
         try:
@@ -262,6 +260,10 @@ class RestStore:
             hint = "Write the address MLflow answers at, with the path it is served under, if any."
             message = f"{self.uri}: its answer has not the form of MLflow's."
             raise StoreError("not an MLflow server", message, hint, state="not-mlflow") from None
+
+
+def _next(answer: Any) -> str | None:
+    return answer.get("next_page_token") or None
 
 
 def _names(answer: Any) -> tuple[str, ...]:
