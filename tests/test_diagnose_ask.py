@@ -33,6 +33,17 @@ GOOD: dict[str, Any] = {
 }
 
 
+TRAIN = "src/train.py"
+PATCH = """\
+--- a/src/train.py
++++ b/src/train.py
+@@ -1,2 +1,2 @@
+-learning_rate = 0.5
++learning_rate = 0.01
+ epochs = 30
+"""
+
+
 def asked(project: Project, answer: dict[str, Any], command: str) -> tuple[Ran, dict[str, Any]]:
     """Let a scripted model answer, and verify that."""
     ran = prepare(project)
@@ -95,6 +106,48 @@ def test_an_answer_that_asks_for_no_probe_runs_none(ill: Project, tmp_path: Path
     assert run(command, Runner({}, stream)) == 0
     document = open_bundle(out, word=PROBE_WORD).json("probes.json", schema="diagnose-probe")
     assert (document["asked"], document["probes"], document["failure"]) == ([], {}, None)
+
+
+def test_a_patch_that_mends_the_cause_is_tried_and_shown(ill: Project) -> None:
+    answer = {"patch": PATCH, "proposal": {"hypotheses": [GOOD]}}
+    ran, checked = asked(ill, answer, "cat facts.json")
+    assert checked["status"] == "answered", ran.said
+    assert (checked["patch"]["held"], checked["patch"]["struck"]) == (True, "")
+    assert checked["patch"]["files"] == [{"path": TRAIN, "added": 1, "removed": 1}]
+    assert "```diff\ndiff --git a/src/train.py b/src/train.py" in ran.summary
+    assert "-learning_rate = 0.5\n+learning_rate = 0.01\n" in ran.summary
+    assert git(ill.repository, "status", "--porcelain") == ""
+    tree = ill.repository.parent / "tree"
+    git(ill.repository, "worktree", "add", "-q", "--detach", str(tree))
+    git(tree, "apply", ran.outputs["patch"])
+    assert (tree / TRAIN).read_text() == "learning_rate = 0.01\nepochs = 30\n"
+
+
+WORKFLOW = """\
+--- /dev/null
++++ b/.github/workflows/train.yml
+@@ -0,0 +1 @@
++on: push
+"""
+
+
+@pytest.mark.parametrize(
+    ("patch", "reason"),
+    [
+        (PATCH.replace("0.5", "0.7"), "it does not apply: patch failed: src/train.py:1"),
+        (PATCH + WORKFLOW, ".github/workflows/train.yml is read by git or GitHub"),
+    ],
+    ids=["stale", "workflow"],
+)
+def test_a_patch_that_does_not_hold_is_struck(ill: Project, patch: str, reason: str) -> None:
+    answer = {"patch": patch, "proposal": {"hypotheses": [GOOD]}}
+    ran, checked = asked(ill, answer, "cat facts.json")
+    assert (checked["patch"]["held"], checked["patch"]["struck"]) == (False, reason)
+    assert checked["proposal"]["claims"] == {"checked": 1, "held": 1}, "the hypothesis stands"
+    assert checked["claims"] == {"checked": 2, "held": 1}
+    assert f"The suggested change was struck: {reason.partition(':')[0]}" in ran.summary
+    assert ran.outputs["patch"] == ""
+    assert not (ill.workspace.bundle / "suggested.patch").exists()
 
 
 @pytest.fixture

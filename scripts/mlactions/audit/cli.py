@@ -267,6 +267,14 @@ def _ask(runner: Runner, out: Path, settings: Settings, caller: Mapping[str, str
     from mlactions.ask.render import render_report
 
     answer = out / ANSWER
-    checked = ask_locally(runner, [out], out=answer, base_ref=settings.base_ref, environ=caller)
+    checked = ask_locally(
+        runner,
+        [out],
+        out=answer,
+        repository=settings.folder,
+        base_ref=settings.base_ref,
+        always=True,  # what no rule sees is asked for most where no rule found anything
+        environ=caller,
+    )
     terminal.show(render_report(checked), runner.stream, runner.environ)
     runner.say(f"answer: {answer / 'report.md'}")

@@ -13,14 +13,21 @@ from mlactions.runner import Runner
 
 
 def explain(
-    runner: Runner, result: Path, metrics: Iterable[Path], base_ref: str, *, out: Path
+    runner: Runner,
+    result: Path,
+    metrics: Iterable[Path],
+    base_ref: str,
+    *,
+    out: Path,
+    repository: Path = Path(),
 ) -> None:
     """Ask about a result and the evaluations behind it; the checked answer lands in `out`.
 
-    The verdict stands whatever Codex says, or fails to say.
+    `repository` is the folder whose code Codex reads. The verdict stands whatever Codex says, or
+    fails to say.
     """
     measured = (part for path in metrics for part in unfold(path))
     bundles = [result, *(part for part in measured if (part / "result.json").is_file())]
-    checked = ask_locally(runner, bundles, out=out, base_ref=base_ref)
+    checked = ask_locally(runner, bundles, out=out, base_ref=base_ref, repository=repository)
     terminal.show(render_report(checked), runner.stream, runner.environ)
     runner.say(f"answer: {out / 'report.md'}")

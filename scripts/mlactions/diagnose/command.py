@@ -89,7 +89,7 @@ def command(context: click.Context, /, **given: Any) -> int | None:
     if given["ask"]:
         from mlactions.compare.explain import explain  # only who asks pays for it
 
-        explain(runner, out, (), "", out=out / ANSWER)
+        explain(runner, out, (), "", out=out / ANSWER, repository=settings.folder)
     warned = found.status is Status.WARN and settings.fail_on_warn
     return Exit.FAILED_CHECK if found.status is Status.FAIL or warned else Exit.PASS
 

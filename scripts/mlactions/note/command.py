@@ -106,7 +106,8 @@ def check_command(runner: Runner, /, **given: Any) -> int:
     if given["ask"]:
         from mlactions.compare.explain import explain  # only who asks pays for it
 
-        explain(runner, out, (), given["base_ref"] or "", out=out / ANSWER)
+        base = given["base_ref"] or ""
+        explain(runner, out, (), base, out=out / ANSWER, repository=folder)
     return Exit.FAILED_CHECK if result["status"] == Status.FAIL else Exit.PASS
 
 
