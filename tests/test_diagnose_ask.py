@@ -17,6 +17,7 @@ from mlactions.note.parse import parse_note
 from mlactions.runner import Runner
 from tests.ask_cases import Project, Ran, call_codex, git, make_project, prepare, verify, write
 from tests.fakes.model import FakeModel, runs, says
+from tests.test_ask_render import ANSWERED
 from tests.test_diagnose import PYTHON, ROOT, SETUP
 
 CASE = ROOT / "tests/cases/diagnose/probed/files"
@@ -94,6 +95,21 @@ def test_hypotheses_are_held_against_facts_files_and_lines(ill: Project, tmp_pat
     assert run([*command, "--answer", str(answer_file)], Runner({}, stream)) == 0
     probes = open_bundle(out, word=PROBE_WORD).json("probes.json", schema="diagnose-probe")
     assert list(probes["probes"]) == ["gradients"]
+
+
+def test_a_probe_that_ran_already_is_not_asked_for_again(tmp_path: Path) -> None:
+    held = {"held": True, "ran": False}
+    items = [
+        {**held, "probe": "gradients"},
+        {**held, "probe": "labels", "ran": True},
+        {**held, "probe": "constant", "held": False},
+        {**held, "probe": ""},
+    ]
+    proposal = {"word": "diagnose", "claims": {"checked": 4, "held": 3}, "files": []}
+    answer = {"proposal": {**proposal, "document": {"hypotheses": items}}}
+    assert asked_for(write(tmp_path / "a.json", json.dumps({**ANSWERED, **answer}))) == (
+        "gradients",
+    )
 
 
 def test_an_answer_that_asks_for_no_probe_runs_none(ill: Project, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from mlactions.bundle import open_bundle
 from tests.e2e.conftest import MakeModel, MakeScratch
 from tests.e2e.export_repository import EXAMPLE_PYTHON
 from tests.e2e.gate_repository import template
@@ -40,6 +41,15 @@ HYPOTHESIS = {
     "probe": "gradients",
     "check": "Its gradient is there.",
 }
+PATCH = """\
+--- a/probing.py
++++ b/probing.py
+@@ -10,3 +10,2 @@
+     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+-    model[2].requires_grad_(False)
+     inputs = torch.randn(60, 4)
+"""
+NO_KEY = "! env | grep -q 'sk-[c]anary'"
 
 
 def result(run: Run, artifact: str) -> Any:
@@ -52,7 +62,7 @@ def test_the_probe_that_codex_asks_for_finds_the_cause(
     run_id = mlflow_server.run(
         mlflow_server.experiment(), {"optim.lr": "0.001"}, metrics={"train_loss": [1.1] * 20}
     )
-    answer = {"summary": "It never moved.", "findings": [], "next_steps": [], "patch": ""}
+    answer = {"summary": "It never moved.", "findings": [], "next_steps": [], "patch": PATCH}
     with Gatekeeper(mlflow_server, ADA) as gate:
         server = model(
             runs("cat facts.json"),
@@ -61,7 +71,8 @@ def test_the_probe_that_codex_asks_for_finds_the_cause(
         )
         workflow = template("diagnose").replace("https://mlflow.example.org", gate.url)
         more = (
-            "      setup: probing:setup\n      probes: none\n"
+            "      setup: probing:setup\n      probes: constant\n"
+            f'      install: "{NO_KEY}"\n'
             f"      python: {EXAMPLE_PYTHON}\n      codex-model: scripted-model\n"
             f"      responses-api-endpoint: {server.endpoint}\n"
         )
@@ -79,10 +90,15 @@ def test_the_probe_that_codex_asks_for_finds_the_cause(
     assert checked["proposal"]["claims"] == {"checked": 1, "held": 1}, checked["detail"]
     concluded = result(run, "diagnose-conclude-diagnose")
     assert concluded["diagnosis"] == "frozen-parameters"
-    assert set(concluded["probes"]) == {"gradients"}
+    assert set(concluded["probes"]) == {"constant", "gradients"}
+    for job in ("probe", "confirm"):
+        assert run.job(job).ok, run.log
     (issue,) = hub.store.issues.values()
     assert issue.title == "A training run is ill"
     assert "The last layer is not trained" in issue.body
     assert "The head is frozen" in issue.body
+    assert "-    model[2].requires_grad_(False)" in issue.body
+    held = open_bundle(run.artifacts / "ask-diagnose", word="ask").path("suggested.patch")
+    assert held.read_text() == checked["patch"]["text"]
     assert "s3cret" not in run.log + issue.body
     assert KEY not in run.log + issue.body

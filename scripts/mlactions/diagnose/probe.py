@@ -118,15 +118,22 @@ def _names(wanted: tuple[str, ...], answer: str) -> tuple[str, ...]:
 
 
 def asked_for(path: Path) -> tuple[str, ...]:
-    """Return the probes that the hypotheses of a checked answer name, those that held."""
+    """Return the probes that the hypotheses of a checked answer name, those that held.
+
+    One that had run when Codex was asked is not run again.
+    """
     if path.is_dir():
         path = open_bundle(path).path(CHECKED)
     document = load_json(path, max_bytes=MAX_FILE_BYTES)
     validate(document, "checked-answer", file=str(path))
     entry = document.get("proposal")
     hypotheses = entry["document"]["hypotheses"] if entry and entry["word"] == "diagnose" else []
-    names = [item["probe"] for item in hypotheses if item["held"] and item["probe"]]
+    names = [item["probe"] for item in hypotheses if _open(item)]
     return tuple(name for name in dict.fromkeys(names) if name in PROBES)
+
+
+def _open(hypothesis: Mapping[str, Any]) -> bool:
+    return bool(hypothesis["held"] and hypothesis["probe"] and not hypothesis["ran"])
 
 
 @dataclass(frozen=True)
