@@ -131,6 +131,36 @@ def test_what_is_wrong_is_named_with_its_line(case: str) -> None:
     assert (caught.value.title, caught.value.line) == (title, line)
 
 
+def test_a_changed_group_file_is_part_of_the_experiments_that_compose_it(folder: Path) -> None:
+    write(folder / "configs/wide.yaml", "defaults: [model: cnn]\n")
+    write(folder / "configs/deep.yaml", "defaults:\n  - model: cnn\n  - _self_\n")
+    write(folder / "configs/model/vit.yaml", "width: 8\n")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "groups")
+    write(folder / "configs/model/cnn.yaml", "width: 16\n")
+    write(folder / "configs/model/vit.yaml", "width: 16\n")
+    code, result, said = call(folder, "check", "--base-ref", "HEAD")
+    assert (code, reasons(result)) == (1, {"no-note": "fail"})
+    parts = ["configs/deep.yaml", "configs/wide.yaml"]
+    assert result["configs"] == [
+        {"config": "configs/model/cnn.yaml", "composed_by": parts, "notes": []}
+    ], "nothing composes vit.yaml"
+    assert "`configs/deep.yaml` and 1 more, which compose it" in result["verdict"] + json.dumps(
+        result["findings"]
+    )
+    assert "mlactions note new TITLE --config configs/deep.yaml" in " ".join(said.split())
+    write(folder / FILE, NOTE.replace("configs/wider.yaml", "configs/wide.yaml"))
+    code, result, _ = call(folder, "check", "--base-ref", "HEAD")
+    assert (code, result["configs"][0]["notes"]) == (0, [FILE])
+    own = NOTE.replace("configs/wider.yaml", "configs/model/cnn.yaml").replace("wider:", "deep:")
+    write(folder / FILE, own)
+    code, result, _ = call(folder, "check", "--base-ref", "HEAD")
+    assert (code, reasons(result)) == (0, {}), "it expects something of an experiment it is part of"
+    call_given = ("check", "--base-ref", "HEAD", "--configs", "configs/*.yaml")
+    code, result, _ = call(folder, *call_given, "--configs", "!configs/model/")
+    assert result["configs"] == []
+
+
 HOSTILE = (
     "```\n## Result\n```",
     "~~~~\n## Hypothesis\n~~~\n~~~~",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from mlactions.errors import UserError
@@ -16,12 +16,18 @@ from mlactions.text import plural
 class Change:
     """What a change touches: configs that need a note, and notes. Paths are POSIX.
 
-    `before` are the texts that changed notes had at the base.
+    `before` are the texts that changed notes had at the base. `composed` names, for a config that
+    is a part of others, such as an option of a Hydra group, those experiments.
     """
 
     configs: tuple[str, ...]
     notes: frozenset[str]
     before: Mapping[str, str]
+    composed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def names(self, config: str) -> tuple[str, ...]:
+        """Return the configs by which a note may name a changed one."""
+        return (config, *self.composed.get(config, ()))
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ def check(texts: Mapping[str, str], change: Change | None) -> Checked:
             )
             continue
         notes.append(note)
-        findings += _name(note)
+        findings += _name(note, change)
     findings += _same_ids(notes)
     covered = _covered(notes, change) if change else {}
     if change is not None:
@@ -66,12 +72,13 @@ def _reason(title: str) -> str:
     return "-".join(title.lower().split())
 
 
-def _name(note: Note) -> Iterator[Finding]:
+def _name(note: Note, change: Change | None) -> Iterator[Finding]:
     name = PurePosixPath(note.file).name
     if not NAME.fullmatch(name):
         hint = "Write its id, a dash and a few words: 0007-wider.md."
         yield Finding("bad-name", "fail", f"A note is not called `{name}`.", note.file, 1, hint)
-    models = {PurePosixPath(config).stem for config in note.configs}
+    named = [name for own in note.configs for name in (change.names(own) if change else (own,))]
+    models = {PurePosixPath(config).stem for config in named}
     if not models & set(note.expected.models):
         expected = ", ".join(sorted(note.expected.models))
         message = f"It expects something of `{expected}`, and names `{', '.join(note.configs)}`."
@@ -100,7 +107,8 @@ def _covered(notes: Sequence[Note], change: Change) -> dict[str, tuple[str, ...]
         config: tuple(
             note.file
             for note in notes
-            if config in note.configs and (note.state == "open" or note.file in change.notes)
+            if set(change.names(config)) & set(note.configs)
+            and (note.state == "open" or note.file in change.notes)
         )
         for config in change.configs
     }
@@ -114,13 +122,23 @@ def _uncovered(
 ) -> Iterator[Finding]:
     """Say which configs no note names; one of this change that cannot be read is said already."""
     for config in change.configs:
-        if covered[config] or any(config in text for text in broken):
+        names = change.names(config)
+        if covered[config] or any(name in text for name in names for text in broken):
             continue
-        closed = [note.file for note in notes if config in note.configs]
+        closed = [note.file for note in notes if set(names) & set(note.configs)]
         about = f"; {plural(len(closed), 'note')} about it is closed" if closed else ""
-        hint = f"Run `mlactions note new TITLE --config {config}` and fill it in."
-        message = f"No open note names `{config}`{about}."
+        named = names[1] if names[1:] else config
+        hint = f"Run `mlactions note new TITLE --config {named}` and fill it in."
+        message = f"No open note names `{config}`{_composed(names[1:])}{about}."
         yield Finding("no-note", "fail", message, config, 1, hint)
+
+
+def _composed(experiments: Sequence[str]) -> str:
+    """Say which experiments a changed file is a part of: a note may name any of them."""
+    if not experiments:
+        return ""
+    more = f" and {len(experiments) - 1} more" if len(experiments) > 1 else ""
+    return f" or `{experiments[0]}`{more}, which {'composes' if not more else 'compose'} it"
 
 
 def _rewritten(notes: Sequence[Note], change: Change) -> Iterator[Finding]:

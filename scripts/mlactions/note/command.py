@@ -17,6 +17,7 @@ from mlactions.compare.rules import Git, git_in
 from mlactions.errors import Exit, UserError
 from mlactions.evaluate.globs import selects
 from mlactions.note.check import Change, check
+from mlactions.note.composed import composed
 from mlactions.note.judge import judge_note
 from mlactions.note.model import CONFIGS, NOTES
 from mlactions.note.parse import parse_note
@@ -85,6 +86,7 @@ def new(runner: Runner, /, **given: Any) -> int:
 def check_command(runner: Runner, /, **given: Any) -> int:
     """Check that every changed experiment config has a note that can be judged.
 
+    A file that a config composes, such as an option of a Hydra group, counts as a part of it.
     Exit code 0: it has. 1: a note is missing, or is not whole. 2: bad input.
     """
     out = out_folder(given["out"], runner, "note")
@@ -99,9 +101,12 @@ def check_command(runner: Runner, /, **given: Any) -> int:
         change = read_change(git, folder, given["base_ref"], globs, given["notes"])
     checked = check(read_notes(notes, given["notes"]), change)
     configs = change.configs if change else ()
+    parts = change.composed if change else {}
     baseline = read_baseline(folder, given["baseline"])
     commit = git("rev-parse", "--verify", "--quiet", "HEAD").stdout.decode().strip()
-    result = check_document(checked, configs, commit=commit, key=key, baseline=baseline)
+    result = check_document(
+        checked, configs, composed=parts, commit=commit, key=key, baseline=baseline
+    )
     _publish(result, out, runner)
     if given["ask"]:
         from mlactions.compare.explain import explain  # only who asks pays for it
@@ -181,7 +186,10 @@ def read_baseline(folder: Path, name: str) -> Baseline | None:
 
 
 def read_change(git: Git, folder: Path, base: str, globs: tuple[str, ...], notes: str) -> Change:
-    """Return which configs and notes differ from where the change began; new files count."""
+    """Return which configs and notes differ from where the change began; new files count.
+
+    A file that a config composes counts too, such as an option of a Hydra group.
+    """
     begin = git("merge-base", "--end-of-options", base, "HEAD")
     if begin.returncode:
         message = f"`base-ref` is {base!r}, which this clone does not have in common with HEAD."
@@ -194,13 +202,16 @@ def read_change(git: Git, folder: Path, base: str, globs: tuple[str, ...], notes
     prefix = f"{PurePosixPath(notes).as_posix()}/"
     own = frozenset(name for name in changed if name.startswith(prefix) and name.endswith(".md"))
     aside = {*own, *own_files(changed, globs)}
-    configs = tuple(sorted(name for name in changed if selects(name, globs) and name not in aside))
+    configs = {name for name in changed if selects(name, globs) and name not in aside}
+    listed = _listed(git, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    parts = composed(folder, listed, changed - aside, globs)
     before = {}
     for name in own:
         shown = git("show", f"{commit}:./{name}")
         if not shown.returncode:
             before[name] = shown.stdout.decode("utf-8", "replace")
-    return Change(tuple(c for c in configs if (folder / c).is_file()), own, before)
+    there = tuple(name for name in sorted(configs | set(parts)) if (folder / name).is_file())
+    return Change(there, own, before, parts)
 
 
 def _listed(git: Git, *arguments: str) -> set[str]:

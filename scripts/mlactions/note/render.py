@@ -69,11 +69,17 @@ def _findings(result: Document) -> Iterator[Block]:
         for item in found[:MAX_ROWS]
     )
     yield Table(columns, rows)
-    missing = [item["file"] for item in found if item["reason"] == "no-note"]
+    lacking = {item["file"] for item in found if item["reason"] == "no-note"}
+    missing = [_named(item) for item in result["configs"] if item["config"] in lacking]
     if missing:
-        lines = "\n".join(f"{_SCAFFOLD}{config}" for config in missing)
+        lines = "\n".join(f"{_SCAFFOLD}{config}" for config in dict.fromkeys(missing))
         yield Paragraph("This writes a note to fill in, with what the baseline asks as a start:")
         yield Listing(lines, "sh")
+
+
+def _named(item: Document) -> str:
+    """Return the config that a note about it names: the experiment, not one of its parts."""
+    return str((*item["composed_by"], item["config"])[0])
 
 
 def _place(item: Document) -> Inline:
@@ -117,15 +123,18 @@ def _configs(result: Document) -> Iterator[Block]:
     if not configs:
         return
     yield Heading(2, "Changed configs")
+    parts = any(item["composed_by"] for item in configs)
     rows = tuple(
         (
             Chip(Status.PASS, "named") if item["notes"] else Chip(Status.FAIL, "no note"),
             Code(item["config"]),
+            *((_joined(item["composed_by"]),) if parts else ()),
             _joined(item["notes"]),
         )
         for item in configs[:MAX_ROWS]
     )
-    yield Table((Column("Note"), Column("Config"), Column("Named by")), rows)
+    part = (Column("Part of", optional=True),) if parts else ()
+    yield Table((Column("Note"), Column("Config"), *part, Column("Named by")), rows)
 
 
 def _joined(names: list[str]) -> Inline:

@@ -22,9 +22,16 @@ _HELD = {Status.PASS: "yes", Status.WARN: "yes, with a warning", Status.FAIL: "n
 
 
 def check_document(
-    checked: Checked, configs: Sequence[str], *, commit: str, key: str, baseline: Baseline | None
+    checked: Checked,
+    configs: Sequence[str],
+    *,
+    composed: Mapping[str, Sequence[str]],
+    commit: str,
+    key: str,
+    baseline: Baseline | None,
 ) -> dict[str, Any]:
-    """Return the result of a check."""
+    """Return the result of a check; `composed` are the experiments that a config is a part of."""
+    models = [name for config in configs for name in (config, *composed.get(config, ()))]
     levels = {finding.level for finding in checked.findings}
     status = Status.FAIL if "fail" in levels else Status.WARN if "warn" in levels else Status.PASS
     if status is Status.PASS and not (checked.notes or configs):
@@ -32,11 +39,16 @@ def check_document(
     return {
         **_common(status, _check_verdict(checked, configs, status), commit, key, "check"),
         "configs": [
-            {"config": config, "notes": list(checked.covered.get(config, ()))} for config in configs
+            {
+                "config": config,
+                "composed_by": list(composed.get(config, ())),
+                "notes": list(checked.covered.get(config, ())),
+            }
+            for config in configs
         ],
         "notes": [_note(note) for note in checked.notes],
         "findings": [asdict(finding) for finding in checked.findings],
-        "known_rules": _known_rules(baseline, configs),
+        "known_rules": _known_rules(baseline, models),
     }
 
 
@@ -224,7 +236,8 @@ def facts(result: Mapping[str, Any]) -> list[Fact]:
 def _config_facts(configs: Iterable[Mapping[str, Any]]) -> Iterator[Fact]:
     for item in configs:
         notes = ", ".join(item["notes"]) or "no note"
-        text = f"{item['config']} was changed and has {notes}"
+        part = f" of {', '.join(item['composed_by'][:5])}" if item["composed_by"] else ""
+        text = f"{item['config']}{f', a part{part},' if part else ''} was changed and has {notes}"
         yield Fact(_slug(f"note.config.{item['config']}"), text, file=item["config"])
 
 
