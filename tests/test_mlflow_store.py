@@ -150,7 +150,7 @@ def test_every_run_of_many_pages_comes_once(store: Store, many: str) -> None:
     before = store.counters.requests
     found = [run.id for run in store.runs([many])]
     assert len(found) == len(set(found)) == MANY
-    assert store.counters.requests - before == 3
+    assert store.counters.requests - before == 4
     assert store.counters.seconds > 0
     newest = next(iter(store.runs([many], order=["attributes.start_time DESC"], limit=1)))
     assert newest.params == {"seed": str(MANY - 1)}
@@ -162,6 +162,19 @@ def test_a_page_is_asked_for_when_it_is_needed(store: Store, many: str) -> None:
     runs = store.runs([many])
     next(runs)
     assert store.counters.requests - before == 1
+
+
+@pytest.mark.parametrize(("params", "size"), [(3, 1000), (400, 249), (40_000, 10)])
+def test_pages_are_as_large_as_their_runs_allow(params: int, size: int) -> None:
+    pairs = [{"key": f"p{number}", "value": "x"} for number in range(params)]
+    page = [
+        {"info": {"run_id": f"{number:032x}"}, "data": {"params": pairs, "tags": pairs[:1]}}
+        for number in range(10)
+    ]
+    with Gatekeeper(None) as gate, open_store(gate.url, {}) as opened:
+        gate.replies = [Reply(200, {"runs": page, "next_page_token": "a"}), Reply(200, {})]
+        assert len(list(opened.runs(["1"]))) == 10
+        assert [json.loads(item.body)["max_results"] for item in gate.requests] == [10, size]
 
 
 def test_a_history_is_in_the_order_of_its_steps(store: Store, parent: str) -> None:

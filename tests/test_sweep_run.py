@@ -341,7 +341,7 @@ def test_look_ups_come_in_pages(mlflow_server: Mlflow) -> None:
     with Gatekeeper(mlflow_server) as proxy, open_store(proxy.url, {}) as store:
         known = look_up(store, "sweep-pages", Reuse(""))
         assert len(known.attempts) == 30
-        assert len(proxy.requests) == 2
+        assert len(proxy.requests) == 3  # the experiment, the first runs, the rest
 
 
 def test_the_version_of_the_code_knows_of_changes(tmp_path: Path) -> None:
@@ -501,3 +501,157 @@ def test_a_stopped_trial_finds_its_checkpoint_and_nobody_elses(tmp_path: Path) -
     ]
     assert [row["MLACTIONS_RESUME"] for row in seen] == ["", None, "", None]
     assert [row["MLFLOW_RUN_ID"] for row in seen] == [None, "run-a", None, None]
+
+
+def both(project: Project, **environ: str) -> list[tuple[int, str]]:
+    """Start run_sweep.sh twice at once; return exit codes and what was said."""
+    command = ["bash", str(project.folder() / "run_sweep.sh")]
+    started = [
+        subprocess.Popen(command, env=project.environ(environ), stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=PATIENCE)[1] for process in started]
+    return [(process.returncode, text) for process, text in zip(started, said, strict=True)]
+
+
+@pytest.mark.parametrize("where", ["records", "mlflow"])
+def test_two_that_start_at_once_share_the_trials(
+    tmp_path: Path, mlflow_server: Mlflow, where: str
+) -> None:
+    environ = {}
+    if where == "mlflow":
+        project, _, _ = tracked(tmp_path, mlflow_server, "sweep-both", SPACE)
+        environ = {**QUIET, "SWEEP_PYTHON": str(TOOLS / "python")}
+    else:
+        project = Project.make(tmp_path, SPACE)
+        project.sweep()
+    with (tmp_path / "train.py").open("a") as stream:
+        stream.write("time.sleep(1)\n")
+    ended = both(project, **environ)
+    assert [code for code, _ in ended] == [0, 0], ended
+    assert sorted(names(project)) == ["0001", "0002", "0003"]
+    assert "meanwhile" in ended[0][1] + ended[1][1]
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [("seeds: [2]\n", ["--replace"]), ("", ["--data-version", "v2"]), ("code", [])],
+)
+def test_records_count_for_the_same_seed_code_and_data_only(
+    tmp_path: Path, change: str, options: list[str]
+) -> None:
+    first = SPACE + ("seeds: [1]\n" if change.startswith("seeds") else "")
+    project = Project.make(tmp_path, first)
+    (tmp_path / ".gitignore").write_text("calls.jsonl\nout/\nflags/\n")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "code")
+    project.sweep()
+    assert project.start().returncode == 0
+    if change == "code":
+        (tmp_path / "train.py").write_text((tmp_path / "train.py").read_text() + "\n")
+    elif change:
+        (tmp_path / "configs" / "sweep.yaml").write_text(SPACE + change)
+    assert project.sweep(*options).code == 0
+    assert project.start().returncode == 0
+    assert names(project) == ["0001", "0002", "0003"] * 2
+    assert project.start().returncode == 0
+    assert len(project.calls()) == 6
+
+
+DYING = """\
+import os, signal
+from pathlib import Path
+import mlflow
+mlflow.start_run()
+flag = Path("flags/kill")
+if flag.exists():
+    whom = flag.read_text()
+    flag.unlink()
+    if whom == "all":
+        os.killpg(0, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL if whom == "trial" else signal.SIGTERM)
+mlflow.log_metric("score", 1.0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("whom", "left", "in_the_end"),
+    [
+        ("trial", ["FAILED"], ["FAILED", "FINISHED"]),
+        ("terminated", ["KILLED"], ["FINISHED", "KILLED"]),
+        ("all", ["RUNNING"], ["FINISHED", "KILLED"]),
+    ],
+)
+def test_a_run_of_a_killed_trial_does_not_stay_open(
+    tmp_path: Path, mlflow_server: Mlflow, whom: str, left: list[str], in_the_end: list[str]
+) -> None:
+    name = f"sweep-dying-{whom}"
+    space = SPACE.replace("[0.1, 0.2, 0.3]", "[0.1]").replace("retry: 1", "retry: 0")
+    command = f"command: [{TOOLS / 'python'}, train.py, '${{args}}']\n"
+    project, experiment, _ = tracked(
+        tmp_path, mlflow_server, name, space.replace("program: train.py\n", command)
+    )
+    (tmp_path / "train.py").write_text(DYING)
+    (tmp_path / "flags" / "kill").write_text(whom)
+    environ = project.environ({**QUIET, "SWEEP_PYTHON": str(TOOLS / "python")})
+
+    def statuses() -> list[str]:
+        with open_store(mlflow_server.uri, {}) as store:
+            return sorted(r.status for r in store.runs([experiment]) if mlflow_tags.TRIAL in r.tags)
+
+    subprocess.run(
+        ["bash", str(project.folder() / "run_sweep.sh")],
+        env=environ,
+        check=False,
+        start_new_session=True,
+        timeout=PATIENCE,
+    )
+    assert statuses() == left
+    assert project.start("1", **environ).returncode == 0
+    assert statuses() == in_the_end
+
+
+def test_all_who_make_the_parent_at_once_take_the_same(
+    tmp_path: Path, mlflow_server: Mlflow
+) -> None:
+    project, experiment, _ = tracked(tmp_path, mlflow_server, "sweep-parents", SPACE)
+    environ = project.environ({**QUIET, "SWEEP_PYTHON": str(TOOLS / "python")})
+    assert project.start("--list", **environ).returncode == 0
+    with open_store(mlflow_server.uri, {}) as store:
+        assert not [*store.runs([experiment])]  # who only looks writes nothing
+    command = ["bash", str(project.folder() / "run_sweep.sh"), "--parent"]
+    started = [
+        subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    found = {process.communicate(timeout=PATIENCE)[0].strip() for process in started}
+    with open_store(mlflow_server.uri, {}) as store:
+        assert {run.id for run in store.runs([experiment])} == found
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown", "said"),
+    [
+        ("", "", "no MLflow is named"),
+        ("https://mlflow.example.org", "https://mlflow.example.org", ""),
+        ("sqlite:///a b.db", "sqlite:///ROOT/a b.db", "every node has to see"),
+        ("sqlite:////tmp/a.db", "sqlite:////tmp/a.db", "every node has to see"),
+        ("file:runs", "file://ROOT/runs", "every node has to see"),
+        ("file:///tmp/runs", "file:///tmp/runs", "every node has to see"),
+        ("runs", "ROOT/runs", "every node has to see"),
+        ("databricks", "databricks", ""),
+        ("https://a:b@mlflow.example.org", None, "holds credentials"),
+    ],
+)
+def test_jobs_elsewhere_are_told_where_mlflow_is(
+    tmp_path: Path, uri: str, shown: str | None, said: str
+) -> None:
+    project = Project.make(tmp_path, SPACE)
+    project.sweep()
+    done = project.start("--tracking", MLFLOW_TRACKING_URI=uri)
+    assert done.returncode == (2 if shown is None else 0)
+    if shown is not None:
+        assert done.stdout == shown.replace("ROOT", str(tmp_path)) + "\n"
+    assert said in done.stderr
+    assert bool(said) == bool(done.stderr)

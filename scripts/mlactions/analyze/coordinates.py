@@ -29,12 +29,12 @@ def coordinates(
     """
     if len(ranked) < 2:  # noqa: PLR2004  # one line compares nothing
         return {"axes": [], "lines": []}
-    columns = {item.name: item for item in varying}
+    known = {item.name: item for item in parameters}
+    columns = {item.name: item for item in varying if item.name in known}
     chosen = _chosen(ranked)
     axes: list[dict[str, Any]] = []
     places: list[list[float | None]] = []
     rows = [_row(columns, one) for one, _ in chosen]
-    known = {item.name: item for item in parameters}
     for one_of in telling(list(known), rows, bound, len(known)):
         parameter = known[one_of.name]
         values = [row.get(parameter.name) for row in rows]

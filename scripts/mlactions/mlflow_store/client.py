@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 from mlactions.bundle import digest
 from mlactions.mlflow_store import reading
 from mlactions.mlflow_store.model import (
-    PAGE,
+    FIRST_PAGE,
     Artifact,
     Counters,
     Dataset,
@@ -97,7 +97,7 @@ class ClientStore:
         """Yield the runs of experiments, by id, that were not deleted; one page at a time."""
         seen: set[str] = set()
         pages = Pages(self.uri)
-        size = PAGE if limit is None else min(limit, PAGE)
+        size = FIRST_PAGE if limit is None else min(limit, FIRST_PAGE)
         while limit is None or len(seen) < limit:
             page = self._ask(
                 methodcaller(
@@ -110,11 +110,15 @@ class ClientStore:
                 )
             )
             before = len(seen)
-            for run in map(_run, page):
+            runs, token = [_run(item) for item in page], page.token
+            size = pages.size_after(runs, limit)
+            del page  # the client's own runs take far more than ours
+            for run in runs:
                 if run.id not in seen and (limit is None or len(seen) < limit):
                     seen.add(run.id)
                     yield run
-            if not pages.turn(page.token, fresh=len(seen) > before):
+            del runs
+            if not pages.turn(token, fresh=len(seen) > before):
                 return
 
     def run(self, run_id: str) -> Run:

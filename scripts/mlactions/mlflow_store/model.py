@@ -11,6 +11,12 @@ from mlactions.errors import UserError
 PAGE = 1000
 """Runs per request: a larger page costs memory, a smaller one requests."""
 
+FIRST_PAGE = 10
+"""Runs of the first request, which tells how much each of them holds."""
+
+PAGE_VALUES = 100_000
+"""Parameters, metrics and tags per request: some runs have thousands, which fill gigabytes."""
+
 PARAM_CHARACTERS = 6000
 """MLflow refuses longer parameter values, or cuts them where it is told to."""
 

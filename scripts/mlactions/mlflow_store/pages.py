@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mlactions.mlflow_store.model import StoreError
+from mlactions.mlflow_store.model import FIRST_PAGE, PAGE, PAGE_VALUES, Run, StoreError
 
 MAX_IDLE = 100
 """Pages in a row that bring nothing new; a server that filters may send some."""
@@ -34,6 +35,13 @@ class Pages:
             self._seen.add(token)
         self.token = token or None
         return bool(token)
+
+    @staticmethod
+    def size_after(page: Sequence[Run], limit: int | None) -> int:
+        """Return how many runs to ask for next, by how much those of a page hold."""
+        values = sum(len(run.params) + len(run.metrics) + len(run.tags) for run in page)
+        fitting = PAGE_VALUES * len(page) // max(values, 1)
+        return min(max(fitting, FIRST_PAGE), PAGE, *([] if limit is None else [limit]))
 
     def _without_end(self, why: str) -> StoreError:
         hint = "Ask whoever runs the server, or what lies before it, for its log."

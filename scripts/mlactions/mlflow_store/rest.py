@@ -14,7 +14,7 @@ from mlactions.mlflow_store import reading
 from mlactions.mlflow_store.address import read_address, tls_context
 from mlactions.mlflow_store.connection import PIECE, Connection
 from mlactions.mlflow_store.model import (
-    PAGE,
+    FIRST_PAGE,
     Artifact,
     Counters,
     Experiment,
@@ -105,7 +105,7 @@ class RestStore:
             "experiment_ids": list(experiments),
             "filter": filter,
             "order_by": list(order),
-            "max_results": PAGE if limit is None else min(limit, PAGE),
+            "max_results": FIRST_PAGE if limit is None else min(limit, FIRST_PAGE),
         }
         seen: set[str] = set()
         pages = Pages(self.uri)
@@ -118,6 +118,7 @@ class RestStore:
             token = _next(answer)
             del answer  # thousands of runs: the next page comes when this one is gone
             before = len(seen)
+            body["max_results"] = pages.size_after(page, limit)
             for run in page:
                 if run.id not in seen and (limit is None or len(seen) < limit):
                     seen.add(run.id)
