@@ -343,10 +343,35 @@ def test_run_ids_of_prose_are_looked_up_in_the_analysis_and_then_in_mlflow(
     assert found == {kept, kept[:8], later}
 
 
-def test_run_ids_beside_a_claim_are_looked_up() -> None:
-    says = f"As run {RUN} and run {'deadbeef' * 4} show."
+def test_a_claim_that_names_a_run_nobody_knows_does_not_hold() -> None:
+    stranger = "deadbeef" * 4
+    says = f"As run {RUN} and run {stranger} show."
     found = check(Claim.of(claim("val_accuracy", "0.971", says=says)), Fixed())
-    assert found.unverified == ("deadbeef" * 4,)
+    assert found.struck == f"it names {stranger}: there is no run {stranger}"
+    assert not check(
+        Claim.of(claim("val_accuracy", "0.971", says=f"As {RUN} shows.")), Fixed()
+    ).struck
+    many = " ".join(f"{number:x}bad{number:028x}" for number in range(20))
+    found = check(Claim.of(claim("val_accuracy", "0.971", says=many)), Fixed())
+    assert found.struck
+
+
+def test_what_a_run_was_given_may_be_named_beside_a_claim() -> None:
+    class Digest(Fixed):
+        record = Record(RUN, {"data.digest": "71e9ab87"}, {"val_accuracy": 0.971})
+
+    says = "It read the data of digest 71e9ab87."
+    assert not check(Claim.of(claim("val_accuracy", "0.971", says=says)), Digest()).struck
+
+
+def test_claims_whose_words_name_invented_runs_are_counted(bundle: Path) -> None:
+    line = json.loads((bundle / "runs.jsonl").read_text().splitlines()[0])
+    value = f"{line['metrics']['val_accuracy']:.4f}"
+    right = claim("val_accuracy", value, run=line["id"])
+    wrong = {**right, "says": f"It beats run {'deadbeef' * 4}."}
+    found = checked(bundle, [wrong, right])
+    assert (found.checked, found.held) == (2, 1)
+    assert "2 claims, 1 held" in shown(found)
 
 
 def test_an_answer_without_claims_about_runs_says_so(bundle: Path) -> None:

@@ -19,6 +19,8 @@ FEWEST_DIGITS = 2
 
 MAX_TEXT = 600
 MAX_UNVERIFIED = 10
+MAX_NAMED = 10
+"""As many runs of one sentence are looked up."""
 
 _NUMBER = re.compile(
     r"(?P<sign>[-+−]?)(?P<whole>\d[\d,_]*|)(?:\.(?P<decimals>\d*))?"
@@ -64,7 +66,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Checked:
-    """A claim with what was measured, or why it was struck; numbers nobody measured."""
+    """A claim with what was measured, or why it was struck; numbers beside it nobody measured."""
 
     claim: Claim
     run: str = ""
@@ -81,10 +83,10 @@ def check(claim: Claim, lookup: Lookup) -> Checked:
     logged = _logged(claim, run, lookup)
     if isinstance(logged, Missing):
         return Checked(claim, run.id, struck=logged.why)
-    wrong = _wrong(claim.value, logged)
+    wrong = _wrong(claim.value, logged) or _stranger(claim, run, lookup)
     measured = show(parse(logged)) if isinstance(logged, str) else f"{logged:.6g}"
-    doubtful = (*_strangers(claim, lookup), *_unverified(claim, run, logged))
-    return Checked(claim, run.id, measured[:MAX_TEXT], wrong, doubtful[:MAX_UNVERIFIED])
+    doubtful = _unverified(claim, run, logged)[:MAX_UNVERIFIED]
+    return Checked(claim, run.id, measured[:MAX_TEXT], wrong, doubtful)
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,18 @@ def _unverified(claim: Claim, run: Record, logged: float | str) -> tuple[str, ..
     return tuple(number.token for number in found if not measured.has(number))
 
 
-def _strangers(claim: Claim, lookup: Lookup) -> tuple[str, ...]:
-    """Return the identifiers of a sentence that are no runs."""
+def _stranger(claim: Claim, run: Record, lookup: Lookup) -> str:
+    """Return what is wrong with the identifiers of a sentence, or nothing.
+
+    What a claim says beside its value is believed with it, so one that names a run nobody knows
+    does not hold. An identifier that the run was given, such as a digest, is no run.
+    """
+    given = " ".join(run.params.values()).lower()
     named = dict.fromkeys(token.lower() for token in identifiers_in(claim.says))
-    return tuple(name for name in [*named][:MAX_UNVERIFIED] if isinstance(lookup.run(name), str))
+    for number, name in enumerate(name for name in named if name not in given):
+        if number == MAX_NAMED:
+            return f"it names more than {MAX_NAMED} runs"
+        found = lookup.run(name)
+        if isinstance(found, str):
+            return f"it names {name}: {found}"
+    return ""

@@ -94,7 +94,7 @@ def _once(found: Sequence[Checked]) -> list[Checked]:
     """Leave out what was said before of the same run, with the same value."""
     kept: dict[tuple[object, ...], Checked] = {}
     for item in found:
-        kept.setdefault((*_about(item), item.claim.value), item)
+        kept.setdefault((*_about(item), item.claim.value, item.struck), item)
     return list(kept.values())
 
 
