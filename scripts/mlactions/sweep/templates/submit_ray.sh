@@ -8,9 +8,14 @@ script=@SCRIPT@
 stamp=${SWEEP_STAMP:-$(date +%s)} # a cluster takes every name once
 
 plan=$(bash "$here/run_sweep.sh" --list ${SWEEP_TRIALS:+"$SWEEP_TRIALS"})
-commit=$(bash "$here/run_sweep.sh" --commit) # the cluster gets the files without their history
+# The cluster gets the files without their history, and nothing of this shell.
+given=("SWEEP_COMMIT=$(bash "$here/run_sweep.sh" --commit)" ${SWEEP_CHECKPOINTS:+"SWEEP_CHECKPOINTS=$SWEEP_CHECKPOINTS"})
+bash "$here/run_sweep.sh" --parent
+tracking=$(bash "$here/run_sweep.sh" --tracking)
+if [[ -n "$tracking" ]]; then given+=("MLFLOW_TRACKING_URI=$tracking"); fi
+if [[ -n "${MLFLOW_EXPERIMENT_NAME-}" ]]; then given+=("MLFLOW_EXPERIMENT_NAME=$MLFLOW_EXPERIMENT_NAME"); fi
 while IFS=- read -r number digest; do
   [[ -n "$number" ]] || continue
   ray job submit --no-wait --submission-id "@SWEEP@-$number-$digest-$stamp" --working-dir "${SWEEP_WORKING_DIR:-$root}" \
-    @RESOURCES@ "$@" -- env "SWEEP_COMMIT=$commit" ${SWEEP_CHECKPOINTS:+"SWEEP_CHECKPOINTS=$SWEEP_CHECKPOINTS"} bash "$script" "$((10#$number))"
+    @RESOURCES@ "$@" -- env "${given[@]}" bash "$script" "$((10#$number))"
 done <<<"$plan"
