@@ -32,7 +32,7 @@ test: .venv/ready $(EXAMPLE)/ready $(MLFLOW)/ready $(SARIF)/ready $(SERVING)/rea
 test-cluster: .venv/ready $(EXAMPLE)/ready ## Sweeps on a real SLURM and a real Ray, started on this machine; skipped, with the reason, where they cannot be
 	@scripts/dev/slurm.sh
 	@$(WITH_UV) scripts/dev/ray.sh .tools/ray
-	@.venv/bin/python -m pytest -v tests/cluster/check_slurm.py tests/cluster/check_ray.py
+	@.venv/bin/python -m pytest -v -rs tests/cluster/check_slurm.py tests/cluster/check_ray.py
 
 .PHONY: check
 check: .venv/ready ## Formatting, lint and types

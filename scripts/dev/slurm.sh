@@ -12,7 +12,8 @@ if [[ -z "${CI:-}" || "$(id -u)" != 0 ]] || ! command -v apt-get >/dev/null; the
 fi
 export DEBIAN_FRONTEND=noninteractive
 # Debian starts what it installs; the test starts its own, in a folder of its own.
-if apt-get update -qq && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; then
+waiting=(-o DPkg::Lock::Timeout=120 -o Acquire::Retries=2)
+if timeout 600 apt-get "${waiting[@]}" update -qq && RUNLEVEL=1 timeout 900 apt-get "${waiting[@]}" install -y -qq --no-install-recommends slurm-wlm munge >/dev/null; then
   echo "slurm: installed from Debian's packages" >&2
 else
   echo "slurm: apt-get could not install it; its test is skipped" >&2
