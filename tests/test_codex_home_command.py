@@ -255,6 +255,7 @@ def test_a_person_s_own_home_is_left_alone(tmp_path: Path) -> None:
         (("--mcp", "huggingface-stdio"), {"PATH": "/none"}, f"{HUB_PACKAGE}@{HUB_VERSION}"),
         (("--mcp", "mlflow", "--tracking-uri", "sqlite:////none/x.db"), {}, "does not exist"),
         (("--mcp", "mlflow", "--tracking-uri", "/none/mlruns"), {}, "does not exist"),
+        (("--mcp", "huggingface"), {"HF_ENDPOINT": "https://hub.acme.org"}, "another Hub"),
         (("--mlflow-tools", "delete_run"), {}, "needs `mcp`: mlflow"),
         (("--profile", "nosuch"), {}, "There is ml-download."),
     ],
@@ -280,6 +281,11 @@ def test_never_with_code_of_a_pull_request(
     assert ended == code
     assert ("refused on a pull request" in said) == (code == 2)
     assert home(tmp_path, GITHUB_ACTIONS="true", GITHUB_EVENT_NAME=event)[0] == 0
+
+
+@pytest.mark.parametrize("address", ["", "https://huggingface.co", "https://huggingface.co/"])
+def test_the_hub_that_the_server_asks_may_be_named(tmp_path: Path, address: str) -> None:
+    assert home(tmp_path, "--mcp", "huggingface", HF_ENDPOINT=address)[0] == 0
 
 
 def test_an_old_hub_package_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ import yaml
 from dev import docs
 from dev.lint_model import Document, Step, as_mapping, documents
 from mlactions.__main__ import WORDS
+from mlactions.codex_home.request import OWN_EVENTS
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY: Mapping[str, Document] = {document.name: document for document in documents(ROOT)}
@@ -249,6 +251,31 @@ def test_our_own_actions_are_called_with_inputs_they_have() -> None:
         if callee in REUSABLE:
             declared = LIBRARY[callee].data["on"]["workflow_call"]["secrets"]
             assert set(secrets) <= set(declared)
+
+
+_OWN_EVENTS = re.compile(r"\$\{\{ contains\(fromJSON\('(\[.*\])'\), github\.event_name\) \}\}")
+_GATED = re.compile(r"\$\{\{ needs\.\w+\.outputs\.own == 'true' && secrets\.[\w-]+ \|\| '' \}\}")
+
+
+def test_credentials_stand_beside_codex_only_where_the_code_is_the_repository_s_own() -> None:
+    found = []
+    for name, document in WORKFLOWS.items():
+        for job in document.jobs:
+            for step in job.steps:
+                if not step.runs_action("ask"):
+                    continue
+                environ = as_mapping(step.data.get("env")) | as_mapping(job.data.get("env"))
+                held = [str(value) for value in environ.values() if "secrets." in str(value)]
+                assert all(map(_GATED.fullmatch, held)), f"{name}: {held}"
+                found += held
+    assert len(found) >= 4, "MLflow's and the Hub's"
+
+
+def test_the_events_of_own_code_are_those_of_the_code() -> None:
+    texts = [path.read_text() for path in (ROOT / ".github/workflows").glob("*.yml")]
+    lists = [json.loads(found) for text in texts for found in _OWN_EVENTS.findall(text)]
+    assert len(lists) >= 2
+    assert all(set(names) == OWN_EVENTS for names in lists)
 
 
 def test_every_artifact_that_is_fetched_was_kept() -> None:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from mlactions.__main__ import run
-from mlactions.codex_home.request import _OWN_EVENTS as OWN_EVENTS
+from mlactions.codex_home.request import OWN_EVENTS
 from mlactions.discover.citation import cite
 from mlactions.discover.constraints import check, needs_care, warnings_of
 from mlactions.discover.model import Constraints, Conventions, Entry
@@ -302,4 +302,5 @@ def test_tools_that_hold_a_token_start_for_the_repository_s_own_events_alone(wor
     (ask,) = [step for step in document["jobs"]["ask"]["steps"] if step.get("id") == "ask"]
     server = {"analyze": "mlflow", "discover": "huggingface"}[word]
     own = f"needs.{word}.outputs.own == 'true'"
-    assert ask["with"]["mcp"] == f"${{{{ {own} && '{server}' || '' }}}}"
+    asked = "" if word == "analyze" else "inputs.hub-endpoint == '' && "
+    assert ask["with"]["mcp"] == f"${{{{ {own} && {asked}'{server}' || '' }}}}"

@@ -15,6 +15,7 @@ from mlactions.bundle import write_atomic
 from mlactions.codex_home.servers import (
     HUB_PACKAGE,
     HUB_TOKEN,
+    HUB_URL,
     HUB_VERSION,
     LOOPBACK,
     MLFLOW_CHANGING,
@@ -32,7 +33,7 @@ URI = "MLFLOW_TRACKING_URI"
 SERVERS_FOLDER = "mcp"
 """Below the Codex home: where servers start, and what we write for them."""
 
-_OWN_EVENTS = frozenset({"schedule", "workflow_dispatch", "push", "repository_dispatch", "release"})
+OWN_EVENTS = frozenset({"schedule", "workflow_dispatch", "push", "repository_dispatch", "release"})
 """Events whose code is in the repository already, and that who may write to it has set off."""
 
 _PASSWORD = re.compile(r"(?:passw|pwd|token|secret|api_?key)[^=&]*=", re.IGNORECASE)
@@ -54,7 +55,7 @@ def check_names(names: Sequence[str]) -> tuple[str, ...]:
 
 def may_be_strangers(environ: Mapping[str, str]) -> bool:
     """Tell whether this job may run on code that nobody of the repository has accepted yet."""
-    own = environ.get("GITHUB_EVENT_NAME", "") in _OWN_EVENTS
+    own = environ.get("GITHUB_EVENT_NAME", "") in OWN_EVENTS
     return environ.get("GITHUB_ACTIONS") == "true" and not own
 
 
@@ -70,7 +71,7 @@ def refuse_strangers(what: str, environ: Mapping[str, str], *, base_ref: str = "
         hint = "Leave `base-ref` out where the code was reviewed."
     elif may_be_strangers(environ):
         about = f"this job was started by the event `{event or 'unknown'}`"
-        hint = f"Use it in a job of one of these events: {', '.join(sorted(_OWN_EVENTS))}."
+        hint = f"Use it in a job of one of these events: {', '.join(sorted(OWN_EVENTS))}."
     else:
         return
     message = f"{what} is never used with code of a pull request, and {about}."
@@ -138,12 +139,27 @@ def make_servers(
             _check_mlflow(environ)
             made.append(mlflow_server(Path(sys.executable), folder, tools))
         elif name == HUB:
+            _check_hub(environ)
             made.append(hub_server(token=bool(environ.get(HUB_TOKEN))))
         else:
             shim = folder / "loopback.cjs"
             write_atomic(shim, LOOPBACK)
             made.append(hub_package(_hub_program(environ), folder, shim))
     return tuple(made)
+
+
+def has_other_hub(environ: Mapping[str, str]) -> bool:
+    """Tell whether HF_ENDPOINT names a Hub that the remote MCP server does not ask."""
+    address = environ.get("HF_ENDPOINT", "").strip().rstrip("/")
+    return address not in {"", "https://huggingface.co", "https://hf.co"}
+
+
+def _check_hub(environ: Mapping[str, str]) -> None:
+    """Refuse a Hub that the server does not ask: it would get the token of the other one."""
+    if has_other_hub(environ):
+        message = f"`mcp` names {HUB}, which asks {HUB_URL} only; HF_ENDPOINT names another Hub."
+        hint = "Leave `mcp` out: what Codex names is looked up at your Hub all the same."
+        raise UserError("bad input", message, hint)
 
 
 def _check_mlflow(environ: Mapping[str, str]) -> None:

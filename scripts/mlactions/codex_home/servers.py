@@ -69,7 +69,10 @@ HUB_VERSION = "0.4.23"
 """The package that our tests start. `@huggingface/mcp-server` of many articles does not exist."""
 
 HUB_VARIABLES = ("DEFAULT_HF_TOKEN", "HF_ENDPOINT")
-"""This version takes its token from DEFAULT_HF_TOKEN, not HF_TOKEN, and asks the one Hub only."""
+"""This version takes its token from DEFAULT_HF_TOKEN, not HF_TOKEN.
+
+It is told where the Hub is and asks the one of Hugging Face all the same.
+"""
 
 START_SECONDS = 120.0
 TOOL_SECONDS = 60.0

@@ -149,9 +149,10 @@ def _ask(runner: Runner, out: Path, caller: Mapping[str, str]) -> None:
     from mlactions.ask import ask_locally
     from mlactions.ask.local import Call
     from mlactions.ask.render import render_report
+    from mlactions.codex_home.request import HUB, has_other_hub
 
     answer = out / ANSWER
-    call = Call(servers=("huggingface",))
+    call = Call(servers=() if has_other_hub(caller) else (HUB,))
     checked = ask_locally(runner, [out], out=answer, always=True, environ=caller, call=call)
     terminal.show(render_report(checked), runner.stream, runner.environ)
     runner.say(f"answer: {answer / 'report.md'}")
