@@ -87,16 +87,24 @@ def test_no_credentials_says_which_are_missing(tmp_path: Path) -> None:
     assert "Set DATABRICKS_HOST and DATABRICKS_TOKEN" in said
 
 
-def test_a_workspace_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
-    environ = {
-        "DATABRICKS_HOST": f"http://127.0.0.1:{free_port()}",
-        "DATABRICKS_TOKEN": "t0ken",
-    }
-    code, _, said = call("databricks", tmp_path / "out", **environ)
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [("databricks", "variable"), ("databricks", "profile"), ("databricks://staging", "profile")],
+)
+def test_a_workspace_that_is_not_there_is_unreachable(uri: str, place: str, tmp_path: Path) -> None:
+    host = f"http://127.0.0.1:{free_port()}"
+    environ = {"DATABRICKS_HOST": host, "DATABRICKS_TOKEN": "t0ken"}
+    if place == "profile":
+        environ = {}
+        name = uri.partition("://")[2] or "DEFAULT"
+        text = f"[{name}]\nhost = {host}\ntoken = t0ken\n"
+        (tmp_path / ".databrickscfg").write_text(text)
+    code, _, said = call(uri, tmp_path / "out", **environ)
     assert code == 2
     assert "t0ken" not in said
-    assert f"databricks: {environ['DATABRICKS_HOST']}" in said
+    assert f"{uri}: {host}: " in said
     assert "MLflow cannot be reached" in said
+    assert "Timed out" not in said, "the SDK itself tries for five minutes"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import sqlite3
@@ -17,11 +18,15 @@ from typing import Any, Protocol
 
 import pytest
 
+from mlactions.__main__ import run
+from mlactions.codex_home.request import holds_password
 from mlactions.errors import UserError
-from mlactions.mlflow_store import Dataset, Point, Run, Store, StoreError, open_store
+from mlactions.mlflow_store import Dataset, Point, Run, Store, StoreError, caution, open_store
 from mlactions.mlflow_store import connection as connection_module
+from mlactions.mlflow_store.opening import shown
 from mlactions.mlflow_store.rest import RestStore
 from mlactions.retries import Patience
+from mlactions.runner import Runner
 from tests.fakes.loopback import Handler, Reply, Request
 from tests.mlflow_support import Gatekeeper, Mlflow, free_port
 
@@ -319,6 +324,64 @@ def impatient() -> Iterator[Impatient]:
             return opened.enter_context(store)
 
         yield make
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("postgresql://ada:pa/s3cret@h:5/db", "postgresql://h:5/db"),
+        ("postgresql://ada:p@s3cret@h/db", "postgresql://h/db"),
+        ("postgresql://ada:p?s3cret@h/db", "postgresql://h/db"),
+        ("postgresql+psycopg2://h/db?user=ada&password=s3cret", "postgresql+psycopg2://h/db"),
+        ("mssql+pyodbc:///?odbc_connect=SERVER%3Dh%3BPWD%3Ds3cret", "mssql+pyodbc:///"),
+        ("postgresql://h:5432/db?password=s3c@ret", "postgresql://ret"),
+        ("sqlite:////home/a@b/mlflow.db", "sqlite:////home/a@b/mlflow.db"),
+        ("databricks://staging", "databricks://staging"),
+        ("mlruns", "mlruns"),
+    ],
+)
+def test_an_address_is_shown_without_what_is_secret(uri: str, expected: str) -> None:
+    assert shown(uri) == expected
+    assert ("s3cret" in uri) <= holds_password(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "environ", "warned"),
+    [
+        ("http://mlflow.acme.org:5000", {"MLFLOW_TRACKING_TOKEN": "t0ken"}, True),
+        ("HTTP://mlflow.acme.org", {"MLFLOW_TRACKING_TOKEN": "t0ken"}, True),
+        ("http://ada:t0ken@mlflow.acme.org", {}, True),
+        ("http://mlflow.acme.org:5000", {}, False),
+        ("http://localhost:5000", {"MLFLOW_TRACKING_TOKEN": "t0ken"}, False),
+        ("http://127.0.0.1:5000", {"MLFLOW_TRACKING_TOKEN": "t0ken"}, False),
+        ("https://mlflow.acme.org", {"MLFLOW_TRACKING_TOKEN": "t0ken"}, False),
+        ("sqlite:///mlflow.db", {"MLFLOW_TRACKING_TOKEN": "t0ken"}, False),
+    ],
+)
+def test_credentials_in_the_clear_are_warned_of(
+    uri: str, environ: dict[str, str], warned: bool
+) -> None:
+    found = caution(uri, environ)
+    assert ("without TLS" in found) == warned
+    assert "t0ken" not in found
+
+
+@pytest.mark.parametrize("word", ["analyze", "drift"])
+def test_words_warn_of_credentials_in_the_clear(word: str, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("lr: 1\n")
+    given = {
+        "analyze": ["--experiment", "x", "--metric", "y"],
+        "drift": ["--config", str(tmp_path / "p.yaml"), "--experiment", "x"],
+    }[word]
+    stream = io.StringIO()
+    with Gatekeeper(None) as proxy:  # it stands in for the network on the way
+        proxy.replies = [Reply(401, {})]
+        environ = {"http_proxy": proxy.url, "MLFLOW_TRACKING_TOKEN": "t0ken"}
+        arguments = [word, *given, "--tracking-uri", "http://mlflow.acme.org"]
+        code = run([*arguments, "--out", str(tmp_path / "out")], Runner(environ, stream))
+        assert proxy.requests[0].headers["authorization"] == "Bearer t0ken"
+    assert code == 2
+    assert "http://mlflow.acme.org without TLS" in " ".join(stream.getvalue().split())
 
 
 def test_a_server_that_is_not_there(impatient: Impatient) -> None:

@@ -29,7 +29,7 @@ from mlactions.confidential import masked
 from mlactions.curves import Direction
 from mlactions.environment import caller_environment
 from mlactions.errors import Exit, UserError
-from mlactions.mlflow_store import Store, open_store
+from mlactions.mlflow_store import Store, caution, open_store
 from mlactions.publish import empty_folder, out_folder, publish
 from mlactions.runner import Annotation, Level, Runner
 from mlactions.schema import load_json, validate
@@ -90,6 +90,8 @@ def command(runner: Runner, /, **given: Any) -> int:
         hint = "Write for example `https://mlflow.example.org`, or set MLFLOW_TRACKING_URI."
         raise UserError("bad input", "`tracking-uri` is missing.", hint)
     empty_folder(out, "analyze", {*REPORTS.values(), ANSWER, records.FILE})
+    if found := caution(uri, caller):
+        runner.annotate(Annotation("warning", found, "credentials in the clear"))
     recorder = records.Recorder()
     with open_store(uri, caller) as store:
         result = analyse(store, settings, previous, recorder)

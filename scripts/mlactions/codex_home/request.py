@@ -37,6 +37,8 @@ OWN_EVENTS = frozenset({"schedule", "workflow_dispatch", "push", "repository_dis
 """Events whose code is in the repository already, and that who may write to it has set off."""
 
 _PASSWORD = re.compile(r"(?:passw|pwd|token|secret|api_?key)[^=&]*=", re.IGNORECASE)
+_DATABASE_PASSWORD = re.compile(r"[\w+]+://[^:/]*:[^@]*@")
+"""As SQLAlchemy reads it: a password may hold what ends the host elsewhere."""
 _FILES = re.compile(r"(sqlite:///|file://)(?!/)(?P<path>.+)")
 
 
@@ -118,7 +120,8 @@ def holds_password(text: str) -> bool:
         parts = urlsplit(text)
         if parts.scheme in {"http", "https"}:
             return bool(parts.username or parts.password or parts.query or parts.fragment)
-        return parts.password is not None or bool(_PASSWORD.search(parts.query))
+        named = parts.password is not None or bool(_PASSWORD.search(unquote(parts.query)))
+        return named or bool(_DATABASE_PASSWORD.match(text))
     except ValueError as error:
         raise UserError("bad input", f"`tracking-uri` is no address: {error}.") from None
 

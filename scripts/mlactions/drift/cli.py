@@ -34,9 +34,9 @@ from mlactions.drift.result import Context, document, judge, undetermined
 from mlactions.drift.rules import DEFAULT, Read, read_rules
 from mlactions.environment import caller_environment, user_environment
 from mlactions.errors import Exit, UserError
-from mlactions.mlflow_store import Store, StoreError, open_store
+from mlactions.mlflow_store import Store, StoreError, caution, open_store
 from mlactions.publish import empty_folder, out_folder, publish
-from mlactions.runner import Runner
+from mlactions.runner import Annotation, Runner
 from mlactions.settings import Status, check_key, lines_option, option
 
 ANSWER = "answer"
@@ -117,6 +117,8 @@ def run(
     environ = user_environment(caller)
     own = {key: value for key, value in environ.items() if not key.startswith(_CREDENTIALS)}
     config = read_config(settings, own)
+    if found := caution(settings.tracking_uri, caller):
+        runner.annotate(Annotation("warning", found, "credentials in the clear"))
     with open_store(settings.tracking_uri, caller) as store:
         context = _context(rules, config, store, git)
         try:

@@ -31,6 +31,7 @@ __all__ = [
     "State",
     "Store",
     "StoreError",
+    "caution",
     "open_store",
 ]
 
@@ -52,3 +53,10 @@ def open_store(uri: str, environ: Mapping[str, str]) -> Store:
     from mlactions.mlflow_store.client import ClientStore  # MLflow's import takes seconds
 
     return ClientStore.at(uri, environ)
+
+
+def caution(uri: str, environ: Mapping[str, str]) -> str:
+    """Return a warning where credentials would travel in the clear, else nothing."""
+    from mlactions.mlflow_store.address import caution as in_the_clear
+
+    return in_the_clear(uri, environ)

@@ -71,6 +71,26 @@ def read_address(uri: str, environ: Mapping[str, str]) -> Address:
     )
 
 
+def caution(uri: str, environ: Mapping[str, str]) -> str:
+    """Return a warning where credentials would travel in the clear, else nothing.
+
+    MLflow's own client sends them, too, and inside a network of one's own that may be wanted.
+    """
+    if not uri.strip().lower().startswith("http://"):
+        return ""
+    address = read_address(uri, environ)
+    if not address.has_credentials or _is_local(address.host):
+        return ""
+    return (
+        f"The credentials of MLflow go to {address.url} without TLS: whoever sits in between can"
+        " read them. Write https:// if the server speaks it."
+    )
+
+
+def _is_local(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
 def _bad_uri(why: str) -> StoreError:
     hint = "Write for example `https://mlflow.example.org` or `sqlite:///mlflow.db`."
     message = f"the tracking URI cannot be read: {why}."
@@ -82,7 +102,7 @@ def _proxy(scheme: str, host: str, environ: Mapping[str, str]) -> str:
     name = f"{scheme}_proxy"
     found = environ.get(name) or environ.get(name.upper(), "")
     excluded = environ.get("no_proxy") or environ.get("NO_PROXY", "")
-    local = host.rpartition(":")[0] in {"localhost", "127.0.0.1", "::1"}
+    local = _is_local(host.rpartition(":")[0])
     bypassed = local or proxy_bypass_environment(host.rstrip(":"), {"no": excluded})
     return "" if bypassed else found
 

@@ -11,6 +11,8 @@ import re
 import socket
 import warnings
 from collections.abc import Iterator, Mapping
+from configparser import ConfigParser
+from configparser import Error as ConfigError
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 # What MLflow's client and the libraries below it read, where the caller has it.
 _PASSED_ON = re.compile(r"(MLFLOW|DATABRICKS|AWS|AZURE|GOOGLE|PG)[A-Z]*_?\w*|no_proxy|NO_PROXY")
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+_HOST_PLACES = "DATABRICKS_HOST, or the profile in ~/.databrickscfg"
 CONNECT_SECONDS = 30.0
 
 _PATIENCE = {
@@ -49,7 +52,7 @@ def connect(uri: str, environ: Mapping[str, str]) -> Any:
     warnings.filterwarnings("ignore", module=r"(mlflow|sqlalchemy|alembic)\b.*")
     _check_scheme(uri)
     if uri.startswith("databricks"):
-        _must_listen(environ)
+        _must_listen(uri, environ)
     try:
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
@@ -85,12 +88,12 @@ def _check_scheme(uri: str) -> None:
         raise StoreError("bad input", message, hint, state="bad-request")
 
 
-def _must_listen(environ: Mapping[str, str]) -> None:
+def _must_listen(uri: str, environ: Mapping[str, str]) -> None:
     """Refuse a workspace where nobody listens: the SDK would try for five minutes.
 
-    Not behind a proxy, which is what connects there, and not for a profile, which the SDK reads.
+    Not behind a proxy, which is what connects there.
     """
-    host = environ.get("DATABRICKS_HOST", "").strip()
+    host = _workspace(uri, environ)
     if not host or any(environ.get(name) for name in _PROXIES):
         return
     try:
@@ -98,9 +101,25 @@ def _must_listen(environ: Mapping[str, str]) -> None:
         port = parts.port or (80 if parts.scheme == "http" else 443)
         socket.create_connection((parts.hostname or "", port), CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
-        message = f"databricks: {shown(host)}: {error}."
-        hint = "Check DATABRICKS_HOST, and that the workspace lets this machine in."
+        message = f"{shown(uri)}: {shown(host)}: {error}."
+        hint = f"Check the host ({_HOST_PLACES}), and that the workspace lets this machine in."
         raise StoreError("MLflow cannot be reached", message, hint, state="unreachable") from None
+
+
+def _workspace(uri: str, environ: Mapping[str, str]) -> str:
+    """Return the host of a workspace as the SDK finds it: the profile's, or the variable's."""
+    profile = uri.partition("://")[2].partition("/")[0].partition(":")[0]
+    host = environ.get("DATABRICKS_HOST", "").strip()
+    if host and not profile:
+        return host
+    name = profile or environ.get("DATABRICKS_CONFIG_PROFILE", "").strip() or "DEFAULT"
+    file = environ.get("DATABRICKS_CONFIG_FILE", "").strip() or "~/.databrickscfg"
+    parser = ConfigParser(interpolation=None)
+    try:
+        parser.read(Path(file).expanduser(), encoding="utf-8")
+        return parser.get(name, "host", fallback="").strip()
+    except (ConfigError, OSError, RuntimeError, UnicodeDecodeError):
+        return ""  # the SDK says what is wrong with the file
 
 
 def _absolute(uri: str) -> str:
@@ -171,5 +190,14 @@ def translated(uri: str) -> Iterator[None]:
 
 
 def shown(uri: str) -> str:
-    """Return a URI without its password."""
-    return re.sub(r"(?<=://)[^/@]*@", "", uri)
+    """Return a URI without its user, its password and its query, where drivers take them, too.
+
+    A password may hold `/`, `?` and `@`: rather too much is left out than too little.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return uri
+    if scheme.partition("+")[0] not in {"sqlite", "file"}:
+        rest = re.sub(r"^[^:/]*(?::[^@]*)?@", "", rest)
+        rest = rest.partition("?")[0].rpartition("@")[2]
+    return f"{scheme}://{rest.partition('?')[0]}"
