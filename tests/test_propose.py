@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mlactions.ask.repository import open_repository
 from mlactions.propose.gates import judge
-from mlactions.propose.model import TASKS, Rules
+from mlactions.propose.model import FILE, TASKS, Entry, Rules
+from mlactions.propose.testing import added_tests, is_test_file, lost_tests
 from mlactions.propose.tree import TreeError, WorkTree
 from tests.ask_cases import codex_path, git, make_bundle, write
+from tests.fakes.github import FakeGitHub
 from tests.fakes.model import Turn, fails, runs, says
 from tests.propose_support import (
     ANSWER,
@@ -30,6 +33,10 @@ NESTED = (
     "mkdir src/inner && cd src/inner && git init -q . && git -c user.name=a -c user.email=a@b"
     " commit -q --allow-empty -m x"
 )
+
+
+LOST = ["deletes-test", "no-tests"]
+SKIP = "printf '\n%s\n%s\n' '{}' '{}' >> tests/test_model.py"
 
 
 @pytest.fixture
@@ -124,12 +131,96 @@ def judged(folder: Path, commands: tuple[str, ...], rules: Rules = RULES) -> lis
         ((*GOOD, "printf x > \"$(printf 'src/a\\377b.py')\""), ["odd-path"]),
         ((*GOOD, "echo > 'src/a[b].py'"), ["odd-path"]),
         ((*GOOD, NESTED), ["link", "not-allowed"]),
+        ((*GOOD, "mkdir -p .windsurf/rules; echo > .windsurf/rules/x.md"), ["forbidden-path"]),
+        ((*GOOD, "mkdir -p skills/x; echo > skills/x/SKILL.md"), ["forbidden-path"]),
+        ((*GOOD, "mkdir -p run.py; echo > run.py/evil.sh"), ["not-allowed"]),
+        ((*GOOD, "mkdir -p configs; echo > configs/pylock.toml"), ["lock-file"]),
+        ((*GOOD, "echo > pytest.py"), ["hides-module"]),
+        ((*GOOD, "mkdir random; echo > random/__init__.py"), ["hides-module"]),
+        ((*GOOD, "echo > tests/random.py"), ["hides-module"]),
+        ((*GOOD, "mkdir -p src/data; echo > src/data/random.py; echo > src/queue.py"), []),
+        ((*GOOD, "echo > tests/conftest.py"), ["steers-checks"]),
+        ((*GOOD, "echo > sitecustomize.py"), ["steers-checks"]),
+        ((*GOOD, "mkdir app; echo > app/tests.py; rm tests/test_model.py"), LOST),
+        ((*GOOD, "git mv tests/test_model.py tests/old.py"), LOST),
+        ((*GOOD, SKIP.format("import pytest as pt", "pt.skip()")), ["skips-test"]),
+        (
+            (*GOOD, SKIP.format("from pytest import mark as m", "pytestmark = m.skip")),
+            ["skips-test"],
+        ),
+        ((*GOOD, SKIP.format("import unittest", "raise unittest.SkipTest")), ["skips-test"]),
+        ((*GOOD, SKIP.format("from src.model import build as net", "net().skip")), []),
         ((*GOOD, "mkdir src/__pycache__; echo > src/__pycache__/model.pyc"), []),
         ((*GOOD, "rm .git; mkdir .git; echo 'not git' > .git/HEAD"), []),
     ],
 )
 def test_the_gates(tmp_path: Path, commands: tuple[str, ...], found: list[str]) -> None:
     assert judged(tmp_path, commands) == found
+
+
+CLASSES = """\
+class TestA:
+    def test_width(self):
+        assert True
+
+
+class TestB:
+    def test_width(self):
+        assert True
+"""
+
+
+@pytest.mark.parametrize(
+    ("after", "lost"),
+    [
+        (CLASSES, ()),
+        (CLASSES.partition("\n\n\n")[0], ("TestB.test_width",)),
+        (CLASSES.replace("TestB", "HelperB"), ("TestB.test_width",)),
+        (CLASSES + "\n\nclass TestC:\n    def test_width(self):\n        pass\n", ()),
+    ],
+)
+def test_a_test_is_known_by_its_class(after: str, lost: tuple[str, ...]) -> None:
+    entry = Entry("tests/test_a.py", FILE, FILE, "", "", 1, 1, before=CLASSES, after=after)
+    assert lost_tests([entry]) == lost
+    moved = (
+        replace(entry, after=""),
+        replace(entry, path="src/x_test.py", before=None, after=CLASSES),
+    )
+    assert lost_tests(moved) == ()
+    assert added_tests(moved) == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "is_one"),
+    [
+        ("app/tests.py", True),
+        ("test.py", True),
+        ("Tests/data.py", True),
+        ("testing/a.py", True),
+        ("src/unit_tests/a.py", True),
+        ("src/TestFoo.py", True),
+        ("src/latest.py", False),
+        ("src/contest/a.py", False),
+    ],
+)
+def test_what_is_a_test_file(path: str, is_one: bool) -> None:
+    assert is_test_file(path) == is_one
+
+
+def test_codex_has_no_network(repository: Path, tmp_path: Path) -> None:
+    code = "python3 -c \"import socket; socket.create_connection(('127.0.0.1', {}), 2)\""
+    with FakeGitHub() as other:
+        connect = code.format(other.url.rpartition(":")[2].partition("/")[0])
+        subprocess.run(["bash", "-c", connect], check=True)  # out of the sandbox it answers
+        commands = (f"{connect} || echo > src/refused.py", f"{connect} && echo > src/reached.py")
+        script = (*turns(*GOOD, commands[0])[:-1], runs(commands[1]), says(ANSWER))
+        done = propose(tmp_path, repository, *script, options={})
+    assert done.code == 0, done.said
+    assert sorted(file["path"] for file in done.result["files"]) == [
+        "src/model.py",
+        "src/refused.py",
+        "tests/test_model.py",
+    ]
 
 
 def test_a_filter_of_the_work_tree_runs_nothing(

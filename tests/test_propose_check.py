@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from mlactions import markdown
 from mlactions.bundle import digest, seal, write_json
-from mlactions.propose.junit import outcomes
+from mlactions.comment.material import combine, gather
+from mlactions.propose.junit import of_test, outcomes
 from tests.ask_cases import git, write
 from tests.fakes.github import READ_TOKEN, WRITE_TOKEN, FakeGitHub
 from tests.fakes.github_git import files_of, load_commit
@@ -93,6 +95,7 @@ def test_a_good_change_holds(place: Path) -> None:
     assert [(run["name"], run["outcome"]) for run in done.result["runs"]] == [
         ("lint", "passed"),
         ("tests", "passed"),
+        ("tests as they were", "passed"),
     ]
     (model,) = done.result["models"]
     assert (model["claimed"], model["parameters"], model["trainable"]) == (1040, 1040, 1040)
@@ -108,11 +111,21 @@ def test_a_good_change_holds(place: Path) -> None:
     assert git(place / "repository", "worktree", "list").count("\n") == 0
 
 
+def test_a_comment_shows_plan_evidence_and_what_nobody_verified(place: Path) -> None:
+    material = gather([place / "task/bundle", place / "checked"], None)
+    assert [problem.message for problem in material.problems] == []
+    text = markdown.render(combine(material))
+    for said in ("Let the width be doubled", "### Plan", "Add the factor.", "Not verified, says"):
+        assert said in text
+    for said in ("Parameters, claimed and counted", "1,040", "Added tests", "Nothing was trained"):
+        assert said in text
+
+
 def test_lint_and_tests_that_fail_are_said(place: Path) -> None:
     rewritten(place / "task/bundle", models=[], tests=[])
     done = check(place, lint="echo CANARY-LINT; exit 3", tests="exit 1")
     assert done.code == 1
-    assert reasons(done) == ["lint-fails", "tests-fail"]
+    assert reasons(done) == ["lint-fails", "tests-fail", "old-tests-fail"]
     assert "CANARY-LINT" in (done.bundle / "report.md").read_text()
 
 
@@ -186,6 +199,41 @@ def test_added_tests_must_prove_something(
     assert reasons(done) == found
 
 
+def test_a_test_that_was_gutted_runs_as_it_was(place: Path, tmp_path: Path) -> None:
+    broken = GOOD_MODEL.replace("return Net(width * factor)", "return Net(9 * factor)")
+    gutted = TESTS.replace("assert build().width == 8", "assert build()")
+    test = "\n\ndef test_factor():\n    assert build(factor=2).width == 18\n"
+    commands = (edits("src/model.py", broken), edits("tests/test_model.py", gutted + test))
+    bundle = change(place, tmp_path / "other", *commands, models=[])
+    assert reasons(check(place, bundle=bundle)) == ["old-tests-fail"]
+    done = check(place, bundle=bundle, tests="")
+    assert reasons(done) == []
+    assert any("tests/test_model.py" in text for text in done.result["unverified"])
+
+
+def test_a_new_test_of_a_name_that_another_class_has_counts(place: Path, tmp_path: Path) -> None:
+    test = "\n\nclass TestFactor:\n    def test_width(self):\n"
+    test += "        assert build(factor=2).width == 16\n"
+    commands = (edits("src/model.py", GOOD_MODEL), edits("tests/test_model.py", TESTS + test))
+    done = check(place, bundle=change(place, tmp_path / "other", *commands), tests="")
+    assert done.result["tests"] == [
+        {
+            "path": "tests/test_model.py",
+            "name": "TestFactor.test_width",
+            "with": "passed",
+            "without": "failed",
+        }
+    ]
+
+
+def test_a_module_where_commands_start_hides_none(place: Path, tmp_path: Path) -> None:
+    """In a project that is a folder of the repository, Python looks there first."""
+    bundle = change(place, tmp_path / "other", *GOOD, edits("src/pytest.py", ""), models=[])
+    assert reasons(check(place, bundle=bundle, working_directory=f"{place}/repository/src")) == [
+        "hides-module"
+    ]
+
+
 def test_added_tests_that_were_not_run_prove_nothing(place: Path) -> None:
     done = check(place, added_tests="true {tests} {report}")
     assert reasons(done) == ["added-test-fails"]
@@ -242,10 +290,21 @@ def test_a_frozen_backbone_of_torch_is_counted(place: Path) -> None:
 
 
 def test_junit() -> None:
-    text = """<testsuites><testsuite><testcase name="test_a[1]"/><testcase name="test_a[2]">
-    <failure/></testcase><testcase name="test_b"><skipped/></testcase><testcase name="test_c"/>
+    text = """<testsuites><testsuite><testcase classname="tests.test_x" name="test_a[1]"/>
+    <testcase classname="tests.test_x" name="test_a[2]"><failure/></testcase>
+    <testcase classname="tests.test_x.TestA" name="test_a"/>
+    <testcase classname="test_y" name="test_b"><skipped/></testcase><testcase name="test_c"/>
     </testsuite></testsuites>"""
-    assert outcomes(text) == {"test_a": "failed", "test_b": "not-run", "test_c": "passed"}
+    found = outcomes(text)
+    assert found == {
+        "tests.test_x.test_a": "failed",
+        "tests.test_x.TestA.test_a": "passed",
+        "test_y.test_b": "not-run",
+        "test_c": "passed",
+    }
+    assert of_test(found, "tests/test_x.py", "test_a") == "failed"
+    assert of_test(found, "tests/test_x.py", "TestA.test_a") == "passed"
+    assert of_test(found, "tests/test_z.py", "test_a") is None
     for bad in ("", "<a", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'):
         with pytest.raises(ValueError, match="it"):
             outcomes(bad)
@@ -264,8 +323,11 @@ Publish = Callable[..., Done]
 @pytest.fixture
 def publish(place: Path, hub: FakeGitHub) -> Publish:
     """Publish what was checked: `publish(token=…, event=…)`."""
+    taken = digest(place / "task/bundle/manifest.json")
 
-    def start(token: str = WRITE_TOKEN, event: str = "workflow_dispatch") -> Done:
+    def start(
+        token: str = WRITE_TOKEN, event: str = "workflow_dispatch", sha256: str = taken
+    ) -> Done:
         environ = {
             "GITHUB_ACTIONS": "true",
             "GITHUB_EVENT_NAME": event,
@@ -277,6 +339,7 @@ def publish(place: Path, hub: FakeGitHub) -> Publish:
         names = {
             "bundle": place / "task/bundle",
             "checked": place / "checked",
+            "sha256": sha256,
             "token": token,
             "out": place / "published",
         }
@@ -355,9 +418,24 @@ def test_the_gates_hold_for_the_writer_too(publish: Publish, hub: FakeGitHub, pl
     result = json.loads((place / "task/bundle/result.json").read_text())
     result["files"][0]["path"] = ".github/workflows/ci.yml"
     bundle = rewritten(place / "task/bundle", files=result["files"])
-    rewritten(place / "checked", proposal=digest(bundle / "manifest.json"))
-    assert reasons(publish()) == ["forbidden-path"]
+    sha256 = digest(bundle / "manifest.json")
+    rewritten(place / "checked", proposal=sha256)
+    assert reasons(publish(sha256=sha256)) == ["forbidden-path"]
     assert hub.requests == []
+
+
+def test_a_change_put_in_the_place_of_what_was_taken_is_not_published(
+    publish: Publish, hub: FakeGitHub, place: Path
+) -> None:
+    """Whoever runs the change can replace both artifacts, and the rules with them."""
+    result = json.loads((place / "task/bundle/result.json").read_text())
+    result["files"][0]["path"] = "Makefile"
+    rules = {**result["rules"], "allow": ["Makefile", "*.py"], "max_files": 200}
+    bundle = rewritten(place / "task/bundle", files=result["files"], rules=rules)
+    rewritten(place / "checked", proposal=digest(bundle / "manifest.json"))
+    assert "not-what-was-taken" in reasons(publish())
+    assert hub.requests == []
+    assert check(place, sha256="0" * 64).code == 2
 
 
 @pytest.mark.parametrize(
@@ -393,8 +471,9 @@ def test_hostile_words_stay_words(publish: Publish, hub: FakeGitHub, place: Path
         plan=[hostile],
         unverified=[hostile],
     )
-    rewritten(place / "checked", proposal=digest(bundle / "manifest.json"))
-    assert publish().code == 0
+    sha256 = digest(bundle / "manifest.json")
+    rewritten(place / "checked", proposal=sha256)
+    assert publish(sha256=sha256).code == 0
     (pull,) = hub.store.pulls.values()
     message = hub.store.objects[pull.head_sha]["message"]
     for text in (pull.title, pull.body.split("-->", 1)[1], message):

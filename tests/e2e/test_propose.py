@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.ask_cases import KEY
+from tests.ask_cases import KEY, make_bundle
 from tests.e2e.conftest import MakeModel, MakeScratch
 from tests.e2e.gate_repository import template
 from tests.e2e.harness import Act, Run
@@ -19,6 +20,19 @@ from tests.fakes.github_git import files_of, load_commit
 from tests.fakes.model import FakeModel
 from tests.propose_support import FILES, GOOD, GOOD_MODEL, turns
 
+NO_KEY = "! env | grep -q 'sk-[c]anary'"
+MEASURED = """\
+  measured:
+    runs-on: ubuntu-24.04
+    permissions:
+      contents: read
+    steps:
+      - uses: actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1
+      - uses: actions/upload-artifact@043fb46d1a93c77aae656e7c1c64a875d1fc6a0a # v7.0.1
+        with:
+          name: export-gate
+          path: exported
+"""
 HOSTILE = "Build $(touch CANARY) `x` ${{ secrets.X }}"
 
 
@@ -31,6 +45,11 @@ def workflow(model: FakeModel) -> str:
     )
     more += f"      responses-api-endpoint: {model.endpoint}\n"
     text = template("propose")
+    # What was measured before, in the same run; and no key where the change is run.
+    text = text.replace(
+        "jobs:\n  propose:\n", f"jobs:\n{MEASURED}  propose:\n    needs: [measured]\n"
+    )
+    more += f'      install: "{NO_KEY}"\n'
     for old, new in (
         ("tests: python -m pytest\n", f"tests: {python} -m pytest -q -p no:cacheprovider\n"),
         ("lint: python -m compileall", f"lint: {python} -m compileall"),
@@ -45,7 +64,12 @@ def workflow(model: FakeModel) -> str:
 
 def dispatch(act: Act, project: Scratch, hub: FakeGitHub) -> Run:
     """Start the workflow as a person does."""
-    inputs = {"task": "data-pipeline", "request": HOSTILE, "slug": "wider"}
+    inputs = {
+        "task": "data-pipeline",
+        "request": HOSTILE,
+        "slug": "wider",
+        "artifact": "export-gate",
+    }
     repository = {**repository_payload(project.name), "default_branch": "main"}
     payload: Mapping[str, Any] = {
         "inputs": inputs,
@@ -59,9 +83,12 @@ def dispatch(act: Act, project: Scratch, hub: FakeGitHub) -> Run:
 
 
 @pytest.fixture
-def no_workflow_of_ours() -> dict[str, str]:
-    """Give the files of the project without its own workflow, which act would run too."""
-    return {path: text for path, text in FILES.items() if ".github" not in path}
+def no_workflow_of_ours(tmp_path: Path) -> dict[str, str]:
+    """Give the project, an export's result in it, without its workflow, which act would run too."""
+    files = {path: text for path, text in FILES.items() if ".github" not in path}
+    fact = {"id": "export.cause", "text": "CANARY-EXPORT"}
+    exported = make_bundle(tmp_path / "exported", "a" * 40, word="export", facts=[fact])
+    return files | {f"exported/{path.name}": path.read_text() for path in exported.iterdir()}
 
 
 def test_a_draft_comes_of_a_dispatch(
@@ -71,7 +98,8 @@ def test_a_draft_comes_of_a_dispatch(
     model: MakeModel,
     no_workflow_of_ours: dict[str, str],
 ) -> None:
-    look = "cat ../facts/request.json; env; cat /proc/*/environ | tr '\\0' '\\n'"
+    look = "cat ../facts/request.json ../facts/result-1/facts.json; env"
+    look += "; cat /proc/*/environ | tr '\\0' '\\n'"
     server = model(*turns(look, *GOOD), key=KEY)
     files = {**no_workflow_of_ours, ".github/workflows/propose.yml": workflow(server)}
     project = scratch(files)
@@ -85,9 +113,10 @@ def test_a_draft_comes_of_a_dispatch(
     assert files_of(hub.store, pull.head_ref)["src/model.py"] == GOOD_MODEL.encode()
     assert hub.store.objects[pull.head_sha]["parents"] == [tip]
     checked = json.loads((run.artifacts / "propose-check-wider/result.json").read_text())
-    assert [item["outcome"] for item in checked["runs"]] == ["passed", "passed"]
+    assert [item["outcome"] for item in checked["runs"]] == ["passed"] * 3
     assert [(test["without"], test["with"]) for test in checked["tests"]] == [("failed", "passed")]
     assert json.dumps(HOSTILE) in server.requests[2].tool_outputs[1]
+    assert "CANARY-EXPORT" in server.requests[2].tool_outputs[1]
     assert KEY not in "".join(request.everything for request in server.requests)
     assert KEY not in run.output
     assert project.git("status", "--porcelain") == ""

@@ -28,6 +28,9 @@ RENDERERS: Mapping[str, str] = {
     "evaluate": "mlactions.evaluate",
     "export": "mlactions.export.render",
     "note": "mlactions.note.render",
+    "propose": "mlactions.propose.render",
+    "propose-check": "mlactions.propose.check_result",
+    "propose-publish": "mlactions.propose.publish",
     "export-retry": "mlactions.export.retry_result",
 }
 """The words whose results can be shown, and who does; a result of another one is refused."""

@@ -15,7 +15,9 @@ from mlactions.errors import Exit, UserError
 from mlactions.evaluate.provenance import probe
 from mlactions.evaluate.template import Template
 from mlactions.export.settings import parse_python
-from mlactions.propose.check_result import document, facts, render
+from mlactions.propose.check_result import OLD_TESTS, document, edited_tests, facts, render
+from mlactions.propose.gates import hidden
+from mlactions.propose.junit import of_test
 from mlactions.propose.model import CHECK, Finding
 from mlactions.propose.proposal import Proposal, moved, open_proposal
 from mlactions.propose.testing import is_test_file
@@ -43,6 +45,7 @@ class Commands:
 
 @click.command("check")
 @option("--bundle", required=True, type=Path, help="Folder that `propose take` wrote.")
+@option("--sha256", default="", help="The output `sha256` of `propose`: no other change will do.")
 @option("--lint", default="", help="Your lint, a bash command; empty runs none.")
 @option("--tests", default="", help="Your tests, a bash command; empty runs none.")
 @option(
@@ -57,6 +60,9 @@ class Commands:
 def command(runner: Runner, /, *, bundle: Path, out: Path | None, **given: Any) -> int:
     """Run lint, tests and claims on a change, in a work tree that is thrown away."""
     proposal = open_proposal(bundle)
+    if given["sha256"] and given["sha256"] != proposal.sha256:
+        message = "it is not the change that `sha256` names."
+        raise UserError("other change", message, "Fetch the artifact again.", str(bundle))
     folder = out_folder(out, runner, CHECK)
     empty_folder(folder, CHECK, ())
     commands, job = _setup(runner, given)
@@ -97,6 +103,8 @@ def _check(proposal: Proposal, commands: Commands, job: Job) -> dict[str, Any]:
             for name, line in (("lint", commands.lint), ("tests", commands.tests)):
                 job.runner.say(f"{name}: {line or '(none)'}")
                 runs[name] = (line, tree.shell(line, name) if line else None)
+            if commands.tests and (ran := _old_tests(proposal, commands.tests, job)):
+                runs[OLD_TESTS] = (commands.tests, ran)
             models = [_counted(model, tree, commands) for model in proposal.result["models"]]
     tests = [] if findings else _added(proposal, commands, job)
     return document(proposal, job.repository.head, findings, runs=runs, models=models, tests=tests)
@@ -104,6 +112,10 @@ def _check(proposal: Proposal, commands: Commands, job: Job) -> dict[str, Any]:
 
 def _applied(proposal: Proposal, tree: Tree) -> Iterator[Finding]:
     """Apply the patch; it must give exactly the files that would be published."""
+    folder = tree.work.relative_to(tree.root).as_posix()
+    for file in proposal.result["files"]:
+        if finding := hidden(file["path"], file["kind"], folder="" if folder == "." else folder):
+            yield finding
     try:
         tree.apply(proposal.patch)
     except NotApplied as error:
@@ -113,6 +125,18 @@ def _applied(proposal: Proposal, tree: Tree) -> Iterator[Finding]:
     for file in proposal.result["files"]:
         if tree.blob(file["path"]) != file["blob_after"]:
             yield moved(file["path"], head)
+
+
+def _old_tests(proposal: Proposal, command: str, job: Job) -> Ran | None:
+    """Run the repository's own tests, as they were, on the code of a change that edits tests."""
+    files = proposal.result["files"]
+    code = [file["path"] for file in files if not is_test_file(file["path"])]
+    if not code or not edited_tests(files):
+        return None
+    with trial(job) as tree:
+        tree.apply(proposal.patch, only=code)
+        job.runner.say(f"{OLD_TESTS}, on the change: {command}")
+        return tree.shell(command, "old-tests")
 
 
 def _counted(model: Mapping[str, Any], tree: Tree, commands: Commands) -> dict[str, Any]:
@@ -148,9 +172,11 @@ def _added(proposal: Proposal, commands: Commands, job: Job) -> list[dict[str, A
         {
             "path": entry["path"],
             "name": name,
-            "with": after.get(name, "not-run"),
+            "with": of_test(after, entry["path"], name) or "not-run",
             # A module that cannot even be imported is reported under its own name: nothing passed.
-            "without": "not-run" if before is None else before.get(name, "failed"),
+            "without": "not-run"
+            if before is None
+            else of_test(before, entry["path"], name) or "failed",
         }
         for entry in added
         for name in entry["names"]

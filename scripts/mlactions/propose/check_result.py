@@ -7,6 +7,7 @@ from typing import Any
 
 from mlactions.propose.model import CHECK, Finding
 from mlactions.propose.proposal import Proposal
+from mlactions.propose.testing import is_test_file
 from mlactions.propose.trial import Ran
 from mlactions.publish import Fact
 from mlactions.report import (
@@ -24,6 +25,9 @@ from mlactions.report import (
     Untrusted,
 )
 from mlactions.settings import Status
+
+OLD_TESTS = "tests as they were"
+"""The repository's own tests, before the change edited them, run on the change."""
 
 Runs = Mapping[str, tuple[str, Ran | None]]
 _CHIPS = {"passed": Status.PASS, "failed": Status.FAIL, "timed-out": Status.FAIL}
@@ -68,7 +72,17 @@ def _of_runs(runs: Runs) -> Iterator[Finding]:
     for name, (_, ran) in runs.items():
         if ran is not None and ran.outcome != "passed":
             how = f"exit code {ran.code}" if ran.outcome == "failed" else "it did not end in time"
-            yield Finding(f"{name}-{'fails' if name == 'lint' else 'fail'}", f"{how}.")
+            yield Finding(_FAILS[name], f"{how}.")
+
+
+_FAILS = {"lint": "lint-fails", "tests": "tests-fail", OLD_TESTS: "old-tests-fail"}
+
+
+def edited_tests(files: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the files of tests that were there and that a change edits."""
+    return tuple(
+        file["path"] for file in files if file["kind"] != "added" and is_test_file(file["path"])
+    )
 
 
 def _of_models(models: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -104,6 +118,9 @@ def _unverified(
         yield "No number of parameters is claimed, so no model was built."
     if runs and not tests:
         yield "The change adds no tests."
+    if (edited := edited_tests(proposal.result["files"])) and OLD_TESTS not in runs:
+        named = ", ".join(edited[:10])
+        yield f"It edits tests that were there, and as they were none was run: {named}."[:2000]
     if proposal.result["classes"]:
         yield "The sizes in the table of classes are Codex's own; only claimed models are built."
     yield "Nothing was trained: what the change does to metrics is not known."

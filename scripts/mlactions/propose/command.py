@@ -13,12 +13,13 @@ import click
 
 from mlactions import codex
 from mlactions.ask.local import Call, call_codex, has_key
+from mlactions.bundle import MANIFEST, digest
 from mlactions.environment import caller_environment
 from mlactions.errors import AgentError, Exit, UserError
 from mlactions.evaluate.globs import matches
 from mlactions.propose.model import TASKS, Rules
 from mlactions.propose.prepare import Order, prepare
-from mlactions.propose.render import facts, render
+from mlactions.propose.render import WHY, facts, render
 from mlactions.propose.take import take
 from mlactions.propose.workspace import Context, Place, write_context
 from mlactions.publish import out_folder, publish
@@ -215,7 +216,8 @@ def _finish(runner: Runner, place: Place, document: Mapping[str, Any]) -> int:
     usage = json.dumps(document["usage"], sort_keys=True, separators=(",", ":"))
     runner.output("usage", usage)
     runner.output("branch", document["branch"])
+    runner.output("sha256", digest(place.bundle / MANIFEST))
     if document["status"] == Status.REFUSED:
-        hint = "Give the key, and see the log of the step that called Codex."
+        hint = WHY.get(document["reason"], "The log of the step that called Codex says more.")
         raise AgentError("no change", document["verdict"], hint)
     return Exit.PASS if document["status"] == Status.PASS else Exit.FAILED_CHECK

@@ -6,6 +6,7 @@ person do.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -20,21 +21,37 @@ MAX_NAMED = 20
 """How many findings of a kind are listed; one refuses as well as a thousand."""
 
 _FORBIDDEN = (
-    # What GitHub, git and other continuous integration obey.
-    *(".git*", ".circleci", ".buildkite", ".drone.yml", ".travis.yml", ".azure-pipelines*"),
-    *("azure-pipelines*", "appveyor*.yml", "bitbucket-pipelines.yml", "cloudbuild.y*ml"),
-    *("jenkinsfile*", ".woodpecker*", ".pre-commit-config.y*ml", "codeowners", "dependabot.y*ml"),
+    # A list of what tools keep in their dot files would never be whole.
+    ".*",
+    # What GitHub and other continuous integration obey.
+    *("action.y*ml", "azure-pipelines*", "appveyor*.yml", "bitbucket-pipelines.yml"),
+    *("cloudbuild.y*ml", "jenkinsfile*", "codeowners", "dependabot.y*ml"),
     # What agents and editors obey.
-    *("agents*.md", "claude*.md", "gemini.md", "copilot-instructions.md", ".codex", ".agents"),
-    *(".claude", ".cursor*", ".aider*", ".mcp.json", ".vscode", ".idea", ".devcontainer*"),
-    *(".envrc", ".env", ".env.*"),
+    *("agent.md", "agents*.md", "claude*.md", "gemini.md", "qwen.md", "warp.md", "crush.md"),
+    *("conventions.md", "copilot-instructions.md", "skill.md"),
 )
+_STEERING = (
+    # What decides which tests are run and how, or runs before any of them.
+    *("conftest.py", "sitecustomize.py", "usercustomize.py", "setup.py", "noxfile.py"),
+    *("pytest.ini", "pytest.toml", "tox.ini", "tox.toml", "setup.cfg", "pyproject.toml"),
+    *("makefile", "*.pth"),
+)
+_HIDDEN = frozenset(name.casefold() for name in sys.stdlib_module_names if name != "test") | {
+    *("pytest", "_pytest", "pluggy", "iniconfig", "coverage", "xdist", "hypothesis", "ruff"),
+    *("mypy", "numpy", "scipy", "torch", "torchvision", "lightning", "transformers", "mlflow"),
+    *("hydra", "omegaconf", "sklearn", "pandas", "yaml"),
+}
+"""Modules that checks import, and that a new one in the root would stand in front of."""
+
 _ODD = frozenset('\ufffd*?[]\\"')
 """Characters of globs, and what stands for a byte that is no text."""
 
 _LOCK_FILES = (
     "*.lock",
     "*.lockb",
+    "*.lockfile",
+    "pylock.toml",
+    "pylock.*.toml",
     "conda-lock.y*ml",
     "package-lock.json",
     "pnpm-lock.y*ml",
@@ -92,6 +109,11 @@ def _of_entry(entry: Entry, rules: Rules) -> Iterator[Finding]:
         yield Finding("lock-file", "It is a lock file that `lock-files` does not name.", path)
     elif not _is_allowed(path, rules):
         yield Finding("not-allowed", "No glob of `allow` matches it.", path)
+    elif _is_among(path, _STEERING) and path not in rules.allow:
+        text = "It steers what checks run: `allow` has to name it by its whole path."
+        yield Finding("steers-checks", text, path)
+    elif finding := hidden(entry.path, entry.kind):
+        yield finding
     elif rules.plan_only and not path.lower().endswith(".md"):
         yield Finding("code-in-a-plan", "This task is a plan: it changes Markdown only.", path)
     yield from _of_form(entry)
@@ -126,9 +148,31 @@ def _of_tests(entries: Sequence[Entry], rules: Rules) -> Iterator[Finding]:
 def _is_allowed(path: str, rules: Rules) -> bool:
     wanted = [glob for glob in rules.allow if not glob.startswith("!")]
     unwanted = [glob[1:] for glob in rules.allow if glob.startswith("!")]
-    return any(matches(path, glob) for glob in wanted) and not any(
+    return any(_allows(glob, path) for glob in wanted) and not any(
         matches(path, glob) for glob in unwanted
     )
+
+
+def _allows(glob: str, path: str) -> bool:
+    """Match a glob without a slash with the file's name: a folder's allows nothing."""
+    return matches(path if "/" in glob.rstrip("/") else PurePosixPath(path).name, glob)
+
+
+def hidden(path: str, kind: str, *, folder: str = "") -> Finding | None:
+    """Return the finding for a new module that is found before Python's own, or a test tool's.
+
+    `folder` is where the commands of a check start, which is where Python looks first; a test
+    runner puts the folder of a test before that.
+    """
+    inside = PurePosixPath(path.removeprefix(f"{folder}/") if folder else path)
+    parts = inside.parts[-2 if inside.name == "__init__.py" else -1 :]
+    above = inside.parts[: -len(parts)]
+    is_top = not above or is_test_file(PurePosixPath(*above, "x.py").as_posix())
+    name = parts[0].removesuffix(".py").casefold() if parts else ""
+    if not (kind == "added" and path.endswith(".py") and is_top and name in _HIDDEN):
+        return None
+    text = "Python would import it in place of its own module of that name, or of a test tool."
+    return Finding("hides-module", text, path)
 
 
 def _is_among(path: str, names: Sequence[str]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Literal
 from xml.etree import ElementTree as ET
 
@@ -11,9 +13,10 @@ MAX_BYTES = 32 * 1024 * 1024
 
 
 def outcomes(text: str) -> dict[str, Outcome]:
-    """Return how each test function ended, by its bare name; of its parameters the worst counts.
+    """Return how each test ended, by class name and own name as reported, parameters taken off.
 
-    A skipped test did not run. Raises ValueError for text that is no XML, or declares entities.
+    Of parameters the worst counts; a skipped test did not run. Raises ValueError for text that is
+    no XML, or declares entities.
     """
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ValueError("it declares entities")
@@ -23,9 +26,20 @@ def outcomes(text: str) -> dict[str, Outcome]:
         raise ValueError(f"it is no XML: {error}") from None
     found: dict[str, Outcome] = {}
     for case in root.iter("testcase"):
-        name = (case.get("name") or "").partition("[")[0]
+        function = (case.get("name") or "").partition("[")[0]
+        name = f"{case.get('classname') or ''}.{function}".lstrip(".")
         found[name] = _worst(found.get(name), _outcome(case))
     return found
+
+
+def of_test(found: Mapping[str, Outcome], path: str, name: str) -> Outcome | None:
+    """Return how one test of a file ended, `test_a` or `TestB.test_a`; None if it is not there."""
+    wanted = f"{PurePosixPath(path).stem}.{name}"
+    ended = [how for key, how in found.items() if f".{key}".endswith(f".{wanted}")]
+    worst: Outcome | None = None
+    for how in ended:
+        worst = _worst(worst, how)
+    return worst
 
 
 def _outcome(case: ET.Element) -> Outcome:

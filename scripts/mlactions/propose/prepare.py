@@ -170,7 +170,7 @@ def _check_apart(place: Place, repository: Repository) -> None:
         raise UserError(
             "bad input",
             "`--out` and the repository lie in one another.",
-            "Name a folder outside of it, for example below $RUNNER_TEMP.",
+            "Codex works in a copy there. Name a folder outside, such as /tmp/propose.",
             file=str(folder),
         )
 

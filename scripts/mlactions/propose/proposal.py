@@ -41,7 +41,7 @@ def open_proposal(folder: Path) -> Proposal:
     if result["status"] != Status.PASS:
         raise UserError(
             "no change",
-            f"the proposal ended {result['status']}: {result['verdict']}",
+            f"there is none: {result['verdict']}",
             "Only a change that every gate lets through goes on.",
             file=str(folder),
         )

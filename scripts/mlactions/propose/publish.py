@@ -51,20 +51,21 @@ class Posted:
 @click.command("publish")
 @option("--bundle", required=True, type=Path, help="Folder that `propose take` wrote.")
 @option("--checked", required=True, type=Path, help="Folder that `propose check` wrote.")
+@option("--sha256", required=True, help="The output `sha256` of `propose`, from its own job.")
 @option("--token", default="", help="A token with `contents: write` and `pull-requests: write`.")
 @option("--out", type=Path, help="Folder for what was done.")
 @click.pass_obj
-def command(runner: Runner, /, *, bundle: Path, checked: Path, token: str, out: Path | None) -> int:
+def command(runner: Runner, /, *, bundle: Path, checked: Path, **given: Any) -> int:
     """Open or update a draft pull request of a change that was checked."""
     check_event(runner.environ)
-    connection = _connection(token.strip(), runner.environ)
+    connection = _connection(given["token"].strip(), runner.environ)
     proposal = open_proposal(bundle)
-    folder = out_folder(out, runner, PUBLISH)
+    folder = out_folder(given["out"], runner, PUBLISH)
     empty_folder(folder, PUBLISH, ())
     result = open_bundle(checked, word=CHECK).json("result.json", schema="propose-check-result")
     with GitHub(connection, say=runner.say) as hub:
         try:
-            _refuse(*_before(proposal, result))
+            _refuse(*_before(proposal, result, given["sha256"]))
             posted = _post(proposal, result, GitData(hub), _run_url(runner.environ))
             document = _document(proposal, posted, (), hub)
         except RefusedError as error:
@@ -101,8 +102,14 @@ def _refuse(*findings: Finding) -> None:
         raise RefusedError(*findings)
 
 
-def _before(proposal: Proposal, checked: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield what can be said without GitHub: the same change, checked, within the rules."""
+def _before(proposal: Proposal, checked: Mapping[str, Any], sha256: str) -> Iterator[Finding]:
+    """Yield what can be said without GitHub: the same change, checked, within the rules.
+
+    Artifacts could be replaced by any job of the run, the one that runs the change among them;
+    `sha256` comes from the job that took it.
+    """
+    if proposal.sha256 != sha256:
+        yield Finding("not-what-was-taken", "It is not the change that `propose` took.")
     if checked["proposal"] != proposal.sha256:
         yield Finding("other-change", "Another change was checked than this one.")
     if checked["status"] != Status.PASS:

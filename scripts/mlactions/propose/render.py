@@ -21,7 +21,7 @@ from mlactions.report import (
 )
 from mlactions.settings import Status
 
-_WHY: Mapping[str, str] = {
+WHY: Mapping[str, str] = {
     "no-key": "No API key was given.",
     "no-login": "Codex has no key: run `codex login`, or set OPENAI_API_KEY.",
     "no-codex": "There is no `codex` on the PATH: npm install -g @openai/codex.",
@@ -52,8 +52,10 @@ def render(result: Mapping[str, Any]) -> Report:
     """Return the report of `take`, from its result alone."""
     blocks: list[Block] = []
     if result["reason"]:
-        why = _WHY.get(result["reason"], result["reason"])
+        why = WHY.get(result["reason"], result["reason"])
         blocks.append(Paragraph((why, " ", Untrusted(result["detail"]))))
+    if result["title"]:
+        blocks.append(Paragraph(("Codex calls it: ", Untrusted(result["title"]))))
     blocks += [*_findings(result["findings"]), *change(result)]
     title = f"Proposed change: {result['task']}"
     return Report(title, Status(result["status"]), result["verdict"], tuple(blocks))
