@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import signal
 import stat
@@ -214,12 +215,29 @@ def test_a_bare_group_shows_its_help(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("word", ["", *cli.WORDS])
-def test_help_names_the_variables(word: str) -> None:
+def test_help_is_for_people(word: str) -> None:
     done = launch(*word.split(), "--help")
 
     assert done.returncode == 0
     assert "Usage: mlactions" in done.stdout
-    assert not word or "INPUT_" in done.stdout or "Commands:" in done.stdout
+    assert "INPUT_" not in done.stdout, "actions pass variables, nobody types them"
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("word", "headings"),
+    [
+        ("analyze", ["Which runs", "How they are read", "Verdict", "Output", "Options"]),
+        ("drift", ["What is in production", "What was deployed", "Verdict", "Output", "Options"]),
+        ("discover", ["What to look for", "What it must hold to", "Output", "Options"]),
+    ],
+)
+def test_help_groups_its_options_and_ends_with_a_command_to_type(
+    word: str, headings: list[str]
+) -> None:
+    said = launch(word, "--help").stdout
+    assert re.findall(r"^(\S.*):$", said, re.MULTILINE) == headings
+    assert f"  mlactions {word} --" in said.partition("Example:")[2]
 
 
 def test_sigterm_ends_a_running_command_with_143(tmp_path: Path) -> None:

@@ -61,6 +61,9 @@ WORDS: Mapping[str, tuple[str, str]] = {
 }
 
 
+_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
 class _Words(click.Group):
     """A group whose commands live in the module of their word."""
 
@@ -78,7 +81,7 @@ class _Words(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in WORDS.items()])
 
 
-@click.group(cls=_Words, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Words, context_settings=_HELP)
 @click.version_option(__version__, prog_name="mlactions")
 def cli() -> None:
     """Python measures and decides; Codex reads, proposes and explains.

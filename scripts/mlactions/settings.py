@@ -45,14 +45,38 @@ class Lines(click.ParamType[tuple[str, ...]]):
         return [rv]
 
 
+class Option(click.Option):
+    """An option that may stand under a heading of `--help`."""
+
+    def __init__(self, *given: Any, section: str = "", **settings: Any) -> None:
+        self.section = section
+        super().__init__(*given, **settings)
+
+
+class Sections(click.Command):
+    """A command whose `--help` has its options under headings, those without one at the end."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options by heading, in the order in which the headings first come."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(getattr(parameter, "section", "") or "Options", []).append(record)
+        for heading in [*(name for name in groups if name != "Options"), "Options"]:
+            with formatter.section(heading):
+                formatter.write_dl(groups.get(heading, []))
+
+
 def option(name: str, **settings: Any) -> Callable[[Function], Function]:
     """Declare `--name`, read from `INPUT_NAME` when the flag is absent.
 
     Click's automatic prefix would put the command's name into the variable, so each is explicit.
-    An empty variable counts as absent: GitHub passes every unset input as an empty string.
+    An empty variable counts as absent: GitHub passes every unset input as an empty string. People
+    who type have no use for the variable, so `--help` leaves it out. `section` is a heading there.
     """
     variable = "INPUT_" + name.removeprefix("--").split("/")[0].replace("-", "_").upper()
-    return click.option(name, envvar=variable, show_envvar=True, **settings)
+    return click.option(name, cls=Option, envvar=variable, **settings)
 
 
 def lines_option(name: str, **settings: Any) -> Callable[[Function], Function]:
@@ -70,7 +94,7 @@ def lines_option(name: str, **settings: Any) -> Callable[[Function], Function]:
         type=Lines(),
         multiple=True,
         envvar=variable,
-        show_envvar=True,
+        cls=Option,
         callback=flatten,
         **settings,
     )

@@ -19,6 +19,7 @@ from mlactions.analyze.conclusion import conclude
 from mlactions.analyze.facts import facts
 from mlactions.analyze.histories import read_curves
 from mlactions.analyze.model import Requirement, Settings
+from mlactions.analyze.options import EXAMPLE, with_options
 from mlactions.analyze.ranges import parse_range
 from mlactions.analyze.render import render
 from mlactions.analyze.result import document
@@ -33,54 +34,29 @@ from mlactions.mlflow_store import Store, caution, open_store
 from mlactions.publish import empty_folder, out_folder, publish
 from mlactions.runner import Annotation, Level, Runner
 from mlactions.schema import load_json, validate
-from mlactions.settings import Status, check_key, lines_option, option
+from mlactions.settings import Sections, Status, check_key
 from mlactions.values import canonical_key
 
 ANSWER = "answer"
 REPORTS = {False: "experiment_analysis.md", True: "sweep_analysis.md"}
 """The report's own name, by whether all runs are of one sweep."""
 
-MAX_TOP = 100
 _REQUIREMENT = re.compile(r"\s*(best|finished|failed|failed-share)\s*(>=|<=)\s*(\S+)\s*")
 _LEVELS: Mapping[str, Level] = {"fail": "error", "warn": "warning"}
 _NOT_HOURLY = "Write the price of an hour as a number, such as 2.5."
 
 
-@click.command("analyze")
-@option("--experiment", metavar="NAME", required=True, help="The experiment, by name or id.")
-@option("--metric", metavar="NAME", required=True, help="The metric that says how good a run is.")
-@option(
-    "--direction",
-    type=click.Choice(["higher", "lower"]),
-    default="higher",
-    show_default=True,
-    help="Which values of the metric are better.",
-)
-@option("--tracking-uri", metavar="URI", help="Default: MLFLOW_TRACKING_URI.")
-@option("--sweep", metavar="NAME", default="", help="Only runs with this tag mlactions.sweep.")
-@option("--filter", metavar="EXPRESSION", default="", help="Only runs that match, as MLflow says.")
-@option("--top", type=click.IntRange(1, MAX_TOP), default=5, help="How many best to show.")
-@lines_option("--seed-params", metavar="NAME", help="Default: parameters called seed and the like.")
-@lines_option("--rename", metavar="OLD=NEW", help="A parameter that has another name now.")
-@lines_option("--ignore", metavar="GLOB", help="Parameters to leave out.")
-@option("--range", metavar="LOW..HIGH", default="", help="What the metric can be, such as 0..1.")
-@lines_option("--curve", metavar="METRIC", help="Learning curves to read as well.")
-@option("--price-per-hour", metavar="NUMBER", default="", help="What an hour of a run costs.")
-@lines_option("--require", metavar="CONDITION", help="Such as `best >= 0.9`, `finished >= 20`.")
-@option("--previous", metavar="PATH", default="", help="Bundle or result.json to compare with.")
-@option("--fail-on", type=click.Choice(["fail", "warn"]), default="fail", help="Default: fail.")
-@option("--key", default="analyze", help="Name of the issue or comment and the artifact.")
-@option("--today", metavar="DAY", help="Day that running runs are judged by; default: now.")
-@option("--out", type=click.Path(path_type=Path), help="Folder for result and reports.")
-@option("--verbose", is_flag=True, help="Unfold the whole report in the terminal.")
-@option("--ask", is_flag=True, help="Let the codex on the PATH explain the analysis.")
+@click.command("analyze", cls=Sections, epilog=EXAMPLE)
+@with_options
 @click.pass_obj
 def command(runner: Runner, /, **given: Any) -> int:
     """Analyse the runs of an MLflow experiment: what is best, what matters, what to doubt.
 
-    Exit code 0: analysed, perhaps with warnings. 1: nothing to analyse, or a --require does not
-    hold (or a warning, with --fail-on warn). 2: bad input, or MLflow cannot be read.
-    """
+    \b
+    Exit code 0: analysed, perhaps with warnings.
+              1: nothing to analyse, or a --require does not hold.
+              2: bad input, or MLflow cannot be read.
+    """  # noqa: D301  # \b is for click: these lines stay as they are
     caller = caller_environment(runner.environ)
     out = out_folder(given["out"], runner, "analyze")
     settings = read_settings(given)

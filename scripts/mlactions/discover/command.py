@@ -24,7 +24,7 @@ from mlactions.environment import caller_environment
 from mlactions.errors import Exit, UserError
 from mlactions.publish import empty_folder, out_folder, publish
 from mlactions.runner import Runner
-from mlactions.settings import Status, check_key, lines_option, option
+from mlactions.settings import Sections, Status, check_key, lines_option, option
 
 ANSWER = "answer"
 CITATIONS = "citations.bib"
@@ -34,35 +34,86 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SPLIT = re.compile(r"[\w.-]{1,64}")
 
 
-@click.command("discover")
+WANTED, CONSTRAINTS, OUTPUT = "What to look for", "What it must hold to", "Output"
+EXAMPLE = """
+Example:
+
+\b
+  mlactions discover --task "image classification of handwritten digits" \\
+    --licence apache-2.0,mit --max-parameters 100M --out build/discover
+"""
+
+
+@click.command("discover", cls=Sections, epilog=EXAMPLE)
+@option("--task", section=WANTED, metavar="WORDS", required=True, help="What it is for, in words.")
 @option(
     "--kind",
+    section=WANTED,
     type=click.Choice(["model", "dataset"]),
     default="model",
     show_default=True,
-    help="What to look for.",
+    help="A model or a data set.",
 )
-@option("--task", metavar="WORDS", required=True, help="What it is for, in words.")
-@lines_option("--licence", metavar="ID", help="Allowed licences: apache-2.0,mit. Repeatable.")
-@option("--library", metavar="NAME", help="The library that loads it, such as timm.")
-@option("--max-parameters", metavar="COUNT", help="Models: at most so many, such as 100M.")
-@option("--min-samples", metavar="COUNT", help="Data sets: at least so many, such as 10k.")
-@lines_option("--splits", metavar="NAME", help="Data sets: splits that it must have.")
-@option("--safetensors-only/--any-format", default=False, help="Models: weights as safetensors.")
-@option("--not-gated/--gated-too", default=False, help="Readable by everybody.")
-@option("--limit", default=20, show_default=True, help="Repositories to look up at most.")
-@option("--fail-on", type=click.Choice(["fail", "warn"]), help="What makes the check fail.")
-@option("--key", default="discover", help="Name of the artifact and the comment.")
-@option("--working-directory", default=".", help="The project whose conventions code follows.")
-@option("--out", type=click.Path(path_type=Path), help="Folder for result and reports.")
-@option("--ask", is_flag=True, help="Let the codex on the PATH search and rank too.")
+@option("--library", section=WANTED, metavar="NAME", help="What loads it, such as timm.")
+@option(
+    "--limit",
+    section=WANTED,
+    metavar="N",
+    type=int,
+    default=20,
+    show_default=True,
+    help="Repositories to look up at most.",
+)
+@option(
+    "--working-directory",
+    section=WANTED,
+    metavar="DIR",
+    default=".",
+    show_default=True,
+    help="The project whose conventions the code follows.",
+)
+@lines_option("--licence", section=CONSTRAINTS, metavar="ID", help="One of: apache-2.0,mit.")
+@option(
+    "--not-gated/--gated-too",
+    section=CONSTRAINTS,
+    default=False,
+    help="Readable by everybody.",
+)
+@option("--max-parameters", section=CONSTRAINTS, metavar="COUNT", help="Models: such as 100M.")
+@option(
+    "--safetensors-only/--any-format",
+    section=CONSTRAINTS,
+    default=False,
+    help="Models: weights as safetensors.",
+)
+@option("--min-samples", section=CONSTRAINTS, metavar="COUNT", help="Data sets: such as 10k.")
+@lines_option("--splits", section=CONSTRAINTS, metavar="NAME", help="Data sets: it has them.")
+@option(
+    "--fail-on",
+    section=OUTPUT,
+    type=click.Choice(["fail", "warn"]),
+    help="What makes the exit code 1.  [default: fail]",
+)
+@option(
+    "--out",
+    section=OUTPUT,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder for result and reports; needed outside of GitHub Actions.",
+)
+@option("--key", section=OUTPUT, default="discover", help="Name of the artifact and the comment.")
+@option("--ask", section=OUTPUT, is_flag=True, help="Let the codex on the PATH rank, too.")
 @click.pass_obj
 def command(runner: Runner, /, **given: Any) -> int:
     """Find models or data sets on the Hugging Face Hub that hold to constraints.
 
-    Every candidate is looked up and pinned to a commit. Exit code 0: some hold (warnings allowed,
-    unless --fail-on warn). 1: none does. 2: bad input, or the Hub cannot be asked.
-    """
+    Every candidate is looked up and pinned to a commit.
+
+    \b
+    Exit code 0: some hold, perhaps with warnings.
+              1: none does.
+              2: bad input, or the Hub cannot be asked.
+    """  # noqa: D301  # \b is for click: these lines stay as they are
     caller = caller_environment(runner.environ)
     out = out_folder(given["out"], runner, "discover")
     settings = read_settings(given)

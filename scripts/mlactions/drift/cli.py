@@ -37,7 +37,7 @@ from mlactions.errors import Exit, UserError
 from mlactions.mlflow_store import Store, StoreError, caution, open_store
 from mlactions.publish import empty_folder, out_folder, publish
 from mlactions.runner import Annotation, Runner
-from mlactions.settings import Status, check_key, lines_option, option
+from mlactions.settings import Sections, Status, check_key, lines_option, option
 
 ANSWER = "answer"
 
@@ -45,33 +45,88 @@ ANSWER = "answer"
 _CREDENTIALS = ("MLFLOW_", "DATABRICKS_", "AWS_", "AZURE_", "GOOGLE_", "OPENAI_", "CODEX_", "HF_")
 
 
-@click.command("drift")
-@option("--config", metavar="FILE", required=True, help="The production config.")
-@option("--deployed", default="tag:deployed=true", show_default=True, help="How to find the run.")
-@option("--tracking-uri", metavar="URI", help="Default: MLFLOW_TRACKING_URI.")
-@option("--experiment", metavar="NAME", help="Experiment that holds the tagged run.")
-@option("--model", metavar="NAME", help="Registered model whose version or run is tagged.")
-@option("--config-root", metavar="DIR", help="Hydra's config folder, if not the config's own.")
-@lines_option("--overrides", metavar="OVERRIDE", help="Hydra overrides of production.")
-@option("--python", default="python", show_default=True, help="The project's Python, for Hydra.")
-@option("--rules", metavar="FILE", help=f"Rules YAML; default: {DEFAULT}, if it is there.")
-@option("--base-ref", metavar="REF", help="Take the rules from this commit.")
-@option("--requirements", metavar="FILE", help="Default: a lock file or requirements.txt.")
-@option("--model-file", metavar="FILE", help="Hold this file against the registered one.")
-@option("--model-artifact", metavar="PATH", help="Its path among the artifacts.")
-@option("--fail-on", type=click.Choice(["fail", "warn"]), help="What makes the check fail.")
-@option("--key", default="drift", help="Name of the issue or comment and the artifact.")
-@option("--working-directory", default=".", help="Folder that paths are relative to.")
-@option("--out", type=click.Path(path_type=Path), help="Folder for result and reports.")
-@option("--verbose", is_flag=True, help="Unfold the whole report in the terminal.")
-@option("--ask", is_flag=True, help="Let the codex on the PATH explain the drift.")
+PRODUCTION, DEPLOYED = "What is in production", "What was deployed"
+VERDICT, OUTPUT = "Verdict", "Output"
+EXAMPLE = """
+Example:
+
+\b
+  mlactions drift --config configs/production.yaml --experiment digits \\
+    --tracking-uri https://mlflow.example.org --out build/drift
+"""
+
+
+@click.command("drift", cls=Sections, epilog=EXAMPLE)
+@option("--config", section=PRODUCTION, metavar="FILE", required=True, help="Plain YAML or Hydra.")
+@option("--config-root", section=PRODUCTION, metavar="DIR", help="Hydra's folder, if another.")
+@lines_option("--overrides", section=PRODUCTION, metavar="OVERRIDE", help="Hydra's, repeatable.")
+@option(
+    "--python",
+    section=PRODUCTION,
+    metavar="PROGRAM",
+    default="python",
+    show_default=True,
+    help="The project's Python, which has Hydra.",
+)
+@option(
+    "--requirements",
+    section=PRODUCTION,
+    metavar="FILE",
+    help="Default: a lock file or requirements.txt.",
+)
+@option(
+    "--model-file",
+    section=PRODUCTION,
+    metavar="FILE",
+    help="The model's own file: is it the registered one?",
+)
+@option(
+    "--working-directory",
+    section=PRODUCTION,
+    metavar="DIR",
+    default=".",
+    show_default=True,
+    help="Folder that paths are relative to.",
+)
+@option("--tracking-uri", section=DEPLOYED, metavar="URI", help="Default: MLFLOW_TRACKING_URI.")
+@option(
+    "--deployed",
+    section=DEPLOYED,
+    metavar="WHICH",
+    default="tag:deployed=true",
+    show_default=True,
+    help="Or alias:NAME@champion, or run:ID.",
+)
+@option("--experiment", section=DEPLOYED, metavar="NAME", help="Where the tagged run is.")
+@option("--model", section=DEPLOYED, metavar="NAME", help="Or whose version or run is tagged.")
+@option("--model-artifact", section=DEPLOYED, metavar="PATH", help="The file's path there.")
+@option("--rules", section=VERDICT, metavar="FILE", help=f"Default: {DEFAULT}, if it is there.")
+@option("--base-ref", section=VERDICT, metavar="REF", help="Take the rules from this commit.")
+@option(
+    "--fail-on",
+    section=VERDICT,
+    type=click.Choice(["fail", "warn"]),
+    help="What makes the exit code 1.  [default: fail]",
+)
+@option(
+    "--out",
+    section=OUTPUT,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder for result and reports; needed outside of GitHub Actions.",
+)
+@option("--key", section=OUTPUT, default="drift", help="Name of the issue and the artifact.")
+@option("--verbose", section=OUTPUT, is_flag=True, help="Unfold the whole report here.")
+@option("--ask", section=OUTPUT, is_flag=True, help="Let the codex on the PATH explain the drift.")
 @click.pass_obj
 def command(runner: Runner, /, **given: Any) -> int:
     """Check a production config against the run behind the deployed model.
 
-    Exit code 0: no drift (warnings allowed, unless --fail-on warn). 1: drift, or no or several
-    deployed runs. 2: bad input, or MLflow cannot be read.
-    """
+    \b
+    Exit code 0: no drift, perhaps with warnings.
+              1: drift, or no or several deployed runs.
+              2: bad input, or MLflow cannot be read.
+    """  # noqa: D301  # \b is for click: these lines stay as they are
     caller = caller_environment(runner.environ)
     out = out_folder(given["out"], runner, "drift")
     settings = read_settings(given, caller)
