@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,16 @@ import pytest
 
 from mlactions import mlflow_tags
 from mlactions.mlflow_store import open_store
+from mlactions.runner import Runner
 from mlactions.sweep.best import best, named
+from mlactions.sweep.cli import finish
+from mlactions.sweep.jobs import listed
 from mlactions.sweep.lookup import Reuse, look_up
 from mlactions.sweep.manifest import Manifest
 from mlactions.sweep.model import Metric
+from mlactions.sweep.settings import Settings
 from mlactions.sweep.user import sweep_trials
-from mlactions.sweep.user.sweep_trials import Attempt, State, Sweep
+from mlactions.sweep.user.sweep_trials import Attempt, State, Sweep, numbers_in
 from tests.mlflow_support import TOOLS, Gatekeeper, Mlflow
 from tests.sweep_support import Project
 
@@ -249,7 +255,7 @@ def test_status_says_what_is_best_and_what_mattered(tmp_path: Path, mlflow_serve
     assert done.result["left"] == "24"
     assert done.result["analysis"]["parameters"][0]["name"] == "training.max_lr"
     assert found[0]["trials"] == [rows[6]["name"], rows[7]["name"]]
-    said = "best `score` 1 over 2 seeds (`0007`, `0008`)."
+    said = "best `score` so far 1 over 2 seeds (`0007`, `0008`)."
     assert said in done.result["verdict"]
     assert re.search(
         r" over 2 seeds \(runs `\w{8}` and `\w{8}`\)", done.result["analysis"]["verdict"]
@@ -285,6 +291,51 @@ def test_status_fails_where_trials_failed_for_good(tmp_path: Path, mlflow_server
     assert (done.code, done.result["status"]) == (1, "fail")
 
 
+def test_a_lucky_seed_is_not_better_than_a_whole_set(tmp_path: Path, mlflow_server: Mlflow) -> None:
+    text = SPACE.replace("maximize", "minimize").replace("retry: 1", "retry: 0") + "seeds: 4\n"
+    project, experiment, _ = tracked(tmp_path, mlflow_server, "sweep-lucky", text)
+    rows = project.manifest()["trials"]
+    for row in rows[:4]:
+        log(mlflow_server, experiment, row, score=0.5)
+    log(mlflow_server, experiment, rows[4], score=0.1)
+    for row in (*rows[5:8], *rows[10:]):
+        log(mlflow_server, experiment, row, status="FAILED")
+    log(mlflow_server, experiment, rows[8], score=0.01)
+    log(mlflow_server, experiment, rows[9])  # no metric
+    found = project.later("status", "--no-analysis").result
+    assert [item["mean"] for item in found["best"]] == [0.5, 0.01, 0.1]
+    assert [(item["failed"], item["invalid"]) for item in found["best"]] == [(0, 0), (2, 1), (3, 0)]
+    assert "best `score` 0.5 over 4 seeds" in found["verdict"]
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "1 of 4 (2 failed, 1 without a finite metric)" in report
+    environ = {**QUIET, "SWEEP_PYTHON": str(TOOLS / "python")}
+    assert project.start("--best", **environ).returncode == 0
+    best = json.loads((project.folder() / "best.json").read_text())["best"]
+    assert (best["mean"], best["planned"]) == (0.5, 4)
+
+
+def test_the_matrix_holds_more_trials_than_a_result_lists(
+    tmp_path: Path, mlflow_server: Mlflow
+) -> None:
+    text = SPACE.replace("{values: [0.1, 0.2, 0.3]}", "range(1, 9001)")
+    project = Project.make(tmp_path, text)
+    mlflow_server.experiment("sweep-matrix")
+    given = ["--tracking-uri", mlflow_server.uri, "--experiment", "sweep-matrix"]
+    outputs = tmp_path / "outputs.txt"
+    assert project.sweep(*given, "--no-files", "--no-compose").code == 0
+    states = {number: State("finished" if number % 2 else "missing") for number in range(1, 9001)}
+    left = [number for number, state in states.items() if state.name == "missing"]
+    result = json.loads((tmp_path / "out" / "result.json").read_text()) | {
+        "left": listed(left),
+        "backends": ["matrix"],
+    }
+    settings = Settings(space=tmp_path / "none", folder=tmp_path, config_dir="", config_name="")
+    runner = Runner({"GITHUB_OUTPUT": str(outputs)}, io.StringIO())
+    finish(result, left, replace(settings, files=False), tmp_path / "again", runner)
+    jobs = json.loads((tmp_path / "again" / "matrix.json").read_text())["include"]
+    assert sum(len(numbers_in([job["trials"]], 9000) or ()) for job in jobs) == 4500
+
+
 TPE = """\
 program: train.py
 method: bayes
@@ -317,6 +368,32 @@ def test_next_adds_what_tpe_proposes(tmp_path: Path, mlflow_server: Mlflow) -> N
     log(mlflow_server, experiment, extended[10], score=2.5)
     reached = project.later("next")
     assert reached.result["verdict"] == "The target 2 of score is reached: no more trials."
+
+
+def test_next_keeps_to_the_budget_of_the_whole_sweep(tmp_path: Path, mlflow_server: Mlflow) -> None:
+    text = TPE.replace("target: 2", "target: 9") + "budget: {trials: 12, hours_per_trial: 2}\n"
+    project = Project.make(tmp_path, text)
+    experiment = mlflow_server.experiment("sweep-budget")
+    given = ["--tracking-uri", mlflow_server.uri, "--experiment", "sweep-budget"]
+    other = {"name": "0001-x", "hash": "0" * 64, "seed": None, "overrides": {}}
+    log(mlflow_server, experiment, other, score=1.0)
+    planned = project.sweep(*given).result
+    assert planned["estimate"]["hours_from"] == "`hours_per_trial`"  # not that of other trials
+    assert (
+        "13 in the end, as run_cap says: 26 GPU hours" in (tmp_path / "out/report.md").read_text()
+    )
+    assert any("the budget ends it at 12" in text for text in planned["warnings"])
+    for number, row in enumerate(project.manifest()["trials"]):
+        log(mlflow_server, experiment, row, score=0.1 * number)
+    done = project.later("next", "--count", "2", "--no-compose")
+    assert (done.code, len(done.result["proposed"])) == (0, 2)
+    spent = done.result["estimate"]["spent"]
+    assert (spent["trials"], spent["runs"], spent["hours"]) == (10, 10, pytest.approx(10 / 3600))
+    more = project.later("next", "--no-compose")
+    assert (more.code, more.result["status"]) == (1, "refused")
+    assert more.result["refused"] == [
+        "3 trials are left to run, after 10 that have run, and the budget is 12"
+    ]
 
 
 def test_next_has_nothing_to_say_of_a_grid(tmp_path: Path, mlflow_server: Mlflow) -> None:

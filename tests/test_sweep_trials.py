@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlactions.sweep.cost import estimate, over_budget
+from mlactions.sweep.cost import Spent, beyond_budget, estimate, over_budget
 from mlactions.sweep.coverage import Coverage
 from mlactions.sweep.domains import Numbers
 from mlactions.sweep.identity import canonical_value
@@ -228,13 +228,42 @@ def test_budget_counts_what_is_left_and_says_what_is_missing() -> None:
         head
         + "{trials: 5, gpu_hours: 10, money: 20, hours_per_trial: 1, price_per_gpu_hour: 1.5}\n"
     )
-    found = estimate(known, 6, None, 0)
+    found = estimate(known, 6, Spent())
     assert (found.gpu_hours, found.money) == (12, 18)
     assert len(over_budget(known, found)) == 2
-    assert not over_budget(known, estimate(known, 5, 0.5, 3))
-    assert estimate(known, 6, 0.5, 3).gpu_hours == 6
+    half = Spent(runs=3, median=0.5)
+    assert not over_budget(known, estimate(known, 5, half))
+    assert estimate(known, 6, half).gpu_hours == 6
     unknown = space(head + "{gpu_hours: 10, money: 20}\n")
-    assert len(over_budget(unknown, estimate(unknown, 1, None, 0))) == 2
+    assert len(over_budget(unknown, estimate(unknown, 1, Spent()))) == 2
+
+
+def test_a_budget_is_for_what_was_spent_and_what_is_left() -> None:
+    known = space(
+        "parameters: {a: 1}\nresources: {gpus: 2}\n"
+        "budget: {trials: 5, gpu_hours: 10, money: 20, price_per_gpu_hour: 2}\n"
+    )
+    before = Spent(trials=3, hours=3, runs=3, median=1.0)
+    assert not over_budget(known, estimate(known, 2, before))
+    assert over_budget(known, estimate(known, 3, before)) == [
+        "3 trials are left to run, after 3 that have run, and the budget is 5",
+        "they take 6.0 GPU hours, after 6.0 that were spent, and the budget is 10",
+        "they cost 12.00 USD, after 12.00 that were spent, and the budget is 20",
+    ]
+    assert not over_budget(
+        known, estimate(known, 0, Spent(9, 99, 9, 11.0))
+    )  # nothing more is asked
+
+
+def test_a_search_that_goes_on_says_what_it_comes_to() -> None:
+    known = space(
+        "method: bayes\nrun_cap: 40\nmetric: {name: a}\nparameters: {a: {min: 0.0, max: 1.0}}\n"
+        "budget: {trials: 10}\n"
+    )
+    found = estimate(known, 10, Spent())
+    assert (found.whole_trials, over_budget(known, found)) == (40, [])
+    told = "`run_cap` asks for 40 trials; the budget ends it at 10."
+    assert beyond_budget(known, found) == [told]
 
 
 def test_coverage_counts_each_value() -> None:

@@ -17,6 +17,10 @@ SEED = "mlactions.seed"
 COMMIT = "mlactions.commit"
 """The full name of the commit that was run; empty outside a repository."""
 
+SWEEP_FILES = "mlactions.sweep_files"
+"""A sweep's own paths, a JSON list: committing them changes no code. No tag of a run: `train` takes
+it out of MLFLOW_RUN_CONTEXT and knows by it which version of the code it trains."""
+
 DATA = "mlactions.data"
 """Version of the data, as the user names it; empty where it was not named."""
 

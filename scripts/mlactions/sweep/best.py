@@ -29,7 +29,11 @@ def groups(manifest: Manifest, states: Mapping[int, State]) -> dict[str, list[tu
 
 
 def best(manifest: Manifest, states: Mapping[int, State], metric: Metric) -> list[dict[str, Any]]:
-    """Return configurations that have a finite metric, the best mean first."""
+    """Return configurations that have a finite metric, the best mean first.
+
+    Those of which a seed failed, diverged or has not run come after all that are whole: a mean of
+    the seeds that went well says nothing against a mean of all.
+    """
     ranked, all_values = [], []
     for pairs in groups(manifest, states).values():
         known = [(row, value) for row, state in pairs if (value := _finite(state)) is not None]
@@ -37,13 +41,32 @@ def best(manifest: Manifest, states: Mapping[int, State], metric: Metric) -> lis
             values = [value for _, value in known]
             all_values += values
             mean = math.fsum(values) / len(values)
-            ranked.append((-mean if metric.higher else mean, known[0][0]["number"], known, values))
-    ranked.sort(key=lambda item: item[:2])
+            order = (len(known) < len(pairs), -mean if metric.higher else mean)
+            ranked.append((*order, known[0][0]["number"], known, pairs))
+    ranked.sort(key=lambda item: item[:3])
     limits = range_of(metric.name, all_values, None)
     return [
-        _described(rank, known, values, limits)
-        for rank, (_, _, known, values) in enumerate(ranked[:MAX_BEST], start=1)
+        {"rank": rank, **_described(known, limits), **_missing(pairs)}
+        for rank, (*_, known, pairs) in enumerate(ranked[:MAX_BEST], start=1)
     ]
+
+
+def _missing(pairs: list[tuple[Row, State]]) -> dict[str, int]:
+    """Return how many seeds were planned, failed, and finished without a finite metric."""
+    return {
+        "planned": len(pairs),
+        "failed": sum(state.name == "failed" for _, state in pairs),
+        "invalid": sum(_is_invalid(state) for _, state in pairs),
+    }
+
+
+def _is_invalid(state: State) -> bool:
+    return state.name == "finished" and _finite(state) is None
+
+
+def whole(item: Mapping[str, Any]) -> bool:
+    """Tell whether all seeds of a configuration have a finite metric."""
+    return bool(len(item["values"]) == item["planned"])
 
 
 def _finite(state: State) -> float | None:
@@ -60,9 +83,8 @@ def named(item: Mapping[str, Any]) -> str:
     return ", ".join(numbers[:MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _described(
-    rank: int, known: list[tuple[Row, float]], values: list[float], limits: Range | None
-) -> dict[str, Any]:
+def _described(known: list[tuple[Row, float]], limits: Range | None) -> dict[str, Any]:
+    values = [value for _, value in known]
     first, n = known[0][0], len(values)
     mean = math.fsum(values) / n
     low = high = None
@@ -72,7 +94,6 @@ def _described(
         if limits is not None:
             low, high = limits.clip(low), limits.clip(high)
     return {
-        "rank": rank,
         "trial": first["name"],
         "hash": f"sha256:{first['hash']}",
         "mean": mean,
@@ -86,16 +107,19 @@ def _described(
 
 
 def observed(manifest: Manifest, states: Mapping[int, State]) -> list[Observed]:
-    """Return what a search knows: each configuration once, with the mean of its seeds."""
+    """Return what a search knows: each configuration once, with the mean of its seeds.
+
+    One of which a seed failed or diverged has failed.
+    """
     found = []
     for pairs in groups(manifest, states).values():
         values = [value for _, state in pairs if (value := _finite(state)) is not None]
-        failed = all(state.name == "failed" for _, state in pairs)
-        mean = math.fsum(values) / len(values) if values else None
+        failed = any(state.name == "failed" or _is_invalid(state) for _, state in pairs)
+        mean = math.fsum(values) / len(values) if values and not failed else None
         found.append(Observed(pairs[0][0]["overrides"], mean, failed=failed))
     return found
 
 
 def reached(metric: Metric, found: Iterable[Mapping[str, Any]]) -> bool:
     """Tell whether a configuration is as good as the target."""
-    return any(metric.reached(item["mean"]) for item in found)
+    return any(whole(item) and metric.reached(item["mean"]) for item in found)

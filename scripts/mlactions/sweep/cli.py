@@ -20,13 +20,13 @@ from mlactions.runner import Annotation, Runner
 from mlactions.settings import check_key, lines_option, option
 from mlactions.sweep.facts import facts
 from mlactions.sweep.generate import generate
-from mlactions.sweep.jobs import MAX_JOBS, matrix, one_line, train_matrix
+from mlactions.sweep.jobs import MAX_JOBS, matrix, one_line, ranges, train_matrix
 from mlactions.sweep.lookup import Known, Reuse, check_data, look_up
 from mlactions.sweep.manifest import NAME, read_manifest
 from mlactions.sweep.render import render
 from mlactions.sweep.result import document
 from mlactions.sweep.scripts import BACKENDS
-from mlactions.sweep.settings import Settings, read_space
+from mlactions.sweep.settings import Settings, read_space, sweep_name
 from mlactions.sweep.user.sweep_trials import code_version, head_commit
 from mlactions.user_python import without_credentials
 
@@ -101,9 +101,9 @@ def command(context: click.Context, /, **given: Any) -> int:
     out = out_folder(given["out"], runner, "sweep")
     settings = read_settings(given, caller)
     check_folder(out, "sweep", WRITTEN)
-    result = run(settings, caller)
+    result, left = run(settings, caller)
     empty_folder(out, "sweep", WRITTEN)  # a call that ends in an error leaves the earlier report
-    finish(result, settings, out, runner)
+    finish(result, left, settings, out, runner)
     if given["ask"]:
         from mlactions.compare.explain import explain  # only who asks pays for it
 
@@ -177,14 +177,14 @@ def _experiment(name: str) -> str:
     return name
 
 
-def run(settings: Settings, caller: Mapping[str, str]) -> dict[str, Any]:
-    """Generate; return the result's document."""
+def run(settings: Settings, caller: Mapping[str, str]) -> tuple[dict[str, Any], list[int]]:
+    """Generate; return the result's document and the trials that are left."""
     folder = settings.folder
     code = code_version(str(folder), settings.own)
     known, lookup = ask_mlflow(settings, caller, code)
     environ = without_credentials(user_environment(caller))
     plan = generate(settings, environ, known)
-    return document(plan, settings, head_commit(str(folder)), lookup)
+    return document(plan, settings, head_commit(str(folder)), lookup), plan.left
 
 
 def ask_mlflow(
@@ -203,9 +203,9 @@ def ask_mlflow(
     from mlactions.mlflow_store import open_store
 
     with open_store(absolute_uri(settings), caller) as store:
-        known = look_up(
-            store, settings.experiment, reuse, space.metric.name if space.metric else ""
-        )
+        metric = space.metric.name if space.metric else ""
+        name = sweep_name(settings.name, space)
+        known = look_up(store, settings.experiment, reuse, metric, name)
         lookup = {
             "tracking": settings.tracking_uri,
             "experiment": settings.experiment,
@@ -236,11 +236,13 @@ def absolute_uri(settings: Settings) -> str:
     return settings.tracking_uri if path is None else f"sqlite:///{os.path.abspath(path)}"  # noqa: PTH100  # links stay
 
 
-def finish(result: Mapping[str, Any], settings: Settings, out: Path, runner: Runner) -> None:
-    """Write result and reports, and set the outputs of the action."""
+def finish(
+    result: Mapping[str, Any], left: Sequence[int], settings: Settings, out: Path, runner: Runner
+) -> None:
+    """Write result and reports, and set the outputs of the action, for the trials that are left."""
     for text in result["warnings"]:
         runner.mark(Annotation("warning", text.replace("`", ""), "sweep"))
-    numbers = numbers_of(result["left"]) if not result["refused"] else []
+    numbers = [] if result["refused"] else left
     found = one_line(matrix(numbers, max_jobs=settings.max_jobs))
     trainings = one_line(_trainings(result, settings, numbers))
     if "matrix" in result["backends"] or result["kind"] != "plan":
@@ -252,7 +254,7 @@ def finish(result: Mapping[str, Any], settings: Settings, out: Path, runner: Run
     runner.output("train-matrix", trainings)
     runner.output("max-parallel", str(result["space"]["max_parallel"] or ""))
     runner.output("sweep", result["sweep"])
-    runner.output("trials", result["left"])
+    runner.output("trials", ranges(numbers))
     runner.output("left", str(result["counts"]["left"]))
     runner.output("folder", str((settings.folder / result["folder"]).resolve()))
     publish(runner, out, result, render, facts(result))
@@ -266,13 +268,4 @@ def _trainings(
         return {"include": []}
     made = read_manifest(settings.folder / result["folder"] / NAME)
     rows = (made.rows[number - 1] for number in numbers if made.header["files"])
-    return train_matrix(made.header, rows, max_jobs=settings.max_jobs)
-
-
-def numbers_of(text: str) -> Sequence[int]:
-    """Return the numbers that `1-3,7` stands for."""
-    found: list[int] = []
-    for part in filter(None, text.split(",")):
-        low, _, high = part.partition("-")
-        found.extend(range(int(low), int(high or low) + 1))
-    return found
+    return train_matrix(made.header, rows, own=settings.own, max_jobs=settings.max_jobs)

@@ -56,9 +56,9 @@ def compose(project: Project, space: Space) -> tuple[Space, Composed]:
     found = _composed(project, resolved, wanted)
     if not known or found.options != options:
         resolved = resolve_globs(space, found.options)
-        _check_options(resolved, found.options)
+        check_options(resolved, found.options)
         found = _composed(project, resolved, list(_all_choices(resolved, found.options)))
-    _check_options(resolved, found.options)
+    check_options(resolved, found.options)
     if not found.documents:
         choice, error = next(iter(found.errors.items()))
         raise cannot_compose(project, choice, error)
@@ -138,7 +138,7 @@ def cannot_compose(project: Project, choice: Choices, error: str) -> UserError:
     return UserError("cannot compose", f"Hydra cannot compose {name}: {error[:600]}")
 
 
-def _check_options(space: Space, options: Mapping[str, Sequence[str]]) -> None:
+def check_options(space: Space, options: Mapping[str, Sequence[str]]) -> None:
     """Refuse options that a config group does not have."""
     for parameter in space.parameters:
         known = options.get(parameter.key)

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mlactions.sweep.model import Space
 
 
 @dataclass(frozen=True)
+class Spent:
+    """What a sweep has taken so far: trials that need no run any more, hours of all its runs.
+
+    `median` is what a finished one took, of `runs` whose length is known.
+    """
+
+    trials: int = 0
+    hours: float = 0.0
+    runs: int = 0
+    median: float | None = None
+
+
+@dataclass(frozen=True)
 class Estimate:
     """Trials to run, hours and money; None where an assumption is missing.
 
-    `hours_from` says where the hours of a trial come from.
+    `hours_from` says where the hours of a trial come from; `whole_trials` are those of the sweep in
+    the end.
     """
 
     trials: int
@@ -22,15 +37,17 @@ class Estimate:
     price: float | None = None
     money: float | None = None
     currency: str = "USD"
+    spent: Spent = Spent()
+    whole_trials: int = 0
 
 
-def estimate(space: Space, trials: int, measured: float | None, runs: int) -> Estimate:
+def estimate(space: Space, trials: int, spent: Spent) -> Estimate:
     """Return what the trials that are left will take.
 
     Hours per trial are the median of finished runs, else the budget's, else the time limit's.
     """
     budget, gpus = space.budget, space.resources.gpus
-    hours, source = measured, f"median of {runs:,} finished runs"
+    hours, source = spent.median, f"median of {spent.runs:,} finished runs of the sweep"
     if hours is None:
         hours, source = budget.hours_per_trial, "`hours_per_trial`"
     if hours is None:
@@ -47,30 +64,62 @@ def estimate(space: Space, trials: int, measured: float | None, runs: int) -> Es
         price=price,
         money=money,
         currency=budget.currency,
+        spent=spent,
+        whole_trials=_whole(space, trials + spent.trials),
     )
 
 
+def _whole(space: Space, known: int) -> int:
+    """Return the trials in the end: TPE goes on to `run_cap`."""
+    if space.method != "tpe" or space.wanted is None:
+        return known
+    return max(known, space.wanted * max(len(space.seeds), 1))
+
+
 def over_budget(space: Space, found: Estimate) -> list[str]:
-    """Return a sentence for each limit that does not hold, or that cannot be checked."""
-    budget, broken = space.budget, []
-    if budget.trials is not None and found.trials > budget.trials:
-        broken.append(
-            f"{found.trials:,} trials are left to run, and the budget is {budget.trials:,}"
-        )
-    if budget.gpu_hours is not None:
-        if found.gpu_hours is None:
-            broken.append("a budget of GPU hours needs `hours_per_trial`, or finished runs")
-        elif found.gpu_hours > budget.gpu_hours:
-            broken.append(
-                f"they take {found.gpu_hours:,.1f} GPU hours, and the budget is"
-                f" {budget.gpu_hours:,g}"
-            )
-    if budget.money is not None:
-        if found.money is None:
-            broken.append("a budget of money needs `price_per_gpu_hour` and the hours of a trial")
-        elif found.money > budget.money:
-            broken.append(
-                f"they cost {found.money:,.2f} {found.currency}, and the budget is"
-                f" {budget.money:,g}"
-            )
-    return broken
+    """Return a sentence for each limit that does not hold, or that cannot be checked.
+
+    A budget is for the whole sweep: for what it has taken, and for what is left.
+    """
+    return [*_trials_over(space, found), *_hours_over(space, found), *_money_over(space, found)]
+
+
+def _trials_over(space: Space, found: Estimate) -> Iterator[str]:
+    limit, spent = space.budget.trials, found.spent.trials
+    if limit is not None and found.trials and found.trials + spent > limit:
+        before = f", after {spent:,} that have run" if spent else ""
+        yield f"{found.trials:,} trials are left to run{before}, and the budget is {limit:,}"
+
+
+def _hours_over(space: Space, found: Estimate) -> Iterator[str]:
+    limit = space.budget.gpu_hours
+    if limit is None or not found.trials:
+        return
+    if found.gpu_hours is None:
+        yield "a budget of GPU hours needs `hours_per_trial`, or finished runs"
+        return
+    spent = found.spent.hours * found.gpus
+    if found.gpu_hours + spent > limit:
+        before = f", after {spent:,.1f} that were spent" if spent else ""
+        yield f"they take {found.gpu_hours:,.1f} GPU hours{before}, and the budget is {limit:,g}"
+
+
+def _money_over(space: Space, found: Estimate) -> Iterator[str]:
+    limit = space.budget.money
+    if limit is None or not found.trials:
+        return
+    if found.money is None or found.price is None:
+        yield "a budget of money needs `price_per_gpu_hour` and the hours of a trial"
+        return
+    spent = found.spent.hours * found.gpus * found.price
+    if found.money + spent > limit:
+        before = f", after {spent:,.2f} that were spent" if spent else ""
+        yield f"they cost {found.money:,.2f} {found.currency}{before}, and the budget is {limit:,g}"
+
+
+def beyond_budget(space: Space, found: Estimate) -> list[str]:
+    """Return a sentence where a search that goes on would be ended by its budget of trials."""
+    limit = space.budget.trials
+    if limit is None or found.whole_trials <= limit:
+        return []
+    return [f"`run_cap` asks for {found.whole_trials:,} trials; the budget ends it at {limit:,}."]

@@ -19,15 +19,17 @@ from mlactions.sweep.jobs import listed, matrix
 from mlactions.sweep.manifest import NAME, row_text, write_manifest
 from mlactions.sweep.model import Space, Trial
 from mlactions.sweep.overrides import Writer
-from mlactions.sweep.standing import Seen, counts_of, document, rows
+from mlactions.sweep.standing import Seen, counts_of, document, rows, spent_of
 from mlactions.sweep.tpe import propose
 from mlactions.sweep.tree import group_options
 from mlactions.sweep.trials import Bases, Hasher, resolve_globs
 from mlactions.text import plural
 
 
-def extend(seen: Seen, environ: Mapping[str, str], *, count: int) -> dict[str, Any]:
-    """Add what TPE proposes to the sweep; return the result."""
+def extend(
+    seen: Seen, environ: Mapping[str, str], *, count: int
+) -> tuple[dict[str, Any], list[int]]:
+    """Add what TPE proposes to the sweep; return the result, and the trials that are left."""
     space = seen.space
     if space.method != "tpe" or space.metric is None:
         message = f"the method is {space.method}, whose trials are all there."
@@ -35,20 +37,19 @@ def extend(seen: Seen, environ: Mapping[str, str], *, count: int) -> dict[str, A
     found = best(seen.manifest, seen.states, space.metric)
     if reached(space.metric, found):
         text = f"The target {space.metric.target:g} of {space.metric.name} is reached"
-        return document(seen, "next", verdict=f"{text}: no more trials.")
+        return document(seen, "next", verdict=f"{text}: no more trials."), seen.left
     per = max(len(space.seeds), 1)
     room = (space.wanted or 0) - len(seen.manifest.rows) // per
     if room <= 0:
         text = f"All {space.run_cap:,} runs of `run_cap` are there: no more trials."
-        return document(seen, "next", verdict=text)
+        return document(seen, "next", verdict=text), seen.left
     return _add(seen, environ, min(count, room))
 
 
-def _add(seen: Seen, environ: Mapping[str, str], count: int) -> dict[str, Any]:
+def _add(seen: Seen, environ: Mapping[str, str], count: int) -> tuple[dict[str, Any], list[int]]:
     space, bases = _based(seen, environ)
     fresh = _fresh(seen, space, bases, count)
-    hours, runs = seen.known.median_hours, len(seen.known.hours)
-    cost = estimate(space, len(seen.left) + len(fresh), hours, runs)
+    cost = estimate(space, len(seen.left) + len(fresh), spent_of(seen))
     broken = over_budget(space, cost)
     if broken:
         text = f"Refused: {'; '.join(broken)}."
@@ -57,7 +58,7 @@ def _add(seen: Seen, environ: Mapping[str, str], count: int) -> dict[str, Any]:
             "status": str(Status.REFUSED),
             "estimate": asdict(cost),
         }
-        return document(seen, "next", verdict=text, **refused)
+        return document(seen, "next", verdict=text, **refused), seen.left
     _install(seen, space, bases, fresh, environ)
     left = [*seen.left, *(trial.number for trial in fresh)]
     width = seen.manifest.header["width"]
@@ -73,7 +74,7 @@ def _add(seen: Seen, environ: Mapping[str, str], count: int) -> dict[str, Any]:
         "left": len(left),
         "states": {**states, "missing": states.get("missing", 0) + len(fresh)},
     }
-    return document(
+    result = document(
         seen,
         "next",
         verdict=f"TPE proposes {plural(len(fresh), 'trial')} for `{_name(seen)}`.",
@@ -83,6 +84,7 @@ def _add(seen: Seen, environ: Mapping[str, str], count: int) -> dict[str, Any]:
         estimate=asdict(cost),
         jobs=len(matrix(left, max_jobs=seen.settings.max_jobs)["include"]),
     )
+    return result, left
 
 
 def _based(seen: Seen, environ: Mapping[str, str]) -> tuple[Space, Bases]:

@@ -13,7 +13,7 @@ from mlactions.schema import read_text
 from mlactions.sweep import compose as hydra
 from mlactions.sweep.commands import command_of
 from mlactions.sweep.compose_checks import Files, Samples, check
-from mlactions.sweep.cost import Estimate, estimate, over_budget
+from mlactions.sweep.cost import Estimate, Spent, beyond_budget, estimate, over_budget
 from mlactions.sweep.coverage import Coverage
 from mlactions.sweep.folder import (
     existing,
@@ -55,6 +55,10 @@ class Plan:
     configurations: int = 0
     states: dict[str, int] = field(default_factory=dict)
     left: list[int] = field(default_factory=list)
+    done: list[Trial] = field(default_factory=list)
+    begun: list[Trial] = field(default_factory=list)
+    """Trials that are left and have runs."""
+
     warnings: list[str] = field(default_factory=list)
     composed: int = 0
     refused: list[str] = field(default_factory=list)
@@ -230,6 +234,8 @@ def _state(plan: Plan, trial: Trial, now_ms: float) -> str:
     plan.states[name] = plan.states.get(name, 0) + 1
     if name not in _NOT_PLANNED:
         plan.left.append(trial.number)
+    if plan.known is not None and key_of(trial) in plan.known.attempts:
+        (plan.done if name in _NOT_PLANNED else plan.begun).append(trial)
     if plan.known is not None and name != "finished" and key_of(trial) in plan.known.elsewhere:
         plan.elsewhere.append(trial)
     return name
@@ -248,11 +254,10 @@ def _files_to_compose(plan: Plan, stage: Path, settings: Settings) -> Files:
 
 
 def _judge(plan: Plan) -> None:
-    known = plan.known
-    hours = known.median_hours if known else None
-    runs = len(known.hours) if known else 0
-    plan.estimate = estimate(plan.space, len(plan.left), hours, runs)
+    spent = plan.known.taken(plan.done, plan.begun) if plan.known else Spent()
+    plan.estimate = estimate(plan.space, len(plan.left), spent)
     plan.refused = over_budget(plan.space, plan.estimate)
+    plan.warnings += beyond_budget(plan.space, plan.estimate)
 
 
 def header_of(plan: Plan, settings: Settings) -> dict[str, Any]:

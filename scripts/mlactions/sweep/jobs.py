@@ -52,16 +52,22 @@ def listed(numbers: Sequence[int]) -> str:
 
 
 def train_matrix(
-    header: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], *, max_jobs: int = MAX_JOBS
+    header: Mapping[str, Any],
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    own: Sequence[str] = (),
+    max_jobs: int = MAX_JOBS,
 ) -> dict[str, Any]:
     """Return the matrix that the template of `train` takes: a trial per job.
 
-    It is handed over as the input of a dispatch, so it holds the first trials that fit into one.
+    `own` are the sweep's files, by which `train` tells a new version of the code from a sweep that
+    was committed. The matrix is handed over as the input of a dispatch, so it holds the first
+    trials that fit into one.
     """
     found: list[dict[str, str]] = []
     room = MAX_INPUT
     for row in rows:
-        job = _training(header, row)
+        job = _training(header, row, own)
         room -= len(one_line(job)) + 1
         if room < 0 or len(found) == max_jobs:
             break
@@ -69,13 +75,16 @@ def train_matrix(
     return {"include": found}
 
 
-def _training(header: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, str]:
+def _training(
+    header: Mapping[str, Any], row: Mapping[str, Any], own: Sequence[str]
+) -> dict[str, str]:
     tags = {
         mlflow_tags.SWEEP: header["sweep"],
         mlflow_tags.TRIAL: row["name"].partition("-")[0],
         mlflow_tags.CONFIG_HASH: f"sha256:{row['hash']}",
         mlflow_tags.SEED: "" if row["seed"] is None else str(row["seed"]),
         mlflow_tags.DATA: header["data"],
+        mlflow_tags.SWEEP_FILES: one_line(list(own)) if own else "",
     }
     return {
         "name": f"{header['sweep']}-{row['name']}",

@@ -64,7 +64,7 @@ def status_command(runner: Runner, /, **given: Any) -> int:
         write_manifest(seen.folder / NAME, seen.manifest.header, rows(seen))
     analysis = None if given["no_analysis"] else analysed(seen, caller)
     result = document(seen, "status", analysis=analysis)
-    finish(result, settings, out, runner)
+    finish(result, seen.left, settings, out, runner)
     return Exit.FAILED_CHECK if result["status"] == Status.FAIL else Exit.PASS
 
 
@@ -86,9 +86,9 @@ def next_command(runner: Runner, /, **given: Any) -> int:
     check_folder(out, "sweep", WRITTEN)
     seen = look(settings, caller)
     environ = without_credentials(user_environment(caller))
-    result = extend(seen, environ, count=given["count"])
+    result, left = extend(seen, environ, count=given["count"])
     empty_folder(out, "sweep", WRITTEN)
-    finish(result, settings, out, runner)
+    finish(result, left, settings, out, runner)
     return Exit.FAILED_CHECK if result["refused"] else Exit.PASS
 
 

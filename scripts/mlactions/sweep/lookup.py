@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
@@ -9,6 +10,7 @@ from statistics import median
 from mlactions import mlflow_tags
 from mlactions.errors import UserError
 from mlactions.mlflow_store import Run, Store
+from mlactions.sweep.cost import Spent
 from mlactions.sweep.model import Trial
 from mlactions.sweep.user.sweep_trials import Attempt, State, shown_version, state_of
 from mlactions.text import plural
@@ -41,7 +43,12 @@ class Known:
     """The attempts at each configuration and seed, the values, and how long finished ones took."""
 
     attempts: dict[tuple[str, str], list[Attempt]] = field(default_factory=dict)
-    hours: list[float] = field(default_factory=list)
+    finished: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    """Hours of each run that finished."""
+
+    spent: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Hours of all runs that the sweep itself started."""
+
     elsewhere: dict[tuple[str, str], str] = field(default_factory=dict)
     """The commit of a run of other code that finished."""
 
@@ -49,10 +56,16 @@ class Known:
         """Return what MLflow says of a trial."""
         return state_of(self.attempts.get(key_of(trial), ()), retry, now_ms)
 
-    @property
-    def median_hours(self) -> float | None:
-        """How long a finished run took, None where none says."""
-        return median(self.hours) if self.hours else None
+    def taken(self, done: Iterable[Trial], left: Iterable[Trial]) -> Spent:
+        """Return what a sweep has taken, of whose trials some need no run any more."""
+        finished, others = list(map(key_of, done)), list(map(key_of, left))
+        hours = [one for key in (*finished, *others) for one in self.finished.get(key, ())]
+        return Spent(
+            trials=sum(key in self.spent for key in finished),
+            hours=math.fsum(self.spent.get(key, 0.0) for key in (*finished, *others)),
+            runs=len(hours),
+            median=median(hours) if hours else None,
+        )
 
 
 def key_of(trial: Trial) -> tuple[str, str]:
@@ -60,7 +73,9 @@ def key_of(trial: Trial) -> tuple[str, str]:
     return f"{HASH_PREFIX}{trial.hash}", "" if trial.seed is None else str(trial.seed)
 
 
-def look_up(store: Store, experiment: str, reuse: Reuse, metric: str = "") -> Known:
+def look_up(
+    store: Store, experiment: str, reuse: Reuse, metric: str = "", sweep: str = ""
+) -> Known:
     """Read all runs that may be reused. No such experiment yet means that nothing has run."""
     from mlactions.mlflow_store import StoreError
 
@@ -76,6 +91,8 @@ def look_up(store: Store, experiment: str, reuse: Reuse, metric: str = "") -> Kn
         key = (run.tags[mlflow_tags.CONFIG_HASH], run.tags.get(mlflow_tags.SEED, ""))
         if reuse.takes(run):
             _note(known, key, run, metric)
+            if run.tags.get(mlflow_tags.SWEEP) == sweep:
+                known.spent[key] = known.spent.get(key, 0.0) + (_hours(run) or 0.0)
         elif reuse.is_of_other_code(run):
             known.elsewhere[key] = run.tags.get(mlflow_tags.COMMIT, "")
     return known
@@ -100,8 +117,16 @@ def _attempt(run: Run, metric: str) -> Attempt:
 def _note(known: Known, key: tuple[str, str], run: Run, metric: str) -> None:
     attempt = _attempt(run, metric)
     known.attempts.setdefault(key, []).append(attempt)
-    if attempt.finished and run.start_ms and run.end_ms and run.end_ms > run.start_ms:
-        known.hours.append((run.end_ms - run.start_ms) / _MS_PER_HOUR)
+    hours = _hours(run)
+    if attempt.finished and hours is not None:
+        known.finished.setdefault(key, []).append(hours)
+
+
+def _hours(run: Run) -> float | None:
+    """Return how long a run took; None where MLflow does not say, as of one that runs."""
+    if not (run.start_ms and run.end_ms and run.end_ms > run.start_ms):
+        return None
+    return (run.end_ms - run.start_ms) / _MS_PER_HOUR
 
 
 def value_of(state: State) -> float | None:

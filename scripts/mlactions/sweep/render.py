@@ -110,7 +110,7 @@ def _cost(result: Document) -> Iterator[Block]:
         return
     yield Heading(2, "What it takes")
     rows: list[tuple[Inline, ...]] = [
-        ("Trials to run", f"{found['trials']:,}", _limit(budget["trials"], ""), "")
+        ("Trials to run", f"{found['trials']:,}", _limit(budget["trials"], ""), _whole(found))
     ]
     hours = found["hours_per_trial"]
     assumed = "" if hours is None else f"{hours:.3g} h × {found['gpus']:g} GPU a trial"
@@ -132,6 +132,12 @@ def _cost(result: Document) -> Iterator[Block]:
             "no price_per_gpu_hour" if price is None else f"{price:g} {found['currency']} an hour",
         )
     )
+    spent = found["spent"]
+    if spent["trials"] or spent["hours"]:
+        taken = f"{spent['hours'] * found['gpus']:,.2f} GPU hours"
+        rows.append(
+            (f"Spent on {plural(spent['trials'], 'trial')}", taken, "", "the budget is for both")
+        )
     columns = (
         Column(""),
         Column("Estimate", "right"),
@@ -139,6 +145,19 @@ def _cost(result: Document) -> Iterator[Block]:
         Column("Assumed"),
     )
     yield Table(columns, tuple(rows))
+
+
+def _whole(found: Document) -> str:
+    """Say how many trials there are in the end, where a search goes on."""
+    if found["whole_trials"] <= found["trials"] + found["spent"]["trials"]:
+        return ""
+    told = f"{found['whole_trials']:,} in the end, as run_cap says"
+    hours, price = found["hours_per_trial"], found["price"]
+    if hours is None:
+        return told
+    taken = found["whole_trials"] * hours * found["gpus"]
+    told += f": {taken:,.3g} GPU hours"
+    return told if price is None else f"{told}, {taken * price:,.2f} {found['currency']}"
 
 
 def _limit(value: float | None, unit: str) -> str:
@@ -205,6 +224,9 @@ def _start(result: Document) -> Iterator[Block]:
         )
 
 
+_LOST = {"failed": "failed", "invalid": "without a finite metric"}
+
+
 def _best(result: Document) -> Iterator[Block]:
     found = result["best"][:MAX_BEST]
     if not found:
@@ -212,7 +234,7 @@ def _best(result: Document) -> Iterator[Block]:
     names = sorted({name for item in found for name in item["overrides"]})[:SHOWN_VALUES]
     metric = result["space"]["metric"]
     yield Heading(2, "The best trials")
-    seeds = any(len(item["values"]) > 1 for item in found)
+    seeds = any(item["planned"] > 1 for item in found)
     columns = [Column("", "right"), Column(metric["name"], "right")]
     if seeds:
         columns += [Column("95 % bounds", "right"), Column("Seeds", "right")]
@@ -233,10 +255,19 @@ def _best_row(item: Document, names: Sequence[str], *, seeds: bool) -> tuple[Inl
     return (
         str(item["rank"]),
         Strong(number(item["mean"])),
-        *((bounds, str(len(item["values"]))) if seeds else ()),
+        *((bounds, _seeds(item)) if seeds else ()),
         *values,
         spans_of(named(item)),
     )
+
+
+def _seeds(item: Document) -> str:
+    """Return how many seeds a mean is of, and what became of the others."""
+    count, planned = len(item["values"]), item["planned"]
+    if count == planned:
+        return str(count)
+    lost = [f"{item[name]} {word}" for name, word in _LOST.items() if item[name]]
+    return f"{count} of {planned}" + (f" ({', '.join(lost)})" if lost else "")
 
 
 def _value(value: Any) -> str:

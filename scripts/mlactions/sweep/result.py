@@ -110,6 +110,7 @@ def document(
         "warnings": list(plan.warnings)[:MAX_NOTES],
         "composed": {
             "how": settings.compose,
+            "config": settings.config_name,
             "choices": len(plan.samples.values),
             "files": plan.composed,
         },

@@ -11,9 +11,9 @@ from mlactions.analyze.words import number
 from mlactions.errors import UserError
 from mlactions.schema import validate
 from mlactions.settings import Status
-from mlactions.sweep.best import best, named
+from mlactions.sweep.best import best, named, whole
 from mlactions.sweep.cli import NOTHING, absolute_uri, ask_mlflow
-from mlactions.sweep.cost import estimate
+from mlactions.sweep.cost import Spent, estimate
 from mlactions.sweep.jobs import listed, matrix
 from mlactions.sweep.lookup import Known, finished_elsewhere
 from mlactions.sweep.manifest import NAME, Manifest, read_manifest, row_text
@@ -111,7 +111,6 @@ def document(
     """Return the result, checked against its schema."""
     space, counts = seen.space, counts_of(seen)
     found = best(seen.manifest, seen.states, space.metric) if space.metric else []
-    hours, runs = seen.known.median_hours, len(seen.known.hours)
     here = (item for item in seen.manifest.trials() if seen.states[item.number].name != "finished")
     elsewhere = finished_elsewhere(seen.known, here)
     warnings = [elsewhere] if elsewhere else []
@@ -124,12 +123,17 @@ def document(
         "space": space_document(space, seen.settings.space_name),
         "counts": counts,
         "left": listed(seen.left),
-        "estimate": asdict(estimate(space, len(seen.left), hours, runs)),
+        "estimate": asdict(estimate(space, len(seen.left), spent_of(seen))),
         "refused": [],
         "coverage": [],
         "notes": list(space.notes),
         "warnings": warnings,
-        "composed": {"how": "none", "choices": 0, "files": 0},
+        "composed": {
+            "how": "none",
+            "config": seen.settings.config_name,
+            "choices": 0,
+            "files": 0,
+        },
         "backends": ["matrix"],
         "scripts": [],
         "jobs": len(matrix(seen.left, max_jobs=seen.settings.max_jobs)["include"]),
@@ -141,6 +145,16 @@ def document(
     }
     validate(result, "sweep-result", file="result.json")
     return result
+
+
+def spent_of(seen: Seen) -> Spent:
+    """Return what the sweep has taken so far."""
+    done = {number for number, state in seen.states.items() if state.name in _DONE}
+    trials = list(seen.manifest.trials())
+    return seen.known.taken(
+        (item for item in trials if item.number in done),
+        (item for item in trials if item.number not in done),
+    )
 
 
 def _commit(seen: Seen) -> str:
@@ -168,6 +182,10 @@ def _verdict(seen: Seen, found: list[dict[str, Any]]) -> str:
         text += f", {states['failed']:,} failed"
     if found and seen.space.metric:
         first, seeds = found[0], len(found[0]["trials"])
-        text += f"; best `{seen.space.metric.name}` {number(first['mean'])}"
-        text += f" over {seeds} seeds ({named(first)})" if seeds > 1 else f" in {named(first)}"
+        so_far = " so far" if seen.left or states.get("running") else ""
+        text += f"; best `{seen.space.metric.name}`{so_far} {number(first['mean'])}"
+        if whole(first):
+            text += f" over {seeds} seeds ({named(first)})" if seeds > 1 else f" in {named(first)}"
+        else:
+            text += f" over {seeds} of {first['planned']} seeds ({named(first)})"
     return f"{text}."

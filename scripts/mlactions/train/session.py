@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from mlactions.evaluate.logfile import Log, tail
 from mlactions.publish import empty_folder, publish
 from mlactions.runner import Annotation, Runner
 from mlactions.settings import Status
+from mlactions.sweep.user.sweep_trials import code_version
 from mlactions.text import one_line, plural
 from mlactions.train.amounts import duration
 from mlactions.train.facts import facts
@@ -177,15 +178,22 @@ class Session:
 
     def _context(self) -> str:
         """Return the tags of a new run as JSON: ours, and before them those that were given."""
-        tags = {
-            mlflow_tags.COMMIT: self._commit(),
-            mlflow_tags.CONFIG_HASH: self.settings.config_hash,
-        }
         try:
             given = json.loads(self.environ.get("MLFLOW_RUN_CONTEXT") or "{}")
+            own = json.loads(given.pop(mlflow_tags.SWEEP_FILES, "null"))
+            tags = {
+                mlflow_tags.COMMIT: self._version(own),
+                mlflow_tags.CONFIG_HASH: self.settings.config_hash,
+            }
             return json.dumps({name: text for name, text in tags.items() if text} | given)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, AttributeError):
             return ""  # no tags as MLflow takes them, so what it says of them is the user's to read
+
+    def _version(self, own: Sequence[str] | None) -> str:
+        """Return the commit; for a trial the version of the code as its sweep looks for it."""
+        if own is None:
+            return self._commit()
+        return code_version(str(self.settings.folder), [str(path) for path in own])
 
     def _watched(self, plan: Plan, around: Surroundings, signals: Signals) -> Ended:
         started = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -17,12 +17,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 TAG = "mlactions."
+FRESH_SECONDS = 10.0
+"""So long what MLflow said of a trial holds."""
+
 PARENT_SECONDS = 1.0
 """So long whoever makes a sweep's parent waits for others that make one at the same moment."""
 
@@ -184,6 +188,7 @@ class Tracking:
         self.sweep = sweep
         self.commit = commit
         self.elsewhere: dict[tuple[str, str], str] = {}
+        self.seen: Mapping[tuple[str, str], Sequence[Attempt]] = {}
 
     def experiments(self) -> list[str]:
         """Return the ids to search in: the sweep's experiment, or all where none is named."""
@@ -225,6 +230,7 @@ class Tracking:
                 found.setdefault(key, []).append(attempt)
             elif attempt.finished and tags.get(f"{TAG}data", "") == self.sweep.manifest["data"]:
                 self.elsewhere[key] = tags.get(f"{TAG}commit", "")
+        self.seen = found
         return found
 
     def close(self, run: str, status: str) -> None:
@@ -232,6 +238,19 @@ class Tracking:
         if status == "KILLED":
             self.client.set_tag(run, f"{TAG}ended", "pre-empted")
         self.client.set_terminated(run, status)
+
+    def close_dead(self, lines: Iterable[str]) -> None:
+        """Close the runs of planned trials that say they are running, but those that go on.
+
+        No process of this machine has them any more, and others' would have been left out.
+        """
+        by_name = {row["name"]: row for row in self.sweep.trials}
+        for line in lines:
+            name, _, run, *_ = line.split("\t")
+            for item in self.seen.get(_key_of(by_name[name]), ()):
+                dead = item.status == "RUNNING" and not has_life(self.sweep.folder, name)
+                if dead and item.id != run:
+                    self.close(item.id, "KILLED")
 
     def parent(self) -> str:
         """Return the run that all trials are nested in; make it where there is none."""
@@ -308,6 +327,12 @@ def _lives(record: Sequence[str]) -> bool:
     except OSError:
         return True
     return b"run_sweep.sh" in words  # else the number was given to another process
+
+
+def has_life(folder: Path, name: str) -> bool:
+    """Tell whether a process of this machine runs a trial, as its last record says."""
+    word, host, pid = (*(_lines(folder / ".state" / name) or [""])[-1].split(), "", "", "")[:3]
+    return word == "started" and host == socket.gethostname() and _lives([host, pid])
 
 
 def has_died(folder: Path, name: str) -> bool:
@@ -407,21 +432,22 @@ class Start:
 def begin(sweep: Sweep, start: Start, tracking: Tracking | None, commit: str) -> str:
     """Note that a trial begins; return its line as it is now, or nothing if another one has it.
 
-    Runs of it in MLflow that have died and are not continued are closed.
+    What MLflow said of it is asked anew, unless the plan was made a moment ago.
     """
-    name, *_, tags = start.line.split("\t")
+    line = start.line
+    name, *_, tags = line.split("\t")
     row = next(row for row in sweep.trials if row["name"] == name)
     key = record_key(row, commit, sweep.manifest["data"])
     with locked(sweep.folder / ".state"):
-        state = states(sweep, tracking, commit, row)[row["number"]]
         taken = taken_by(sweep.folder, key, start)
-        if taken or not is_left(state, named=start.named):
-            print(f"  {name} is {taken or state.name} meanwhile", file=sys.stderr)
+        if not taken and (tracking or not tracked()):
+            state = states(sweep, tracking, commit, row)[row["number"]]
+            parent = json.loads(tags).get("mlflow.parentRunId", "")
+            line = line_of(sweep, row, state, commit, parent)
+            taken = "" if is_left(state, named=start.named) else state.name
+        if taken:
+            print(f"  {name} is {taken} meanwhile", file=sys.stderr)
             return ""
-        parent = json.loads(tags).get("mlflow.parentRunId", "")
-        line = line_of(sweep, row, state, commit, parent)
-        if tracking:
-            close_dead(tracking, state.attempts, line.split("\t")[2])
         with (sweep.folder / ".state" / name).open("a", encoding="utf-8") as stream:
             stream.write(f"started {socket.gethostname()} {start.pid} {key}\n")
     return line
@@ -473,13 +499,6 @@ def continued(sweep: Sweep, name: str, attempts: Sequence[Attempt]) -> str:
     return run or "+"
 
 
-def close_dead(tracking: Tracking, attempts: Iterable[Attempt], continued_run: str) -> None:
-    """Close the runs that say they are running, but the one that is continued."""
-    for item in attempts:
-        if item.status == "RUNNING" and item.id != continued_run:
-            tracking.close(item.id, "KILLED")
-
-
 def ended(code: str, since: str, run: str, tracking: Tracking) -> None:
     """Close what a trial's process left open, for it was killed and could not say so itself.
 
@@ -524,7 +543,8 @@ def best(sweep: Sweep, tracking: Tracking | None) -> None:
         done = [item for item in known[row["number"]].attempts if item.finished]
         if done and done[-1].value is not None and math.isfinite(done[-1].value):
             groups.setdefault(row["hash"], []).append((row, done[-1]))
-    first = _first(groups, metric["goal"])
+    planned = Counter(row["hash"] for row in sweep.trials)
+    first = _first(groups, metric["goal"], planned)
     if first is None:
         say_elsewhere(sweep, tracking, known)
         raise SystemExit(f"no best.json: no finished trial of this commit has {metric['name']}")
@@ -542,22 +562,27 @@ def best(sweep: Sweep, tracking: Tracking | None) -> None:
 
 
 def _first(
-    groups: Mapping[str, Sequence[tuple[Mapping[str, Any], Attempt]]], goal: str
+    groups: Mapping[str, Sequence[tuple[Mapping[str, Any], Attempt]]],
+    goal: str,
+    planned: Mapping[str, int],
 ) -> dict[str, Any] | None:
+    """Return the best; one of which a seed failed comes after all that are whole."""
     sign = -1.0 if goal == "maximize" else 1.0
     ranked = []
     for digest, pairs in groups.items():
         values = [attempt.value or 0.0 for _, attempt in pairs]
-        ranked.append((sign * math.fsum(values) / len(values), pairs[0][0]["number"], digest))
+        mean = sign * math.fsum(values) / len(values)
+        ranked.append((len(values) < planned[digest], mean, pairs[0][0]["number"], digest))
     if not ranked:
         return None
-    mean, _, digest = min(ranked)
+    _, mean, _, digest = min(ranked)
     pairs = groups[digest]
     return {
         "hash": f"sha256:{digest}",
         "mean": sign * mean,
         "values": [attempt.value for _, attempt in pairs],
         "seeds": [row["seed"] for row, _ in pairs],
+        "planned": planned[digest],
         "trials": [row["name"] for row, _ in pairs],
         "runs": [attempt.id for _, attempt in pairs],
         "overrides": pairs[0][0]["overrides"],
@@ -578,9 +603,14 @@ def _code_of(sweep: Sweep) -> str:
     return code_version(here, own)
 
 
+def tracked() -> bool:
+    """Tell whether MLflow is named."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI"))
+
+
 def tracking_of(sweep: Sweep, commit: str) -> Tracking | None:
     """Return the user's MLflow, where one is named."""
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
+    if not tracked():
         return None
     try:
         return Tracking(sweep, commit)
@@ -591,7 +621,10 @@ def tracking_of(sweep: Sweep, commit: str) -> Tracking | None:
 
 def _plan(sweep: Sweep, tracking: Tracking | None, commit: str, *ranges: str) -> Iterable[str]:
     parent = tracking.parent() if tracking else ""
-    return plan(sweep, ranges, tracking, commit, parent=parent)
+    lines = plan(sweep, ranges, tracking, commit, parent=parent)
+    if tracking:
+        tracking.close_dead(lines)
+    return lines
 
 
 def _list(sweep: Sweep, tracking: Tracking | None, commit: str, *ranges: str) -> Iterable[str]:
@@ -600,7 +633,13 @@ def _list(sweep: Sweep, tracking: Tracking | None, commit: str, *ranges: str) ->
 
 def _begin(sweep: Sweep, tracking: Tracking | None, commit: str, *given: str) -> Iterable[str]:
     line, asked, pid, named = given
-    return [begin(sweep, Start(line, float(asked), pid, bool(named)), tracking, commit)]
+    start = Start(line, float(asked), pid, bool(named))
+    return [begin(sweep, start, tracking, commit)]
+
+
+def is_fresh(command: str, given: Sequence[str]) -> bool:
+    """Tell whether a trial begins a moment after the plan was made, as in a job of its own."""
+    return command == "begin" and time.time() - float(given[1]) < FRESH_SECONDS
 
 
 def _ended(_sweep: Sweep, tracking: Tracking | None, _commit: str, *given: str) -> Iterable[str]:
@@ -640,9 +679,9 @@ def main(arguments: Sequence[str]) -> None:
     if name == "commit":
         print(commit, file=out)
         return
-    if os.environ.get("MLFLOW_TRACKING_URI") and name in {"plan", "list", "best"}:
+    if tracked() and name in {"plan", "list", "best"}:
         print(f"{sweep.manifest['sweep']}: asking MLflow what is finished …", file=sys.stderr)
-    tracking = tracking_of(sweep, commit)
+    tracking = None if is_fresh(name, rest) else tracking_of(sweep, commit)
     try:
         for line in COMMANDS[name](sweep, tracking, commit, *rest):
             print(line, file=out)
