@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,15 +33,21 @@ parameters:
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    found = Project.make(tmp_path, CURRENT)
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("generated")
+    found = Project.make(folder, CURRENT)
     person = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    (tmp_path / ".gitignore").write_text("out/\n")
+    (folder / ".gitignore").write_text("out/\n")
     for words in (["init", "-q"], ["add", "-A"], [*person, "commit", "-qm", "one"]):
-        subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+        subprocess.run(["git", "-C", str(folder), *words], check=True)
     assert found.sweep().code == 0
-    return found
+    return folder
+
+
+@pytest.fixture
+def project(generated: Path, tmp_path: Path) -> Project:
+    return Project(shutil.copytree(generated, tmp_path, dirs_exist_ok=True))
 
 
 def reason(**changes: Any) -> dict[str, Any]:
@@ -73,29 +80,68 @@ def shown(found: hook.CheckedProposal) -> str:
 def test_a_space_that_holds_is_offered_with_its_difference(project: Project) -> None:
     held = reason(fact="sweep.trials", file="configs/model/vit.yaml", line=3)
     found = checked(project, BETTER, held, reason(parameter="training.max_lr"))
-    assert found.files == {"suggested-sweep.yaml": BETTER}
-    assert (found.checked, found.held) == (3, 3)
+    kept = (
+        "# As in the current file.\nbudget:\n  gpu_hours: 5\n  hours_per_trial: 1\n  trials: 10\n"
+    )
+    assert found.files == {"suggested-sweep.yaml": f"{BETTER}{kept}program: train.py\n"}
+    assert (found.checked, found.held, found.document["note"]) == (3, 3, "")
     assert "+  training.max_lr: {values: [0.05, 0.1]}" in found.document["diff"]
     text = shown(found)
     assert "It was never tried" in text
     assert "sweep.trials" in text
 
 
+def one(parameters: str, more: str = "") -> str:
+    return f"parameters: {{{parameters}}}\n{more}"
+
+
+USERS = "which is the user's to say"
+LR = "training.max_lr: {values: [0.1]}"
 BAD = {
     "no space": ("", "no search space was proposed"),
     "no yaml": ("parameters: [", "not valid YAML"),
     "an unknown method": (BETTER + "method: magic\n", "line 5: not a valid sweep"),
     "an unknown parameter": (
-        "parameters: {training.max_rl: {values: [1]}}\n",
-        "the configs have no `training.max_rl`",
+        one("training.max_rl: {values: [1]}"),
+        "Did you mean `training.max_lr`",
     ),
-    "a command": (BETTER + "program: evil.py\n", "it names a command"),
+    "an unknown option": (one("model: {values: [resnet, cnn]}"), "has no option 'resnet'"),
+    "a glob without options": (one("model: {hydra: glob(zzz*)}"), "the glob matches no option"),
+    "another kind": (
+        one("training.max_lr: {values: [[1, 2], 0.1]}"),
+        "0.1 in the config, [1,2] here",
+    ),
+    "min above max": (
+        one("training.max_lr: {min: 2, max: 1}", "method: random\nrun_cap: 3\n"),
+        "the smaller one",
+    ),
+    "a seed that is nowhere": (
+        one(LR, "seed_parameter: nosuch.seed\nseeds: [1]\n"),
+        "no `nosuch.seed`, which `seeds` need",
+    ),
+    "a command": (BETTER + "program: evil.py\n", f"`program`, {USERS}"),
+    "more GPUs": (BETTER + "resources: {gpus: 64}\n", f"`resources`, {USERS}"),
+    "more retries": (BETTER + "retry: 100\n", f"`retry`, {USERS}"),
+    "other code": (BETTER + "reuse_across_commits: true\n", f"`reuse_across_commits`, {USERS}"),
+    "cheaper trials": (
+        BETTER + "budget: {gpu_hours: 5000, hours_per_trial: 0.0001}\n",
+        f"`budget`, {USERS}",
+    ),
     "too many trials": (
         "parameters:\n  training.epochs: range(1, 40)\n",
-        "up to 39 trials, and the budget is 10",
+        "39 trials are left to run, and the budget is 10",
     ),
-    "a higher budget": (BETTER + "budget: {trials: 99}\n", "raises the budget from 10 to 99"),
-    "too many hours": ("parameters:\n  training.epochs: range(1, 8)\n", "up to 7.0 GPU hours"),
+    "a higher budget": (BETTER + "budget: {trials: 99}\n", f"`budget`, {USERS}"),
+    "too many hours": ("parameters:\n  training.epochs: range(1, 8)\n", "7.0 GPU hours"),
+    "a secret": (one("note: {values: ['${oc.env:AWS_SECRET_ACCESS_KEY}']}"), "an interpolation"),
+    "a secret inside": (one("training.names: {values: [[a, '${oc.env:A}']]}"), "an interpolation"),
+    "a call": (one("'+training.callback._target_': {values: [os.system]}"), "what is to be called"),
+    "a call inside": (
+        one("'+training.x': {values: [{_target_: os.system}]}"),
+        "what is to be called",
+    ),
+    "Hydra's own": (one("'+hydra.callbacks.a.b': {values: [1]}"), "Hydra's own settings"),
+    "a package of Hydra's": (one("'+model@hydra.a': {values: [cnn]}"), "Hydra's own settings"),
     "hidden text": (BETTER + "description: a\u202eb\n", "hide or reorder text"),
 }
 
@@ -132,6 +178,41 @@ def test_a_reason_that_rests_on_nothing_is_struck(
 def test_new_keys_and_packages_are_known(project: Project) -> None:
     text = "parameters:\n  '+training.extra': {value: 1}\n  training.names: {value: [c]}\n"
     assert checked(project, text).document["struck"] == []
+
+
+def test_the_same_own_keys_may_be_there_also_in_one_line(project: Project) -> None:
+    budget = "budget: {trials: 10, gpu_hours: 5, hours_per_trial: 1}"
+    found = checked(project, "{" + f"parameters: {{{LR}}}, {budget}" + "}")
+    assert found.document["struck"] == []
+    assert "program: train.py" in found.files["suggested-sweep.yaml"]
+
+
+BY_CODE = {
+    "a name": (one(LR), ""),
+    "an unknown name": (one("training.max_rl: {values: [1]}"), "no `training.max_rl`"),
+    "an unknown option": (one("model: {values: [resnet]}"), "has no option 'resnet'"),
+    "an unknown seed": (one(LR, "seeds: 2\nseed_parameter: nosuch\n"), "no `nosuch`"),
+}
+
+
+@pytest.mark.parametrize("name", BY_CODE)
+def test_what_our_python_cannot_compose_is_held_to_the_files(project: Project, name: str) -> None:
+    config = project.root / "configs" / "train.yaml"
+    config.write_text(config.read_text().replace("defaults:", "defaults:\n  - of_the_code", 1))
+    text, message = BY_CODE[name]
+    found = checked(project, text)
+    assert message in " ".join(found.document["struck"])
+    assert bool(message) == bool(found.document["struck"])
+    assert found.document["note"].startswith("not composed, because")
+    assert ("not composed" in shown(found)) == (not message)
+
+
+def test_nothing_of_the_repository_runs_while_a_proposal_is_checked(project: Project) -> None:
+    for path in ("hydra_plugins/evil.py", "yaml.py", "configs/hydra_plugins/evil.py"):
+        (project.root / path).parent.mkdir(exist_ok=True)
+        (project.root / path).write_text("raise SystemExit(9)\n")
+    found = checked(project, BETTER).document
+    assert (found["struck"], found["note"]) == ([], "")  # it was composed
 
 
 LIGHT = """
