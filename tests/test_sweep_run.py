@@ -375,7 +375,7 @@ def test_next_keeps_to_the_budget_of_the_whole_sweep(tmp_path: Path, mlflow_serv
     project = Project.make(tmp_path, text)
     experiment = mlflow_server.experiment("sweep-budget")
     given = ["--tracking-uri", mlflow_server.uri, "--experiment", "sweep-budget"]
-    other = {"name": "0001-x", "hash": "0" * 64, "seed": None, "overrides": {}}
+    other: dict[str, Any] = {"name": "0001-x", "hash": "0" * 64, "seed": None, "overrides": {}}
     log(mlflow_server, experiment, other, score=1.0)
     planned = project.sweep(*given).result
     assert planned["estimate"]["hours_from"] == "`hours_per_trial`"  # not that of other trials

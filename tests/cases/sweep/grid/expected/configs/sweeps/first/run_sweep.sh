@@ -7,6 +7,8 @@
 #   run_sweep.sh --list 1-20  print them
 #   run_sweep.sh --best       write best.json
 #   run_sweep.sh --commit     print the version of the code, as it stands in the trials' tags
+#   run_sweep.sh --parent     make the run in MLflow that the trials' runs are nested in
+#   run_sweep.sh --tracking   print where MLflow is, as a job elsewhere has to name it
 #
 # A trial that was stopped goes on from its checkpoint, in its MLflow run, where the training keeps the file contract of
 # `mlactions train`; all others begin anew. SWEEP_CHECKPOINTS names a folder that all machines share, else outputs/sweeps.
@@ -30,6 +32,13 @@ keeper=${MLACTIONS_CHECKPOINTS-} # who sets that looks after checkpoints himself
 folder=${SWEEP_CHECKPOINTS:-outputs/sweeps}
 if [[ "$folder" != /* ]]; then folder=$PWD/$folder; fi
 export SWEEP_CHECKPOINTS=$folder
+case ${MLFLOW_TRACKING_URI-} in # what is relative is so to the project, whatever folder a trial works in
+  '' | /* | sqlite:////* | sqlite:///:* | file:/* | databricks*) ;;
+  sqlite:///*) MLFLOW_TRACKING_URI=sqlite:///$PWD/${MLFLOW_TRACKING_URI#sqlite:///} ;;
+  file:*) MLFLOW_TRACKING_URI=file://$PWD/${MLFLOW_TRACKING_URI#file:} ;;
+  *:*) ;;
+  *) MLFLOW_TRACKING_URI=$PWD/$MLFLOW_TRACKING_URI ;;
+esac
 
 ask() {
   "$python" "$here/sweep_trials.py" "$@"
@@ -47,9 +56,14 @@ forward() { # NAME: the trial shall end first, so that it can write its checkpoi
   if [[ -n "$child" ]]; then kill -s TERM "$child" 2>/dev/null; fi
 }
 
+stopped() { # WHERE
+  echo "$sweep: stopped by $signal $1" >&2
+  if [[ "$signal" == INT ]]; then exit 130; else exit 143; fi
+}
+
 run_trial() { # NAME TAGS CONTINUES: returns the exit code of the training command
-  local name=$1 code
-  printf 'started %s %s\n' "$HOSTNAME" "$$" >>"$here/.state/$name"
+  local name=$1 code since
+  since=$(date +%s)
   export MLFLOW_RUN_CONTEXT=$2 # MLflow gives these tags to every run that is started
   # Its output folder stays the same, so that a trial that was stopped finds its checkpoint.
   export SWEEP_TRIAL=$name SWEEP_NAME=$sweep
@@ -62,6 +76,7 @@ run_trial() { # NAME TAGS CONTINUES: returns the exit code of the training comma
       *) export MLFLOW_RUN_ID=$3 ;;
     esac
   fi
+  if [[ -n "$signal" ]]; then stopped "before trial $name"; fi
   train "$name" </dev/null &
   child=$!
   wait "$child"
@@ -72,13 +87,15 @@ run_trial() { # NAME TAGS CONTINUES: returns the exit code of the training comma
   done
   child=
   printf 'ended %s\n' "$code" >>"$here/.state/$name"
+  # Who is killed leaves a run that says it is running.
+  if ((code != 0)) && [[ -n "${MLFLOW_TRACKING_URI-}" ]]; then ask ended "$code" "$since" "$3"; fi
   return "$code"
 }
 
 listed=
 case "${1-}" in
   --list)
-    listed=yes
+    listed=list
     shift
     ;;
   --best)
@@ -89,13 +106,31 @@ case "${1-}" in
     ask commit
     exit
     ;;
+  --parent)
+    ask parent
+    exit
+    ;;
+  --tracking)
+    echo "${MLFLOW_TRACKING_URI-}"
+    case ${MLFLOW_TRACKING_URI-} in
+      '') echo "$sweep: no MLflow is named, so nobody can tell which trials have finished elsewhere" >&2 ;;
+      *://*@*)
+        echo "error: MLFLOW_TRACKING_URI holds credentials, which a cluster would show;" \
+          "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the jobs' environment" >&2
+        exit 2
+        ;;
+      /* | sqlite:* | file:*) echo "$sweep: jobs record in $MLFLOW_TRACKING_URI, which every node has to see; a server is safer" >&2 ;;
+    esac
+    exit
+    ;;
   -*)
     sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "${BASH_SOURCE[0]}"
     exit 2
     ;;
 esac
 
-plan=$(ask plan "$@") || exit 2
+asked=$(date +%s)
+plan=$(ask "${listed:-plan}" "$@") || exit 2
 if [[ -z "$plan" ]]; then
   echo "$sweep: nothing is left to run" >&2
   if (($# == 0)) && [[ -z "$listed" ]]; then ask best; fi
@@ -113,32 +148,35 @@ trap 'forward INT' INT
 
 began=$SECONDS
 count=0
+ran=0
 failed=()
 for row in "${rows[@]}"; do
-  IFS=$'\t' read -r name tries continues tags <<<"$row"
   count=$((count + 1))
+  if [[ -n "$signal" ]]; then stopped "before trial $count"; fi
+  row=$(ask begin "$row" "$asked" "$$" "$*") || exit 2
+  if [[ -z "$row" ]]; then continue; fi # another one has it, or has finished it
+  IFS=$'\t' read -r name tries continues key tags <<<"$row"
   echo "[$count/${#rows[@]}] $sweep $name" >&2
+  ran=$((ran + 1))
   code=1
   for ((try = 1; try <= tries && code != 0; try++)); do
     since=$SECONDS
     code=0
+    if ((try > 1)); then printf 'started %s %s %s\n' "$HOSTNAME" "$$" "$key" >>"$here/.state/$name"; fi
     run_trial "$name" "$tags" "$continues" || code=$?
     continues=-
-    if [[ -n "$signal" ]]; then
-      echo "$sweep: stopped by $signal in trial $name" >&2
-      if [[ "$signal" == INT ]]; then exit 130; else exit 143; fi
-    fi
+    if [[ -n "$signal" ]]; then stopped "in trial $name"; fi
     if ((code != 0)); then echo "  $name failed with exit code $code (try $try of $tries)" >&2; fi
   done
   if ((code != 0)); then failed+=("$name"); fi
   passed=$((SECONDS - began))
-  left=$((passed * (${#rows[@]} - count) / count))
+  left=$((passed * (${#rows[@]} - count) / ran))
   if ((code == 0)); then echo "  $name ended well after $(spell $((SECONDS - since)))" >&2; fi
   if ((count < ${#rows[@]})); then echo "  about $(spell "$left") left" >&2; fi
 done
 if (($# == 0)); then ask best; fi
 if ((${#failed[@]})); then
-  echo "$sweep: ${#failed[@]} of ${#rows[@]} trials failed: ${failed[*]}" >&2
+  echo "$sweep: ${#failed[@]} of $ran trials failed: ${failed[*]}" >&2
   exit 1
 fi
-echo "$sweep: ${#rows[@]} trials ended well in $(spell $((SECONDS - began)))" >&2
+echo "$sweep: $ran trials ended well in $(spell $((SECONDS - began)))" >&2

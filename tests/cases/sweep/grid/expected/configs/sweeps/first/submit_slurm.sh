@@ -6,12 +6,15 @@ here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 chunk=${SWEEP_CHUNK:-1000} # at most MaxArraySize - 1, as `scontrol show config` says
 parallel=''
 
+tracking=$(bash "$here/run_sweep.sh" --tracking)
+if [[ -n "$tracking" ]]; then export MLFLOW_TRACKING_URI=$tracking; fi
 numbers=()
 while IFS=- read -r number _; do numbers+=("$((10#$number))"); done < <(bash "$here/run_sweep.sh" --list ${SWEEP_TRIALS:+"$SWEEP_TRIALS"})
 if ((${#numbers[@]} == 0)); then
   echo "nothing is left to run" >&2
   exit 0
 fi
+bash "$here/run_sweep.sh" --parent # once, before the tasks all look for it
 start=0
 while ((start < ${#numbers[@]})); do
   offset=$(((numbers[start] - 1) / chunk * chunk))

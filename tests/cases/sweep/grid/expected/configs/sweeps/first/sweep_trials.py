@@ -6,6 +6,8 @@ records in `.state/`, which run_sweep.sh writes.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import math
@@ -15,13 +17,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 TAG = "mlactions."
+FRESH_SECONDS = 10.0
+"""So long what MLflow said of a trial holds."""
+
+PARENT_SECONDS = 1.0
+"""So long whoever makes a sweep's parent waits for others that make one at the same moment."""
+
 STALE_MINUTES = 1440.0
+CODES = {"0": "FINISHED", "130": "KILLED", "143": "KILLED"}
+"""What MLflow calls exit codes; all others are FAILED."""
+
 DONE = frozenset({"finished", "running", "failed"})
 """States in which a trial is not run again."""
 
@@ -176,6 +188,7 @@ class Tracking:
         self.sweep = sweep
         self.commit = commit
         self.elsewhere: dict[tuple[str, str], str] = {}
+        self.seen: Mapping[tuple[str, str], Sequence[Attempt]] = {}
 
     def experiments(self) -> list[str]:
         """Return the ids to search in: the sweep's experiment, or all where none is named."""
@@ -198,11 +211,12 @@ class Tracking:
             if not token:
                 return
 
-    def attempts(self) -> dict[tuple[str, str], list[Attempt]]:
-        """Return the runs of this code and data, by configuration and seed."""
+    def attempts(self, digest: str = "") -> dict[tuple[str, str], list[Attempt]]:
+        """Return the runs of this code and data, by configuration and seed; all, or of one."""
         found: dict[tuple[str, str], list[Attempt]] = {}
         metric = (self.sweep.manifest["metric"] or {}).get("name")
-        for run in self.runs(f"tags.`{TAG}config_hash` LIKE 'sha256:%'"):
+        which = f"= 'sha256:{digest}'" if digest else "LIKE 'sha256:%'"
+        for run in self.runs(f"tags.`{TAG}config_hash` {which}"):
             tags, info = run.data.tags, run.info
             key = (tags[f"{TAG}config_hash"], tags.get(f"{TAG}seed", ""))
             attempt = Attempt(
@@ -216,17 +230,34 @@ class Tracking:
                 found.setdefault(key, []).append(attempt)
             elif attempt.finished and tags.get(f"{TAG}data", "") == self.sweep.manifest["data"]:
                 self.elsewhere[key] = tags.get(f"{TAG}commit", "")
+        self.seen = found
         return found
+
+    def close(self, run: str, status: str) -> None:
+        """End a run whose process is gone, as it ended."""
+        if status == "KILLED":
+            self.client.set_tag(run, f"{TAG}ended", "pre-empted")
+        self.client.set_terminated(run, status)
+
+    def close_dead(self, lines: Iterable[str]) -> None:
+        """Close the runs of planned trials that say they are running, but those that go on.
+
+        No process of this machine has them any more, and others' would have been left out.
+        """
+        by_name = {row["name"]: row for row in self.sweep.trials}
+        for line in lines:
+            name, _, run, *_ = line.split("\t")
+            for item in self.seen.get(_key_of(by_name[name]), ()):
+                dead = item.status == "RUNNING" and not has_life(self.sweep.folder, name)
+                if dead and item.id != run:
+                    self.close(item.id, "KILLED")
 
     def parent(self) -> str:
         """Return the run that all trials are nested in; make it where there is none."""
         name = self.sweep.manifest["sweep"]
-        found = sorted(
-            (run.info.start_time or 0, run.info.run_id)
-            for run in self.runs(f"tags.`{TAG}sweep_parent` = '{name}'")
-        )
-        if found:
-            return str(found[0][1])
+        first = self._first_parent(name)
+        if first:
+            return first
         name_of = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self.sweep.manifest["experiment"]
         experiments = self.experiments()
         experiment = experiments[0] if experiments and name_of else "0"
@@ -235,7 +266,17 @@ class Tracking:
         tags = {f"{TAG}sweep_parent": name, "mlflow.runName": f"sweep {name}"}
         run = self.client.create_run(experiment, tags=tags)
         self.client.set_terminated(run.info.run_id)
-        return str(run.info.run_id)
+        time.sleep(PARENT_SECONDS)
+        first = self._first_parent(name)
+        if first != run.info.run_id:  # others began at the same moment; all take the oldest
+            self.client.delete_run(run.info.run_id)
+        return first
+
+    def _first_parent(self, name: str) -> str:
+        found = self.runs(f"tags.`{TAG}sweep_parent` = '{name}'")
+        return min(
+            ((run.info.start_time or 0, str(run.info.run_id)) for run in found), default=(0, "")
+        )[1]
 
 
 def is_reusable(tags: Mapping[str, str], manifest: Mapping[str, Any], commit: str) -> bool:
@@ -244,35 +285,54 @@ def is_reusable(tags: Mapping[str, str], manifest: Mapping[str, Any], commit: st
     return same_code and tags.get(f"{TAG}data", "") == manifest["data"]
 
 
-def recorded(folder: Path, name: str) -> list[Attempt]:
-    """Return what run_sweep.sh noted about a trial: a line per attempt."""
-    try:
-        lines = (folder / ".state" / name).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
+def record_key(row: Mapping[str, Any], commit: str, data: str) -> str:
+    """Return what a record names its trial by: configuration, seed, code and data, in one word."""
+    parts = json.dumps([row["hash"], row["seed"], commit, data])
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def recorded(folder: Path, name: str, key: str = "") -> list[Attempt]:
+    """Return what was noted about a trial, a line per attempt; with a key, only what is its own.
+
+    An attempt that runs begins now, or at 0 if its process is gone.
+    """
     found: list[Attempt] = []
-    for line in lines:
-        word, _, rest = line.partition(" ")
+    own: list[bool] = []
+    for word, *rest in map(str.split, _lines(folder / ".state" / name)):
         if word == "started":
             found.append(Attempt("RUNNING", int(time.time() * 1000) if _lives(rest) else 0))
+            own.append(not key or rest[2:3] == [key])
         elif word == "ended" and found:
-            status = {"0": "FINISHED", "130": "KILLED", "143": "KILLED"}.get(rest, "FAILED")
-            found[-1] = Attempt(status)
-    return found
+            found[-1] = Attempt(CODES.get(" ".join(rest), "FAILED"))
+    return [attempt for attempt, wanted in zip(found, own, strict=True) if wanted]
 
 
-def _lives(host_and_pid: str) -> bool:
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except OSError:
+        return []
+
+
+def _lives(record: Sequence[str]) -> bool:
     """Tell whether the process of a record is alive; on another machine nobody knows."""
-    host, _, pid = host_and_pid.partition(" ")
+    host, pid = (*record, "", "")[:2]
     if host != socket.gethostname() or not pid.isdigit():
         return True
     try:
         os.kill(int(pid), 0)
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
     except ProcessLookupError:
         return False
     except OSError:
         return True
-    return True
+    return b"run_sweep.sh" in words  # else the number was given to another process
+
+
+def has_life(folder: Path, name: str) -> bool:
+    """Tell whether a process of this machine runs a trial, as its last record says."""
+    word, host, pid = (*(_lines(folder / ".state" / name) or [""])[-1].split(), "", "", "")[:3]
+    return word == "started" and host == socket.gethostname() and _lives([host, pid])
 
 
 def has_died(folder: Path, name: str) -> bool:
@@ -281,19 +341,22 @@ def has_died(folder: Path, name: str) -> bool:
     return bool(found) and found[-1].status == "RUNNING" and found[-1].start_ms == 0
 
 
-def states(sweep: Sweep, tracking: Tracking | None) -> dict[int, State]:
-    """Return the state of every trial by its number."""
+def states(
+    sweep: Sweep, tracking: Tracking | None, commit: str, row: Mapping[str, Any] | None = None
+) -> dict[int, State]:
+    """Return the state of every trial by its number, or of one."""
     retry, now = sweep.manifest["retry"], time.time() * 1000
     stale = float(os.environ.get("SWEEP_STALE_MINUTES", STALE_MINUTES))
-    by_key = tracking.attempts() if tracking else {}
+    by_key = tracking.attempts(row["hash"] if row else "") if tracking else {}
     found = {}
-    for row in sweep.trials:
+    for item in [row] if row else sweep.trials:
         if tracking:
-            attempts = by_key.get(_key_of(row), [])
-            patience = 0.0 if has_died(sweep.folder, row["name"]) else stale
+            attempts = by_key.get(_key_of(item), [])
+            patience = 0.0 if has_died(sweep.folder, item["name"]) else stale
         else:
-            attempts, patience = recorded(sweep.folder, row["name"]), stale
-        found[row["number"]] = state_of(attempts, retry, now, patience)
+            key = record_key(item, commit, sweep.manifest["data"])
+            attempts, patience = recorded(sweep.folder, item["name"], key), stale
+        found[item["number"]] = state_of(attempts, retry, now, patience)
     return found
 
 
@@ -316,31 +379,104 @@ def say_elsewhere(sweep: Sweep, tracking: Tracking | None, known: Mapping[int, S
 
 
 def plan(
-    sweep: Sweep, ranges: Sequence[str], tracking: Tracking | None, commit: str
+    sweep: Sweep, ranges: Sequence[str], tracking: Tracking | None, commit: str, *, parent: str
 ) -> Iterable[str]:
-    """Return the trials to run: name, tries, `continued` and tags; say what is left out."""
+    """Return the trials to run as lines; say what is left out."""
     lines = []
     wanted = numbers_in(ranges, len(sweep.trials))
-    known = states(sweep, tracking)
-    parent = tracking.parent() if tracking else ""
+    known = states(sweep, tracking, commit)
     left: dict[str, int] = {}
     for row in sweep.trials:
         if wanted is not None and row["number"] not in wanted:
             continue
         state = known[row["number"]]
-        # Whoever names a trial knows that nobody else runs it: SLURM starts a killed one again.
-        named = wanted is not None and state.name in {"running", "failed"}
-        if state.name in DONE and not named:
+        if not is_left(state, named=wanted is not None):
             left[state.name] = left.get(state.name, 0) + 1
             continue
-        tags = json.dumps(tags_of(sweep, row, commit, parent), sort_keys=True)
-        run = continued(sweep, row["name"], state.attempts)
-        lines.append(f"{row['name']}\t{max(state.tries, 1)}\t{run}\t{tags}")
+        lines.append(line_of(sweep, row, state, commit, parent))
     say_elsewhere(sweep, tracking, known)
     told = ", ".join(f"{count} {name}" for name, count in sorted(left.items()))
     if told:
         print(f"left out: {told}", file=sys.stderr)
     return lines
+
+
+def is_left(state: State, *, named: bool) -> bool:
+    """Tell whether a trial is to be run.
+
+    Whoever names one knows that nobody else runs it: SLURM starts a killed one again.
+    """
+    return state.name not in DONE or (named and state.name in {"running", "failed"})
+
+
+def line_of(
+    sweep: Sweep, row: Mapping[str, Any], state: State, commit: str, parent: str = ""
+) -> str:
+    """Return what run_sweep.sh has to know of a trial: name, tries, `continued`, record, tags."""
+    tags = json.dumps(tags_of(sweep, row, commit, parent), sort_keys=True)
+    run = continued(sweep, row["name"], state.attempts)
+    key = record_key(row, commit, sweep.manifest["data"])
+    return f"{row['name']}\t{max(state.tries, 1)}\t{run}\t{key}\t{tags}"
+
+
+@dataclass(frozen=True)
+class Start:
+    """A trial that run_sweep.sh is to begin: its line of the plan, and when that was made."""
+
+    line: str
+    asked: float
+    pid: str
+    named: bool
+
+
+def begin(sweep: Sweep, start: Start, tracking: Tracking | None, commit: str) -> str:
+    """Note that a trial begins; return its line as it is now, or nothing if another one has it.
+
+    What MLflow said of it is asked anew, unless the plan was made a moment ago.
+    """
+    line = start.line
+    name, *_, tags = line.split("\t")
+    row = next(row for row in sweep.trials if row["name"] == name)
+    key = record_key(row, commit, sweep.manifest["data"])
+    with locked(sweep.folder / ".state"):
+        taken = taken_by(sweep.folder, key, start)
+        if not taken and (tracking or not tracked()):
+            state = states(sweep, tracking, commit, row)[row["number"]]
+            parent = json.loads(tags).get("mlflow.parentRunId", "")
+            line = line_of(sweep, row, state, commit, parent)
+            taken = "" if is_left(state, named=start.named) else state.name
+        if taken:
+            print(f"  {name} is {taken} meanwhile", file=sys.stderr)
+            return ""
+        with (sweep.folder / ".state" / name).open("a", encoding="utf-8") as stream:
+            stream.write(f"started {socket.gethostname()} {start.pid} {key}\n")
+    return line
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep others that share the folder out; some network file systems have no locks."""
+    with (folder / ".lock").open("w") as lock:
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def taken_by(folder: Path, key: str, start: Start) -> str:
+    """Say who else has a trial: a process that runs, or one that finished it since the plan.
+
+    Of a trial that the caller named only processes of this machine are believed.
+    """
+    name = start.line.partition("\t")[0]
+    path = folder / ".state" / name
+    own = recorded(folder, name, key)
+    if own and own[-1].finished and path.stat().st_mtime >= start.asked:
+        return "finished"
+    word, host, pid = (*(_lines(path) or [""])[-1].split(), "", "", "")[:3]
+    here = host == socket.gethostname()
+    if word == "started" and _lives([host, pid]) and (here or not start.named):
+        return f"run by process {pid} on {host}"
+    return ""
 
 
 def continued(sweep: Sweep, name: str, attempts: Sequence[Attempt]) -> str:
@@ -361,6 +497,21 @@ def continued(sweep: Sweep, name: str, attempts: Sequence[Attempt]) -> str:
     if of is None or (of.status in {"FINISHED", "FAILED"} and of.ended != "pre-empted"):
         return "-"
     return run or "+"
+
+
+def ended(code: str, since: str, run: str, tracking: Tracking) -> None:
+    """Close what a trial's process left open, for it was killed and could not say so itself.
+
+    That are the runs with its tags that began after `since`, in seconds, and the one it continued.
+    """
+    tags = json.loads(os.environ["MLFLOW_RUN_CONTEXT"])
+    digest = tags[f"{TAG}config_hash"]
+    condition = f"tags.`{TAG}config_hash` = '{digest}' and attributes.status = 'RUNNING'"
+    for found in list(tracking.runs(condition)):
+        began = (found.info.start_time or 0) >= float(since) * 1000
+        same = tags.items() <= found.data.tags.items()
+        if (began and same) or found.info.run_id == run:
+            tracking.close(found.info.run_id, CODES.get(code, "FAILED"))
 
 
 def tags_of(sweep: Sweep, row: Mapping[str, Any], commit: str, parent: str) -> dict[str, str]:
@@ -387,12 +538,13 @@ def best(sweep: Sweep, tracking: Tracking | None) -> None:
             " or generate the sweep with --tracking-uri"
         )
     groups: dict[str, list[tuple[Mapping[str, Any], Attempt]]] = {}
-    known = states(sweep, tracking)
+    known = states(sweep, tracking, tracking.commit)
     for row in sweep.trials:
         done = [item for item in known[row["number"]].attempts if item.finished]
         if done and done[-1].value is not None and math.isfinite(done[-1].value):
             groups.setdefault(row["hash"], []).append((row, done[-1]))
-    first = _first(groups, metric["goal"])
+    planned = Counter(row["hash"] for row in sweep.trials)
+    first = _first(groups, metric["goal"], planned)
     if first is None:
         say_elsewhere(sweep, tracking, known)
         raise SystemExit(f"no best.json: no finished trial of this commit has {metric['name']}")
@@ -410,22 +562,27 @@ def best(sweep: Sweep, tracking: Tracking | None) -> None:
 
 
 def _first(
-    groups: Mapping[str, Sequence[tuple[Mapping[str, Any], Attempt]]], goal: str
+    groups: Mapping[str, Sequence[tuple[Mapping[str, Any], Attempt]]],
+    goal: str,
+    planned: Mapping[str, int],
 ) -> dict[str, Any] | None:
+    """Return the best; one of which a seed failed comes after all that are whole."""
     sign = -1.0 if goal == "maximize" else 1.0
     ranked = []
     for digest, pairs in groups.items():
         values = [attempt.value or 0.0 for _, attempt in pairs]
-        ranked.append((sign * math.fsum(values) / len(values), pairs[0][0]["number"], digest))
+        mean = sign * math.fsum(values) / len(values)
+        ranked.append((len(values) < planned[digest], mean, pairs[0][0]["number"], digest))
     if not ranked:
         return None
-    mean, _, digest = min(ranked)
+    _, mean, _, digest = min(ranked)
     pairs = groups[digest]
     return {
         "hash": f"sha256:{digest}",
         "mean": sign * mean,
         "values": [attempt.value for _, attempt in pairs],
         "seeds": [row["seed"] for row, _ in pairs],
+        "planned": planned[digest],
         "trials": [row["name"] for row, _ in pairs],
         "runs": [attempt.id for _, attempt in pairs],
         "overrides": pairs[0][0]["overrides"],
@@ -446,33 +603,88 @@ def _code_of(sweep: Sweep) -> str:
     return code_version(here, own)
 
 
+def tracked() -> bool:
+    """Tell whether MLflow is named."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI"))
+
+
+def tracking_of(sweep: Sweep, commit: str) -> Tracking | None:
+    """Return the user's MLflow, where one is named."""
+    if not tracked():
+        return None
+    try:
+        return Tracking(sweep, commit)
+    except ImportError:
+        hint = "MLFLOW_TRACKING_URI is set, and this Python has no mlflow"
+        raise SystemExit(f"error: {hint}") from None
+
+
+def _plan(sweep: Sweep, tracking: Tracking | None, commit: str, *ranges: str) -> Iterable[str]:
+    parent = tracking.parent() if tracking else ""
+    lines = plan(sweep, ranges, tracking, commit, parent=parent)
+    if tracking:
+        tracking.close_dead(lines)
+    return lines
+
+
+def _list(sweep: Sweep, tracking: Tracking | None, commit: str, *ranges: str) -> Iterable[str]:
+    return plan(sweep, ranges, tracking, commit, parent="")
+
+
+def _begin(sweep: Sweep, tracking: Tracking | None, commit: str, *given: str) -> Iterable[str]:
+    line, asked, pid, named = given
+    start = Start(line, float(asked), pid, bool(named))
+    return [begin(sweep, start, tracking, commit)]
+
+
+def is_fresh(command: str, given: Sequence[str]) -> bool:
+    """Tell whether a trial begins a moment after the plan was made, as in a job of its own."""
+    return command == "begin" and time.time() - float(given[1]) < FRESH_SECONDS
+
+
+def _ended(_sweep: Sweep, tracking: Tracking | None, _commit: str, *given: str) -> Iterable[str]:
+    code, since, run = given
+    if tracking:
+        ended(code, since, run, tracking)
+    return ()
+
+
+def _parent(_sweep: Sweep, tracking: Tracking | None, _commit: str) -> Iterable[str]:
+    return [tracking.parent()] if tracking else ()
+
+
+def _best(sweep: Sweep, tracking: Tracking | None, _commit: str) -> Iterable[str]:
+    best(sweep, tracking)
+    return ()
+
+
+COMMANDS: Mapping[str, Callable[..., Iterable[str]]] = {
+    "plan": _plan,
+    "list": _list,
+    "begin": _begin,
+    "ended": _ended,
+    "parent": _parent,
+    "best": _best,
+}
+"""What run_sweep.sh asks for; what they return is printed, a line each."""
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Run `plan RANGE…`, `best`, `parent` or `commit`."""
-    out, sys.stdout = sys.stdout, sys.stderr  # libraries print; only the plan may stand there
+    """Run one of the commands, or `commit`, which needs no MLflow."""
+    out, sys.stdout = sys.stdout, sys.stderr  # libraries print; only answers may stand there
     sweep = Sweep.read(Path(__file__).resolve().parent)
     # Where the code is a copy without its history, as in a job of Ray, whoever copied it says.
     commit = os.environ.get("SWEEP_COMMIT") or _code_of(sweep)
-    if arguments[:1] == ["commit"]:
+    name, *rest = arguments
+    if name == "commit":
         print(commit, file=out)
         return
-    tracking = None
-    if os.environ.get("MLFLOW_TRACKING_URI"):
+    if tracked() and name in {"plan", "list", "best"}:
         print(f"{sweep.manifest['sweep']}: asking MLflow what is finished …", file=sys.stderr)
-    if os.environ.get("MLFLOW_TRACKING_URI"):
-        try:
-            tracking = Tracking(sweep, commit)
-        except ImportError:
-            raise SystemExit(
-                "error: MLFLOW_TRACKING_URI is set, and this Python has no mlflow"
-            ) from None
+    tracking = None if is_fresh(name, rest) else tracking_of(sweep, commit)
     try:
-        if arguments[:1] == ["plan"]:
-            for line in plan(sweep, arguments[1:], tracking, commit):
-                print(line, file=out)
-        elif arguments[:1] == ["best"]:
-            best(sweep, tracking)
-        elif arguments[:1] == ["parent"] and tracking:
-            print(tracking.parent(), file=out)
+        for line in COMMANDS[name](sweep, tracking, commit, *rest):
+            print(line, file=out)
     except Exception as error:  # noqa: BLE001  # drivers and SDKs have roots of their own
         text = " ".join(str(error).split())[:300]
         raise SystemExit(f"error: MLflow cannot be read: {type(error).__name__}: {text}") from None
