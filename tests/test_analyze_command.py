@@ -191,6 +191,17 @@ def test_bad_input_is_named(
     assert "Traceback" not in said
 
 
+def test_an_analysis_before_that_cannot_be_read_stops_nothing(
+    mlflow_server: Mlflow, search: str, tmp_path: Path
+) -> None:
+    old = tmp_path / "result.json"
+    old.write_text('{"version": 1, "word": "analyze"}')
+    given = ["--experiment", search, "--previous", str(old)]
+    code, result, said = call(tmp_path / "out", *given, uri=mlflow_server.uri)
+    assert (code, result["changes"]) == (0, None), said
+    assert "could not be read, so nothing is compared with it" in said
+
+
 def test_a_server_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
     code, _, said = call(tmp_path, "--experiment", "x", uri="sqlite:////nowhere/mlflow.db")
     assert code == 2

@@ -18,6 +18,9 @@ Shape = Literal["diverged", "over-fitting", "improving", "plateau", "too-short",
 FEWEST = 6
 """Values below which no shape is told."""
 
+LARGEST = 1e150
+"""Squares of larger numbers overflow; a loss that gets there has diverged."""
+
 LOST_SHARE = 0.5
 """A curve that gave back more than this share of its gain has diverged."""
 
@@ -56,9 +59,14 @@ class Curve:
     broken_at: int | None = None
 
 
+def is_usable(value: float) -> bool:
+    """Tell whether a value is a number to reckon with: one that has diverged is none."""
+    return abs(value) <= LARGEST  # false for NaN
+
+
 def finite_values(values: Sequence[Value]) -> list[Value]:
-    """Return the part of a curve that is neither NaN nor infinite."""
-    return [item for item in values if math.isfinite(item[1])]
+    """Return the part of a curve that can be reckoned with."""
+    return [item for item in values if is_usable(item[1])]
 
 
 def classify(
@@ -66,7 +74,7 @@ def classify(
 ) -> Curve:
     """Return the shape of a curve; `training` is the same metric on the training data."""
     finite = finite_values(values)
-    broken = next((step for step, value in values if not math.isfinite(value)), None)
+    broken = next((step for step, value in values if not is_usable(value)), None)
     if not finite:
         return Curve("diverged" if values else "empty", len(values), broken_at=broken)
     sign = 1.0 if direction == "higher" else -1.0
@@ -98,7 +106,7 @@ def _shape(curve: Curve, finite: Sequence[Value], training: Sequence[Value], sig
     if len(finite) < FEWEST:
         return "too-short"
     lost, gain = curve.lost or 0.0, curve.gain or 0.0
-    noise = _noise([value for _, value in finite])
+    noise = noise_of([value for _, value in finite])
     beyond_noise = lost > NOISE_FACTOR * noise
     if beyond_noise and lost > OVERFIT_SHARE * gain and _trains_on(curve, training, sign):
         return "over-fitting"
@@ -117,7 +125,7 @@ def _gap(end: float, training: Sequence[Value], sign: float) -> float | None:
     return sign * (_end(usable) - end) if usable else None
 
 
-def _noise(values: Sequence[float]) -> float:
+def noise_of(values: Sequence[float]) -> float:
     """Return a standard deviation of what jumps from one step to the next."""
     seconds = [
         abs(values[at] - 2 * values[at + 1] + values[at + 2]) for at in range(len(values) - 2)

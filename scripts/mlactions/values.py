@@ -35,10 +35,13 @@ FLOAT32_NOISE = 1e-7
 """Relative; a float32 that was printed as a float64 is off by less."""
 
 MAX_TEXT = 100_000
+MAX_DEPTH = 50
+"""Brackets within brackets; what is nested deeper is text."""
+
 _NULLS = frozenset({"None", "null", "Null", "NULL", "~"})
 _BOOLS = {"True": True, "true": True, "TRUE": True, "False": False, "false": False, "FALSE": False}
-_INT = re.compile(r"[-+]?[0-9]{1,4000}")
-_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,3999})")
+_FLOAT = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 _NOT_FINITE = re.compile(r"[-+]?\.?(?:inf|Inf|INF|Infinity|infinity)|[-+]?\.?(?:nan|NaN|NAN)")
 _PATH = re.compile(r"[^\s:;,=<>|*?\"']+")
 _INDEX = re.compile(r"\[(\d+)\]")
@@ -52,7 +55,7 @@ def _parse(text: str) -> Any:
         return _BOOLS[text]
     if _INT.fullmatch(text):
         return int(text)
-    if _FLOAT.fullmatch(text):
+    if _FLOAT.fullmatch(text) and _is_kept(text):
         return float(text)
     if _NOT_FINITE.fullmatch(text):
         return float(text.replace(".", "").lower())
@@ -61,13 +64,25 @@ def _parse(text: str) -> Any:
     return text
 
 
+def _is_kept(text: str) -> bool:
+    """Tell digits that a float can hold from a digest that only looks like them: `62e44511`."""
+    value = float(text)
+    mantissa = re.split("[eE]", text)[0]
+    return math.isfinite(value) and (value != 0 or not mantissa.strip("+-0."))
+
+
 def parse(text: str) -> Any:
-    """Return what a logged text stands for; text that is nothing else stands for itself."""
+    """Return what a logged text stands for; text that is nothing else stands for itself.
+
+    Digits that begin with a zero, or that no float can hold, are a name: a commit, a digest.
+    """
     return _parse(text.strip()) if len(text) <= MAX_TEXT else text
 
 
 def _collection(text: str) -> Any:
     """Read JSON, a Python literal, or YAML's flow style; anything else is text."""
+    if _depth(text) > MAX_DEPTH:
+        return text
     try:
         return normal(json.loads(text))
     except (ValueError, RecursionError):
@@ -81,6 +96,18 @@ def _collection(text: str) -> Any:
     except UserError:
         return text
     return normal(found) if isinstance(found, dict | list) else text
+
+
+def _depth(text: str) -> int:
+    """Return how deep brackets are nested; those in quotes count, too."""
+    deepest = depth = 0
+    for character in text:
+        if character in "[{(":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]})":
+            depth -= 1
+    return deepest
 
 
 def normal(value: Any) -> Any:

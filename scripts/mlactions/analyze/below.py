@@ -22,7 +22,7 @@ def below_best(result: Document) -> Iterator[Span]:
     aside = result["set_aside"]
     if aside["seeds"] and any(len(item["runs"]) > 1 for item in result["configurations"]):
         yield from ("Runs that differ only in ", *_names(aside["seeds"]))
-        yield " are one configuration. "
+        yield " are one configuration; runs of one seed count once. "
     if aside["identifiers"]:
         yield from ("Set aside, as they only name their runs: ", *_names(aside["identifiers"]))
         yield ". "

@@ -60,7 +60,7 @@ def command(runner: Runner, /, **given: Any) -> int:
     caller = caller_environment(runner.environ)
     out = out_folder(given["out"], runner, "analyze")
     settings = read_settings(given)
-    previous = read_previous(given["previous"])
+    previous = read_previous(given["previous"], runner)
     uri = (given["tracking_uri"] or caller.get("MLFLOW_TRACKING_URI", "")).strip()
     if not uri:
         hint = "Write for example `https://mlflow.example.org`, or set MLFLOW_TRACKING_URI."
@@ -184,15 +184,27 @@ def _end_of(day: str | None) -> int:
     return int(start.timestamp() * 1000) + 86_400_000
 
 
-def read_previous(text: str) -> dict[str, Any] | None:
-    """Read the analysis before: a bundle, or its result.json; it is checked as any other file."""
+def read_previous(text: str, runner: Runner) -> dict[str, Any] | None:
+    """Read the analysis before: a bundle, or its result.json; it is checked as any other file.
+
+    One that is there and cannot be read, as of an earlier release, is said and not compared: it
+    would stop every analysis that follows.
+    """
     if not text.strip():
         return None
     path = Path(text)
-    if path.is_dir():
-        path = open_bundle(path, word="analyze").path("result.json")
-    found: dict[str, Any] = load_json(path, max_bytes=MAX_FILE_BYTES)
-    validate(found, "analyze-result", file=str(path))
+    if not path.exists():
+        hint = "Name the folder or the result.json of an earlier analysis, or leave it out."
+        raise UserError("bad input", f"`previous` is {text!r}, which is not there.", hint)
+    try:
+        if path.is_dir():
+            path = open_bundle(path, word="analyze").path("result.json")
+        found: dict[str, Any] = load_json(path, max_bytes=MAX_FILE_BYTES)
+        validate(found, "analyze-result", file=str(path))
+    except UserError as error:
+        told = f"The analysis before could not be read, so nothing is compared with it: {error}"
+        runner.annotate(Annotation("warning", told, "not compared"))
+        return None
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from mlactions.analyze import findings as notes
 from mlactions.analyze import words
-from mlactions.analyze.changes import changes
+from mlactions.analyze.changes import UNCHANGED, Now, changes
 from mlactions.analyze.coordinates import coordinates
 from mlactions.analyze.model import (
     MAX_FAILED,
@@ -70,7 +70,7 @@ def conclude(
     return Analysis(
         settings=settings,
         status=_status(told),
-        verdict=_sentence(found, told, moved),
+        verdict=(UNCHANGED if moved == () else "") + _sentence(found, told),
         counts=told.counts,
         configurations=told.best,
         configuration_count=len(found.ranked),
@@ -122,22 +122,24 @@ def _told(found: Study, gone: Sequence[str]) -> _Told:
 
 
 def _moved(found: Study, told: _Told, previous: Mapping[str, Any]) -> tuple[Change, ...]:
-    return changes(
-        previous,
+    now = Now(
         found.settings,
         told.counts,
         told.best,
         found.influence.parameters,
-        digest=_digest(found.table),
-        ids=set(found.table.ids),
+        _status(told),
+        _sentence(found, told),
+        told.findings,
+        _digest(found.table),
+        frozenset(found.table.ids),
     )
+    return changes(previous, now)
 
 
-def _sentence(found: Study, told: _Told, moved: Sequence[Change] | None) -> str:
+def _sentence(found: Study, told: _Told) -> str:
     first = told.best[0] if told.best else None
     parameters = found.influence.parameters
-    sentence = words.verdict(found.settings, told.counts, first, parameters, told.broken)
-    return f"No change since the last analysis: {sentence}" if moved == () else sentence
+    return words.verdict(found.settings, told.counts, first, parameters, told.broken)
 
 
 def _set_aside(found: Study) -> dict[str, tuple[str, ...]]:
@@ -147,6 +149,7 @@ def _set_aside(found: Study) -> dict[str, tuple[str, ...]]:
         "seeds": seen.seeds[:MAX_SET_ASIDE],
         "identifiers": seen.identifiers[:MAX_SET_ASIDE],
         "ignored": seen.ignored[:MAX_SET_ASIDE],
+        "hidden": seen.hidden[:MAX_SET_ASIDE],
     }
 
 
@@ -222,12 +225,13 @@ def _digest(table: Table) -> str:
 
 def _unmet(item: Requirement, found: Study, counts: Mapping[str, int]) -> str:
     """Return what is wrong with a requirement, or nothing; what is not known does not hold."""
-    ended = counts["used"] + counts["failed"]
+    failed = counts["failed"] + counts["stale"]  # what died has failed, though nobody told MLflow
+    ended = counts["used"] + failed
     known: dict[str, float | None] = {
         "best": found.ranked[0].mean if found.ranked else None,
         "finished": float(counts["used"]),
-        "failed": float(counts["failed"]),
-        "failed-share": counts["failed"] / ended if ended else None,
+        "failed": float(failed),
+        "failed-share": failed / ended if ended else None,
     }
     value = known[item.name]
     if value is not None and (

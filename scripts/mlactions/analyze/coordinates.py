@@ -72,13 +72,14 @@ def _chosen(ranked: Sequence[Observation]) -> list[tuple[Observation, bool]]:
 def _axis(
     parameter: Parameter, values: Sequence[Value]
 ) -> tuple[dict[str, Any], Callable[[float | str], float | None]] | None:
-    texts = sorted({short(value) for value in values if isinstance(value, str)})
+    texts = sorted({value for value in values if isinstance(value, str)})
     numbers = [value for value in values if isinstance(value, float)]
     if texts and len(texts) <= MOST_LEVELS and len({*numbers}) <= MOST_LEVELS:
-        levels = [short(value) for value in sorted({*numbers})] + texts
-        places = {text: (at + 0.5) / len(levels) for at, text in enumerate(levels)}
-        axis = {"name": parameter.name, "levels": levels, "low": "", "high": "", "log": False}
-        return axis, lambda value: places.get(short(value))
+        levels: list[float | str] = [*sorted({*numbers}), *texts]
+        places = {value: (at + 0.5) / len(levels) for at, value in enumerate(levels)}
+        shown = [short(value) for value in levels]
+        axis = {"name": parameter.name, "levels": shown, "low": "", "high": "", "log": False}
+        return axis, places.get
     if not numbers:
         return None
     low, high = min(numbers), max(numbers)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mlactions.analyze.words import number, together
+from mlactions.analyze.words import number, repeats, together
 from mlactions.publish import Fact
 
 MAX_PARAMETERS = 60
@@ -90,7 +90,8 @@ def _best(result: Mapping[str, Any]) -> Iterator[Fact]:
     metric = result["settings"]["metric"]
     for item in result["configurations"][: min(result["settings"]["top"], MAX_BEST)]:
         runs = ", ".join(item["runs"][:MAX_RUNS])
-        seeds = f", mean of {len(item['runs'])} seeds" if len(item["runs"]) > 1 else ""
+        count = len(item["runs"])
+        seeds = f", mean of {repeats(item['seeds'], count)}" if count > 1 else ""
         values = _params(item["params"], result)
         text = (
             f"rank {item['rank']}: {metric} {item['mean']:.6g}{seeds} with {values} (runs {runs})"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 
 from mlactions.analyze import words
+from mlactions.analyze.identifiers import is_own_text
 from mlactions.analyze.model import MAX_PARAMETERS, Configuration, Finding, Level
 from mlactions.analyze.study import Study
 from mlactions.text import plural
@@ -74,7 +76,8 @@ def _run_findings(found: Study, counts: Mapping[str, int]) -> Iterator[Finding]:
         yield Finding("died", "warn", message)
     if counts["not_finite"]:
         message = (
-            f"{plural(counts['not_finite'], 'run')} finished with NaN or infinity as {metric}."
+            f"{plural(counts['not_finite'], 'run')} finished with NaN, infinity or a number beyond"
+            f" all use as {metric}."
         )
         yield Finding("not-finite", "warn", f"{message} They are left out.")
     if counts["without_metric"] and counts["used"]:
@@ -107,6 +110,20 @@ def _parameter_findings(found: Study) -> Iterator[Finding]:
             " with the seed in them): set aside, so that they part no configuration."
         )
         yield Finding("identifiers", "notice", message)
+    yield from _repeats(found)
+    yield from _own_texts(found)
+    if seen.hidden:
+        verb = "hold" if len(seen.hidden) > 1 else "holds"
+        message = (
+            f"{words.joined(seen.hidden, words.MOST_TOGETHER)} {verb} what looks like a secret:"
+            " hidden here and not analysed, but whoever reads MLflow sees it."
+        )
+        yield Finding("hidden", "warn", message)
+    if found.table.twice:
+        names = words.joined(sorted(found.table.twice), words.MOST_TOGETHER)
+        message = f"A run logged {names} twice, spelt otherwise (`a.b`, `a/b`): the first counts."
+        yield Finding("twice", "warn", message)
+    yield from _no_such_names(found)
     if found.left_out:
         message = (
             f"{found.left_out:,} more parameters vary; the {MAX_PARAMETERS} that most runs have"
@@ -119,6 +136,55 @@ def _parameter_findings(found: Study) -> Iterator[Finding]:
             "notice",
             f"{words.code(old)} and {words.code(new)} are never in one run, and one of them nearly"
             f" always. If it is a new name, analyse with --rename {words.code(f'{old}={new}')}.",
+        )
+
+
+def _no_such_names(found: Study) -> Iterator[Finding]:
+    """Warn of options that name a parameter which no run has: most likely they are misspelt."""
+    settings, table = found.settings, found.table
+    given = {
+        "--seed-params": [name for name in settings.seeds if name not in table.columns],
+        "--rename": [name for name in settings.renames if name not in table.logged_names],
+        "--ignore": [
+            name
+            for name in settings.ignore
+            if not any(fnmatchcase(column, name) for column in table.columns)
+        ],
+    }
+    for option, names in given.items():
+        if names and len(table):
+            message = f"No run has a parameter {words.joined(names)}, which {option} names."
+            yield Finding("no-such-parameter", "warn", message)
+
+
+def _repeats(found: Study) -> Iterator[Finding]:
+    """Warn where runs count as repeats, though nothing says what they were repeated with."""
+    together = [one for one in found.ranked if one.seeds is None and len(one.rows) > 1]
+    if not together:
+        return
+    count = plural(sum(len(one.rows) for one in together), "run")
+    aside = found.view.identifiers
+    but = f" but {words.joined(aside, words.MOST_TOGETHER)}" if aside else ""
+    yield Finding(
+        "unknown-seeds",
+        "warn" if aside else "notice",
+        f"{count} differ in no parameter{but} and log no seed: they are taken for repeats of"
+        f" {plural(len(together), 'configuration')}. Log a parameter `seed`, and whatever differs.",
+    )
+
+
+def _own_texts(found: Study) -> Iterator[Finding]:
+    """Name the parameters because of which no two runs are repeats of each other."""
+    rows = found.selection.used
+    names = [item.name for item in found.view.varying if is_own_text(item.column, rows)]
+    if names:
+        verb = "have" if len(names) > 1 else "has"
+        yield Finding(
+            "own-texts",
+            "notice",
+            f"{words.joined(names, words.MOST_TOGETHER)} {verb} a text of its own in nearly every"
+            " run, so that no two runs are repeats of one configuration. Where it does not say how"
+            f" a run was configured, analyse with --ignore {words.code(names[0])}.",
         )
 
 

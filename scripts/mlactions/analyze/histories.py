@@ -8,7 +8,7 @@ from typing import Literal
 
 from mlactions.analyze.model import RunCurve, Settings
 from mlactions.analyze.study import Study, best_rows
-from mlactions.curves import Direction, Value, classify, partner
+from mlactions.curves import Direction, Value, classify, is_usable, partner
 from mlactions.mlflow_store import Store, StoreError
 
 MAX_FAILED = 10
@@ -85,5 +85,5 @@ def thinned(values: Sequence[Value]) -> tuple[tuple[int, ...], tuple[float | Non
     count = min(len(values), POINTS)
     chosen = sorted({round(at * last / (count - 1)) for at in range(count)}) if count > 1 else [0]
     shown = [values[at] for at in chosen]
-    finite = [value if abs(value) < float("inf") else None for _, value in shown]
+    finite = [value if is_usable(value) else None for _, value in shown]
     return tuple(step for step, _ in shown), tuple(finite)

@@ -11,9 +11,8 @@ from mlactions.analyze.table import Column, Table
 UNIQUE_SHARE = 0.9
 """Of the runs that have a parameter: values of their own in more than this name the run."""
 
-MOST_LEVELS = 50
-MOST_NAMES = 12
-"""More texts than that, nearly each its own, are names whatever they are called."""
+MANY = 12
+"""Runs with a text of their own each, above which that is worth a word."""
 
 _NAMES = re.compile(
     r"(?:^|[._-])(?:(?:run|job|trial|task|out|output|log|save|checkpoint|ckpt|work|working|exp"
@@ -21,6 +20,13 @@ _NAMES = re.compile(
     r"|num|index|prefix))?|uuid|guid|timestamp|datetime|hostname|pid|port)$",
     re.IGNORECASE,
 )
+_COUNTERS = re.compile(
+    r"(?:^|[._-])(?:(?:run|job|trial|task|exp|experiment|slurm)s?[._-]?(?:id|number|num|index|name"
+    r"|dir|directory|folder|path|root|file|prefix)|uuid|guid|timestamp|pid|port)$",
+    re.IGNORECASE,
+)
+"""Numbers are more often settings: `drop_out` and `n_task` are no folders."""
+
 _STAMP = re.compile(
     r"\d{4}[-_.]?\d{2}[-_.]?\d{2}(?:\D|$)|\d{2}[-:]\d{2}[-:]\d{2}"
     r"|[0-9a-f]{8}-[0-9a-f]{4}-|(?<![0-9a-f])[0-9a-f]{16,}(?![0-9a-f])",
@@ -41,17 +47,17 @@ def names_run(name: str, column: Column, runs: Runs) -> bool:
     """Tell whether a parameter names its run, and says nothing of how it was configured.
 
     It holds the run's id or name, or its seed, or nearly each run has a value of its own that
-    looks like a name: by what the parameter is called, by a date, or by there being so many.
+    looks like a name: by what the parameter is called, or by a date.
     """
     values = [(row, value) for row in runs.rows if (value := column.at(row)) is not None]
     texts = [(row, value) for row, value in values if isinstance(value, str)]
     distinct = len({value for _, value in values})
     unique = distinct > UNIQUE_SHARE * len(values)
     if not texts:
-        return unique and len(values) > 1 and bool(_NAMES.search(name))
+        return unique and len(values) > 1 and bool(_COUNTERS.search(name))
     ids, names = runs.table.ids, runs.table.names
     called = bool(_NAMES.search(name))
-    if len(column.levels) > MOST_LEVELS or _mostly(texts, lambda row, text: ids[row] in text):
+    if _mostly(texts, lambda row, text: ids[row] in text):
         return True
     # A run may be named after its model: that is no reason to leave the model out.
     if called and _mostly(texts, lambda row, text: text == names[row]):
@@ -59,7 +65,14 @@ def names_run(name: str, column: Column, runs: Runs) -> bool:
     if any(_holds_seed(texts, seed) for seed in runs.seeds):
         return True
     stamped = _mostly(texts, lambda _, text: bool(_STAMP.search(text)))
-    return unique and (stamped or called or distinct > MOST_NAMES)
+    return unique and (stamped or called)
+
+
+def is_own_text(column: Column, rows: Sequence[int]) -> bool:
+    """Tell whether nearly each run has a text of its own: then no two are repeats of each other."""
+    values = [value for row in rows if (value := column.at(row)) is not None]
+    texts = {value for value in values if isinstance(value, str)}
+    return len(texts) > max(MANY, UNIQUE_SHARE * len(values))
 
 
 def _mostly(texts: Sequence[tuple[int, str]], holds: Callable[[int, str], bool]) -> bool:

@@ -86,7 +86,10 @@ class RunRow:
 
 @dataclass(frozen=True)
 class Configuration:
-    """Runs that differ in nothing but their seeds; `low` and `high` are 95 % bounds of the mean."""
+    """Runs that differ in nothing but their seeds; `low` and `high` are 95 % bounds of the mean.
+
+    `values` holds one per seed, or per run where a run does not say its seed: `seeds` is None then.
+    """
 
     rank: int
     mean: float
@@ -95,6 +98,7 @@ class Configuration:
     deviation: float | None
     runs: tuple[str, ...]
     values: tuple[float, ...]
+    seeds: int | None
     params: Mapping[str, float | str]
     seconds: float | None
 

@@ -14,6 +14,7 @@ from mlactions.analyze.model import SEED_NAMES, Configuration, Kind, Settings
 from mlactions.analyze.ranges import Range
 from mlactions.analyze.table import Column, Table
 from mlactions.compare.statistics import student_quantile, variance
+from mlactions.confidential import HIDDEN
 
 FINISHED = "FINISHED"
 RUNNING = frozenset({"RUNNING", "SCHEDULED"})
@@ -96,16 +97,18 @@ class View:
 
     varying: tuple[Varying, ...]
     constants: dict[str, str]
+    seed_names: tuple[str, ...]
     seeds: tuple[str, ...]
     identifiers: tuple[str, ...]
     ignored: tuple[str, ...]
+    hidden: tuple[str, ...]
 
 
 def view(table: Table, rows: Sequence[int], settings: Settings) -> View:
     """Tell what differs between runs from what does not."""
     varying: list[Varying] = []
     constants: dict[str, str] = {}
-    left: dict[str, list[str]] = {"seeds": [], "identifiers": [], "ignored": []}
+    left: dict[str, list[str]] = {"seeds": [], "identifiers": [], "ignored": [], "hidden": []}
     names = [name for name in table.columns if is_seed(name, settings.seeds)]
     runs = Runs(table, rows, [table.columns[name] for name in names])
     for name in sorted(table.columns):
@@ -114,7 +117,9 @@ def view(table: Table, rows: Sequence[int], settings: Settings) -> View:
         present = len(rows) - counts.pop(None, 0)
         if not present:
             continue
-        if len(counts) == 1 and present == len(rows):
+        if any(HIDDEN in text for text in column.levels):
+            left["hidden"].append(name)
+        elif len(counts) == 1 and present == len(rows):
             constants[name] = short(next(iter(counts)))
         elif is_seed(name, settings.seeds):
             left["seeds"].append(name)
@@ -125,7 +130,7 @@ def view(table: Table, rows: Sequence[int], settings: Settings) -> View:
         else:
             varying.append(Varying(name, column, _kind(counts), len(counts), present))
     varying.sort(key=lambda item: (-item.present, item.name))
-    return View(tuple(varying), constants, *(tuple(names) for names in left.values()))
+    return View(tuple(varying), constants, tuple(names), *(tuple(found) for found in left.values()))
 
 
 def is_seed(name: str, given: Sequence[str]) -> bool:
@@ -146,7 +151,9 @@ def short(value: Value) -> str:
     if value is None:
         return "not logged"
     text = " ".join((f"{value:.6g}" if isinstance(value, float) else value).split())
-    return text if len(text) <= _TEXT else f"{text[: _TEXT - 1]}…"
+    # From the middle: lists and paths differ at their ends.
+    half = _TEXT // 2
+    return text if len(text) <= _TEXT else f"{text[: half - 1]}…{text[-half:]}"
 
 
 def brief(value: float) -> str:
@@ -156,15 +163,19 @@ def brief(value: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Runs with the same parameters but for their seeds, as one."""
+    """Runs with the same parameters but for their seeds, as one: a value per seed.
+
+    Runs of one seed are one value, their mean. `seeds` is None where a run does not say its seed.
+    """
 
     rows: tuple[int, ...]
     values: tuple[float, ...]
+    seeds: int | None
 
     @property
     def mean(self) -> float:
         """The mean of their metric."""
-        return math.fsum(self.values) / len(self.values)
+        return mean(self.values)
 
     @property
     def first(self) -> int:
@@ -172,25 +183,41 @@ class Observation:
         return self.rows[0]
 
 
-def observations(
-    table: Table, rows: Sequence[int], varying: Sequence[Varying]
-) -> tuple[Observation, ...]:
+def observations(table: Table, rows: Sequence[int], seen: View) -> tuple[Observation, ...]:
     """Put runs together that differ in nothing but seeds: they are one observation, repeated."""
     # Column by column: a key of all values at once would take more memory than the table.
     labels = [0] * len(rows)
-    for item in varying:
-        seen: dict[tuple[int, Value], int] = {}
+    for item in seen.varying:
+        places: dict[tuple[int, Value], int] = {}
         labels = [
-            seen.setdefault((label, item.column.at(row)), len(seen))
+            places.setdefault((label, item.column.at(row)), len(places))
             for label, row in zip(labels, rows, strict=True)
         ]
     groups: dict[int, list[int]] = {}
     for label, row in zip(labels, rows, strict=True):
         groups.setdefault(label, []).append(row)
-    return tuple(
-        Observation(tuple(found), tuple(table.values[row] for row in found))
-        for found in groups.values()
-    )
+    seeds = [table.columns[name] for name in seen.seed_names]
+    return tuple(_observation(table, found, seeds) for found in groups.values())
+
+
+def _observation(table: Table, rows: Sequence[int], seeds: Sequence[Column]) -> Observation:
+    by_seed: dict[tuple[Value, ...], list[float]] = {}
+    unknown: list[float] = []
+    for row in rows:
+        seed = (*(column.at(row) for column in seeds), table.seed_tags.get(row))
+        known = any(part is not None for part in seed)
+        (by_seed.setdefault(seed, []) if known else unknown).append(table.values[row])
+    # A run that does not say its seed repeats no other one, as far as anybody can tell.
+    values = (*map(mean, by_seed.values()), *unknown)
+    return Observation(tuple(rows), values, None if unknown else len(values))
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean, also of numbers whose sum no float holds."""
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:
+        return math.fsum(value / len(values) for value in values)
 
 
 def ranked(found: Sequence[Observation], settings: Settings) -> list[Observation]:
@@ -209,7 +236,7 @@ def configuration(
     n = len(found.values)
     deviation = math.sqrt(variance(found.values)) if n > 1 else None
     low = high = None
-    if deviation is not None:
+    if deviation is not None and math.isfinite(deviation):
         margin = student_quantile(0.975, n - 1) * deviation / math.sqrt(n)
         low, high = found.mean - margin, found.mean + margin
         if limits is not None:
@@ -221,9 +248,10 @@ def configuration(
         mean=found.mean,
         low=low,
         high=high,
-        deviation=deviation,
+        deviation=deviation if low is not None else None,
         runs=tuple(table.ids[row] for row in found.rows),
         values=found.values,
+        seeds=found.seeds,
         params=params_of(found.first, varying),
         seconds=math.fsum(known) if known else None,
     )

@@ -36,6 +36,12 @@ class Range:
         """Tell whether the metric can have a value."""
         return self.low <= value <= self.high
 
+    def document(self) -> dict[str, float | str | None]:
+        """Return the range as JSON, which knows no infinity."""
+        ends = {"low": self.low, "high": self.high}
+        finite = {name: end if math.isfinite(end) else None for name, end in ends.items()}
+        return {**finite, "known_by": self.known_by}
+
 
 def parse_range(text: str) -> Range | None:
     """Read what the user declared, such as `0..1` or `0..`; None where nothing was."""

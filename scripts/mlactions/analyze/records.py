@@ -18,7 +18,7 @@ MAX_BYTES = 4 * 1024 * 1024
 LONGEST = 500
 """Characters; longer values of parameters are left to MLflow."""
 
-FEWEST_OF_ID = 8
+FEWEST_OF_ID = 7
 """Characters of a run id that may stand for all of it, as in reports."""
 
 

@@ -130,6 +130,9 @@ def _coordinates(result: Document) -> Iterator[Block]:
 def _curves(result: Document) -> Iterator[Block]:
     if not result["curves"]:
         return
+    if max(item["curve"]["points"] for item in result["curves"]) <= 1:
+        yield Paragraph(("No learning curves: these runs logged one value each.",))
+        return
     yield Heading(2, "Learning curves")
     yield curves(result)
     metric = result["settings"]["metric"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import Any
 
 from mlactions.analyze.model import Analysis, Settings
-from mlactions.analyze.ranges import Range
 from mlactions.schema import validate
 
 
@@ -28,7 +26,7 @@ def document(analysis: Analysis) -> dict[str, Any]:
         "parameters": [asdict(item) for item in analysis.parameters],
         "constants": dict(analysis.constants),
         "set_aside": dict(analysis.set_aside),
-        "range": _range(analysis.limits),
+        "range": None if analysis.limits is None else analysis.limits.document(),
         "pairs": [asdict(item) for item in analysis.pairs],
         "agreement": None if analysis.agreement is None else asdict(analysis.agreement),
         "failed": [asdict(item) for item in analysis.failed],
@@ -45,15 +43,6 @@ def document(analysis: Analysis) -> dict[str, Any]:
     plain: dict[str, Any] = _plain(found)
     validate(plain, "analyze-result", file="result.json")
     return plain
-
-
-def _range(limits: Range | None) -> dict[str, Any] | None:
-    """Return a range as JSON, which knows no infinity."""
-    if limits is None:
-        return None
-    ends = {"low": limits.low, "high": limits.high}
-    finite = {name: end if math.isfinite(end) else None for name, end in ends.items()}
-    return {**finite, "known_by": limits.known_by}
 
 
 def _plain(value: Any) -> Any:

@@ -38,7 +38,7 @@ def study(table: Table, settings: Settings) -> Study:
     """Sort the runs, see what varies, put seeds together, and tell what matters."""
     selection = select(table, settings.day_ms)
     seen = view(table, selection.used, settings)
-    found = observations(table, selection.used, seen.varying)
+    found = observations(table, selection.used, seen)
     studied = seen.varying[:MAX_PARAMETERS]
     return Study(
         settings,

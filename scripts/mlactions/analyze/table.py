@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mlactions import mlflow_tags
+from mlactions.curves import is_usable
 from mlactions.mlflow_store import Run
 from mlactions.values import canonical_key, parse, spread
 
@@ -40,7 +41,7 @@ class Column:
         if missing > 0:
             self.numbers.extend([math.nan] * missing)
             self.codes.extend([ABSENT] * missing)
-        if isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value):
+        if isinstance(value, int | float) and not isinstance(value, bool) and is_usable(value):
             self.numbers.append(float(value))
             self.codes.append(NUMBER)
             return
@@ -58,13 +59,6 @@ class Column:
         if code == NUMBER:
             return self.numbers[row]
         return None if code == ABSENT else self.levels[code]
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False  # an integer beyond any float is a name
 
 
 def level(value: Any) -> str:
@@ -93,6 +87,8 @@ class Table:
     presence: array[int] = field(default_factory=lambda: array("b"))
     parents: dict[int, str] = field(default_factory=dict)
     columns: dict[str, Column] = field(default_factory=dict)
+    seed_tags: dict[int, str] = field(default_factory=dict)
+    twice: set[str] = field(default_factory=set)
     metric_names: Counter[str] = field(default_factory=Counter)
     sweeps: Counter[str] = field(default_factory=Counter)
     _keys: dict[str, str] = field(default_factory=dict, repr=False)
@@ -112,10 +108,12 @@ class Table:
             self.parents[row] = run.parent_id
         value = run.metrics.get(self.metric)
         self.values.append(math.nan if value is None else value)
-        self.presence.append(0 if value is None else 1 if math.isfinite(value) else 2)
+        self.presence.append(0 if value is None else 1 if is_usable(value) else 2)
         self.metric_names.update(run.metrics.keys())
         if sweep := run.tags.get(mlflow_tags.SWEEP, ""):
             self.sweeps[sweep] += 1
+        if seed := run.tags.get(mlflow_tags.SEED, ""):
+            self.seed_tags[row] = sys.intern(seed)
         self._add_params(row, run.params)
 
     def _add_params(self, row: int, params: Mapping[str, str]) -> None:
@@ -123,7 +121,10 @@ class Table:
         for key, value in _values(params):
             name = self._keys.get(key) or self._name(key)
             if name in seen:
-                continue  # an old and a new name in one run: the new one came first
+                # An old and a new name in one run: the new one came first.
+                if canonical_key(key) == name and name not in self.renames.values():
+                    self.twice.add(name)
+                continue
             seen.add(name)
             column = self.columns.get(name)
             if column is None:
@@ -134,6 +135,11 @@ class Table:
         name = canonical_key(key)
         name = self._keys[key] = sys.intern(self.renames.get(name, name))
         return name
+
+    @property
+    def logged_names(self) -> set[str]:
+        """All parameters by the names that runs logged, before any was renamed."""
+        return {canonical_key(key) for key in self._keys}
 
     def has(self, row: int) -> Presence:
         """Say whether a run has the metric, as a number that can be used."""

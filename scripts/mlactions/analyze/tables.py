@@ -28,7 +28,7 @@ _VERDICTS = {
 }
 _METHODS = {
     "Configurations": "runs that differ in nothing but their seeds count once, with their mean."
-    " Bounds are Student's 95 % over the seeds.",
+    " Bounds are Student's 95 % over the seeds; runs of one seed count once.",
     "Share": "how much of the variance of the metric's ranks a parameter explains alone (epsilon"
     " squared, so that noise has none); numbers in bins of equal size. A parameter matters if that"
     " is not chance at 1 %, corrected for how many were tried (Benjamini and Hochberg), by itself"
@@ -65,10 +65,15 @@ def best(result: Document) -> Table:
     shown = result["configurations"][: settings["top"]]
     names = [item.name for item in columns_of(result)]
     seeds = any(len(item["runs"]) > 1 for item in shown)
+    known = all(item["seeds"] is not None for item in shown if len(item["runs"]) > 1)
     columns = [
         Column("", "right"),
         Column(f"{settings['metric']} {_ARROWS[settings['direction']]}", "right"),
-        *([Column("95 % bounds", "right"), Column("Seeds", "right")] if seeds else []),
+        *(
+            [Column("95 % bounds", "right"), Column("Seeds" if known else "Repeats", "right")]
+            if seeds
+            else []
+        ),
         *(Column(name) for name in names),
         Column("Time", "right", optional=True),
         Column("Runs"),
@@ -94,7 +99,7 @@ def _best_row(item: Document, names: Sequence[str], *, seeds: bool) -> tuple[Inl
     return (
         str(item["rank"]),
         Strong(number(item["mean"])),
-        *((bounds, str(len(item["runs"]))) if seeds else ()),
+        *((bounds, str(len(item["values"]))) if seeds else ()),
         *(_value(item["params"].get(name)) for name in names),
         duration(item["seconds"]),
         _ids(item["runs"]),
@@ -191,7 +196,7 @@ def counts(result: Document) -> Table:
         ("running", found["running"] - found["stale"], Status.SKIPPED),
         ("running, probably died", found["stale"], Status.WARN),
         ("finished without the metric", found["without_metric"], Status.WARN),
-        ("finished with NaN or infinity", found["not_finite"], Status.WARN),
+        ("finished without a usable number", found["not_finite"], Status.WARN),
         ("parents of nested runs", found["parents"], Status.SKIPPED),
     )
     rows = tuple((Chip(status, name), f"{count:,}") for name, count, status in told if count)

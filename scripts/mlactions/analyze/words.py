@@ -64,12 +64,19 @@ def verdict(
     value = f"best {code(settings.metric)} {number(best.mean)}"
     if len(best.runs) > 1:
         names = joined([run[:SHORT_ID] for run in best.runs])
-        value += f" over {len(best.runs)} seeds (runs {names})"
+        value += f" over {repeats(best.seeds, len(best.runs))} ({names})"
     else:
         value += f" in run {code(best.runs[0][:SHORT_ID])}"
     if settings.filter:
         return f"{plural(counts['used'], 'run')} match the filter; {value}."
     return f"{runs}, {value}. {_influences(parameters)}"
+
+
+def repeats(seeds: int | None, runs: int) -> str:
+    """Return what a configuration was repeated with: `3 seeds`, or runs whose seeds are unknown."""
+    if seeds is None:
+        return f"{plural(runs, 'run')} of unknown seeds" if runs > 1 else "1 run"
+    return plural(seeds, "seed") if seeds == runs else f"{plural(seeds, 'seed')}, {runs} runs"
 
 
 def actual(name: str, value: float | None) -> str:
@@ -110,7 +117,8 @@ def _influences(parameters: Sequence[Parameter]) -> str:
     follow = [item for item in parameters if item.verdict == "follows"]
     if follow:
         parts.append(
-            f"{joined([item.name for item in follow])} adds nothing beyond"
+            f"{joined([item.name for item in follow])}"
+            f" {'adds' if len(follow) == 1 else 'add'} nothing beyond"
             f" {joined(sorted({name for item in follow for name in item.partners}))}"
         )
     parts += [f"{joined(group)} cannot be told apart" for group in inseparable(parameters)]
@@ -217,7 +225,7 @@ def best_finding(best: Sequence[Configuration], settings: Settings) -> Iterator[
     if not best or len(best) < 2:  # noqa: PLR2004  # a winner needs a loser
         return
     first, second = best[0], best[1]
-    if len(first.runs) == 1:
+    if len(first.values) == 1:
         yield Finding(
             "one-seed",
             "notice",
