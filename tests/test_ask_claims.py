@@ -452,7 +452,8 @@ def test_identifiers_are_left_alone_where_no_word_looks_them_up() -> None:
         (f"`{SHORT}`,", (SHORT,)),
         ("12345678 of 123456789012", ()),
         ("1234567e10 and decade, facade", ()),
-        ("0badc0d", ()),
+        ("0badc0d", ("0badc0d",)),
+        ("defaced, 0badc0 and 1e99999", ()),
         ("0badc0dex", ()),
     ],
 )

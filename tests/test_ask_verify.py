@@ -103,6 +103,22 @@ def test_invented_ids_files_and_numbers(project: Project) -> None:
     assert "@team" not in ran.summary
 
 
+def test_invented_runs_and_commits_are_counted_whatever_word_asked(project: Project) -> None:
+    short = project.head[:9]
+    answer = {
+        **ANSWER,
+        "summary": f"{ANSWER['summary']} Run {'deadbeef' * 4} and commit 1a2b3c4 show it.",
+        "next_steps": [f"Go back to commit {short}.", f"Deploy run {'feedface' * 4}."],
+    }
+    _, checked = asked(project, READ, says(answer))
+    assert checked["numbers_unverified"] == {
+        "summary": ["deadbeef" * 4, "1a2b3c4"],
+        "next_steps": ["feedface" * 4],
+    }
+    claims = checked["claims"]
+    assert claims["checked"] - claims["held"] == 3
+
+
 @pytest.mark.parametrize(
     ("turns", "status", "reason"),
     [

@@ -13,8 +13,10 @@ from mlactions.ask.numbers import shown
 MAX_IDENTIFIERS = 50
 """As many of an answer are looked up; more are unverified."""
 
+# Git's short form has seven digits; so has `defaced`, which has no number in it.
 _IDENTIFIER = re.compile(
-    r"(?<![A-Za-z0-9])(?=[0-9a-f]*[a-f])(?!\d+e\d+(?![a-f0-9]))[0-9a-f]{8,64}(?![A-Za-z0-9])",
+    r"(?<![A-Za-z0-9])(?=[0-9a-f]*[a-f])(?!\d+e\d+(?![a-f0-9]))"
+    r"(?:[0-9a-f]{8,64}|(?=[a-f]*[0-9])[0-9a-f]{7})(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
 

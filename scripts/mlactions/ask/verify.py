@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,7 @@ def _look(
     sources = open_repository(Path(context.repository))
     word = proposer(evidence.words)
     find = word and proposals.finder(word, bundle=workspace.facts / word, environ=environ)
-    known = look_up(answer, evidence.facts, sources, find) if find else {}
+    known = look_up(answer, evidence.facts, sources, find or _nobody)
     checked = Checker(evidence, sources, read_quotable(workspace), known).check(answer)
     if answer.patch.strip():
         checked = replace(checked, patch=check_patch(answer.patch, sources))
@@ -137,6 +137,11 @@ def _look(
     if body["patch"] and body["patch"]["held"]:
         files[SUGGESTED] = body["patch"]["text"]
     return _Found(Ending(AskStatus.ANSWERED), body, files)
+
+
+def _nobody(_: Sequence[str]) -> tuple[str, ...]:
+    """Know no identifier: what neither a fact nor the repository has, nothing bears out."""
+    return ()
 
 
 def _proposal(
