@@ -373,6 +373,43 @@ def test_another_sweep_of_the_same_name_is_not_written_over(tmp_path: Path) -> N
     assert names == {row["name"] for row in project.manifest()["trials"]}
 
 
+def test_nothing_of_a_replaced_sweep_stays(tmp_path: Path) -> None:
+    text = "program: train.py\nparameters: {training.max_lr: {values: [0.1, 0.2]}}\n"
+    project = Project.make(tmp_path, text)
+    given = ["--backend", "slurm", "--backend", "hydra"]
+    assert project.sweep("--no-compose", *given).code == 0
+    folder = project.folder()
+    first = {path.name for path in folder.iterdir()}
+    assert {"sweep.sbatch", "submit_slurm.sh", "multirun.sh"} <= first
+    old = project.manifest()["trials"]
+    (folder / "best.json").write_text("{}")
+    (folder / "notes.txt").write_text("mine")
+    (folder / ".state").mkdir()
+    for name in (old[0]["name"], old[-1]["name"], ".gitignore", ".lock"):
+        (folder / ".state" / name).touch()
+    (tmp_path / "configs" / "sweep.yaml").write_text(text.replace("0.2", "0.3"))
+    assert project.sweep("--no-compose", "--backend", "ray", "--replace").code == 0
+    rows = project.manifest()["trials"]
+    assert rows[0]["name"] == old[0]["name"]
+    assert old[-1]["name"] not in {row["name"] for row in rows}
+    scripts = {"manifest.json", "run_sweep.sh", "submit_ray.sh", "sweep_trials.py"}
+    trials = {f"{row['name']}.yaml" for row in rows}
+    names = {path.name for path in folder.iterdir()}
+    assert names == scripts | trials | {".state", "notes.txt"}
+    kept = {path.name for path in (folder / ".state").iterdir()}
+    assert kept == {rows[0]["name"], ".gitignore", ".lock"}
+    assert project.sweep("--no-compose", "--no-files", "--replace").code == 0
+    assert {path.name for path in folder.iterdir()} == {"manifest.json", ".state", "notes.txt"}
+
+
+def test_a_call_that_ended_half_way_does_not_block_the_folder(tmp_path: Path) -> None:
+    project = Project.make(tmp_path, GRID)
+    broken = project.sweep("--no-compose", GITHUB_OUTPUT=str(tmp_path))  # a folder, not a file
+    assert broken.code not in {0, 1}
+    assert (tmp_path / "out" / "matrix.json").exists() or (tmp_path / "out" / "space.yaml").exists()
+    assert project.sweep("--no-compose").code == 0
+
+
 def test_a_space_that_grows_at_its_end_goes_on(tmp_path: Path) -> None:
     parameters = "parameters:\n  training.max_lr: interval(0, 1)\n"
     text = f"program: train.py\nmethod: random\nrun_cap: {{}}\n{parameters}"

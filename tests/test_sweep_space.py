@@ -222,6 +222,43 @@ BAD = {
         "`program` is missing",
         1,
     ),
+    "a tiny step": (PARAMETER + "{min: 0, max: 1, q: 1.0e-300}\n", "too small a step", 2),
+    "more steps than counted": (
+        PARAMETER + "{min: 0, max: 1.0e+308, q: 1.0e-5}\n",
+        "finite number",
+        2,
+    ),
+    "a range without a width": (
+        RANDOM + "{min: -1.0e+308, max: 1.0e+308, distribution: uniform}\n",
+        "finite number",
+        4,
+    ),
+    "e to the 880": (RANDOM + "{distribution: log_normal, mu: 800, sigma: 10}\n", "exponents", 4),
+    "steps up to it": (RANDOM + "{distribution: q_log_normal, mu: 800}\n", "exponents of e", 4),
+    "a huge integer": (RANDOM + f"{{type: int, low: 1, high: 1{'0' * 20}}}\n", "too large", 4),
+    "its logarithm": (
+        RANDOM + f"{{type: int, low: 1, high: 1{'0' * 20}, log: true}}\n",
+        "large",
+        4,
+    ),
+    "W&B's": (RANDOM + f"{{distribution: int_uniform, min: 1, max: 1{'0' * 22}}}\n", "large", 4),
+    "400 digits": (RANDOM + f"{{min: 1, max: 1{'0' * 400}}}\n", "a finite number", 4),
+    "an endless interval": (RANDOM + "interval(0, inf)\n", "finite", 4),
+    "no limit at all": ("parameters: {a: 1}\nbudget: {gpu_hours: .nan}\n", "budget.gpu_hours", 2),
+    "endless money": ("parameters: {a: 1}\nbudget: {money: .inf}\n", "a finite number", 2),
+    "much memory": ("parameters: {a: 1}\nresources: {memory_gb: 1.0e+20}\n", "maximum", 2),
+    "endless hours": ("parameters: {a: 1}\nresources: {hours: .inf}\n", "a finite number", 2),
+    "GPUs that are none": ("parameters: {a: 1}\nresources: {gpus: .nan}\n", "resources.gpus", 2),
+    "a target that is none": (
+        "parameters: {a: 1}\nmetric: {name: x, target: .nan}\n",
+        "metric.target",
+        2,
+    ),
+    "a condition that is none": (
+        PARAMETER + "{value: 1, when: {a: {min: .nan}}}\n  a: 1\n",
+        "a finite number",
+        2,
+    ),
     "not yaml": ("parameters: [\n", "not valid YAML", 2),
 }
 
@@ -233,6 +270,13 @@ def test_bad_spaces_are_refused_with_file_line_and_field(name: str) -> None:
         space(text)
     assert message in str(caught.value)
     assert (caught.value.file, caught.value.line) == ("sweep.yaml", line)
+
+
+def test_what_looks_like_a_limit_may_be_a_value_or_a_name() -> None:
+    found = space(
+        "parameters:\n  max: {values: [.inf, 1]}\n  gpus: .inf\n  b: {value: {q: .inf}}\n"
+    )
+    assert [item.key for item in found.parameters] == ["max", "gpus", "b"]
 
 
 def test_the_schema_is_one_and_takes_what_is_read(tmp_path: Path) -> None:

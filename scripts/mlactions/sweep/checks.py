@@ -2,11 +2,49 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 from mlactions.sweep.domains import Choice
 from mlactions.sweep.model import Condition, Parameter, Space
 from mlactions.sweep.places import Place, Source, closest
+
+_LARGEST = 1e300
+_VALUES = frozenset({"value", "values", "choices"})
+"""Below these anything may stand that a config can hold, also infinity."""
+
+_NUMBERS = frozenset(
+    (
+        *("min", "max", "mu", "sigma", "q", "low", "high", "step", "probabilities", "target"),
+        *("gpu_hours", "money", "hours_per_trial", "price_per_gpu_hour"),
+        *("gpus", "memory_gb", "hours"),
+    )
+)
+
+
+def check_finite(value: Any, source: Source, place: Place = ()) -> None:
+    """Refuse numbers that are no numbers where something is computed with them.
+
+    A limit that is not a number is never exceeded.
+    """
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key not in _VALUES or place[-1:] == ("parameters",):
+                check_finite(item, source, (*place, key))
+    elif isinstance(value, list):
+        for at, item in enumerate(value):
+            check_finite(item, source, (*place, at))
+    elif isinstance(value, int | float) and _computed_with(place) and not _is_finite(value):
+        raise source.wrong(place, "it has to be a finite number.")
+
+
+def _is_finite(value: float) -> bool:
+    return -_LARGEST <= value <= _LARGEST
+
+
+def _computed_with(place: Place) -> bool:
+    """Tell whether a number stands for itself, and is not a parameter of that name."""
+    named = [at for at, key in enumerate(place) if key in _NUMBERS]
+    return bool(named) and place[named[-1] - 1 : named[-1]] != ("parameters",)
 
 
 def check_names(space: Space, source: Source) -> None:
@@ -76,6 +114,3 @@ def check_method(space: Space, source: Source) -> None:
         raise source.wrong(("run_cap",), message)
     if space.method == "tpe" and space.metric is None:
         raise source.wrong(("method",), "TPE needs `metric`.", "Write its name and its goal.")
-    target = space.metric.target if space.metric else None
-    if target is not None and not math.isfinite(target):
-        raise source.wrong(("metric", "target"), "it has to be finite.")

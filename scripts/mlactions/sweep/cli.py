@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from mlactions.bundle import write_atomic
+from mlactions.bundle import write_atomic, write_json
 from mlactions.environment import caller_environment, user_environment
 from mlactions.errors import Exit, UserError
 from mlactions.publish import check_folder, empty_folder, out_folder, publish
@@ -240,6 +240,7 @@ def finish(
     result: Mapping[str, Any], left: Sequence[int], settings: Settings, out: Path, runner: Runner
 ) -> None:
     """Write result and reports, and set the outputs of the action, for the trials that are left."""
+    write_json(out / "result.json", result)  # by it the next call knows the folder as ours
     for text in result["warnings"]:
         runner.mark(Annotation("warning", text.replace("`", ""), "sweep"))
     numbers = [] if result["refused"] else left

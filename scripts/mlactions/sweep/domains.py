@@ -16,6 +16,12 @@ from typing import Any, Literal
 Family = Literal["uniform", "log", "inverse-log", "normal", "log-normal"]
 
 _NEARLY = 1e-9
+_EXACT = 2**53
+"""Whole numbers up to this are exact as floats."""
+
+_LARGEST = 1e300
+_FARTHEST = 8.0
+"""Standard deviations; no point that is drawn lies farther out."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,31 @@ class Numbers:
     step: float | None = None
     integer: bool = False
     aligned: bool = False
+
+    def problem(self) -> str:
+        """Say why no arithmetic with these numbers is possible; nothing where it is."""
+        low, high = self._ends()
+        if not all(map(math.isfinite, (low, high, self.step or 1.0))):
+            return "the numbers have to be finite."
+        largest = max(abs(low), abs(high))
+        if self.family == "log-normal" and largest > math.log(_LARGEST):
+            return f"`mu` and `sigma` are exponents of e, and reach e^{largest:g}."
+        if largest > (_EXACT if self.integer else _LARGEST):
+            return f"{largest:g} is too large a number."
+        if self.step is not None and self._steps(low, high) > _EXACT:
+            return f"{self.step:g} is too small a step for such numbers."
+        return ""
+
+    def _ends(self) -> tuple[float, float]:
+        if self.family not in {"normal", "log-normal"}:
+            return self.low, self.high
+        return self.mu - _FARTHEST * self.sigma, self.mu + _FARTHEST * self.sigma
+
+    def _steps(self, low: float, high: float) -> float:
+        """Return how many steps lead from 0 to the farther end."""
+        step = self.step or 1.0
+        largest = max(abs(low), abs(high))
+        return (math.exp(largest) if self.family == "log-normal" else largest) / step
 
     def at(self, point: float) -> float:
         """Return the value at a point of [0, 1)."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
@@ -17,6 +18,13 @@ from mlactions.sweep.manifest import NAME, Manifest, read_manifest
 
 _EXECUTABLE = 0o755
 _READABLE = 0o644
+_TRIAL = re.compile(r"[0-9]+-[0-9a-f]{8}")
+_OWN = frozenset(
+    (
+        *("best.json", "multirun.sh", "run_sweep.sh", "submit_ray.sh", "submit_slurm.sh"),
+        *("sweep.sbatch", "sweep_trials.py"),
+    )
+)
 
 
 @contextmanager
@@ -126,9 +134,17 @@ def install(stage: Path, folder: Path) -> None:
     (stage / NAME).replace(folder / NAME)
 
 
-def remove_trials(folder: Path, keep: Iterable[str]) -> None:
-    """Remove override files of a sweep that was replaced."""
-    kept = set(keep)
-    for path in folder.glob("[0-9]*-*.yaml"):
-        if path.name not in kept:
+def remove_others(folder: Path, trials: Collection[str], scripts: Iterable[str]) -> None:
+    """Remove what a sweep that was replaced has left: trials, records, scripts, best.json.
+
+    `trials` are the names of those that there are now. A record of one of them stays, because it
+    says of which configuration, code and data it is.
+    """
+    kept = {NAME, *scripts, *(f"{name}.yaml" for name in trials)}
+    for path in folder.iterdir():
+        trial = path.suffix == ".yaml" and _TRIAL.fullmatch(path.stem)
+        if (trial or path.name in _OWN) and path.name not in kept:
+            path.unlink()
+    for path in (folder / ".state").glob("[0-9]*-*"):
+        if path.name not in trials:
             path.unlink()

@@ -19,13 +19,13 @@ from mlactions.sweep.folder import (
     existing,
     install,
     locked,
-    remove_trials,
+    remove_others,
     staging,
     write_files,
     write_scripts,
 )
 from mlactions.sweep.lookup import Known, finished_elsewhere, key_of
-from mlactions.sweep.manifest import NAME, Manifest, row_text, write_manifest
+from mlactions.sweep.manifest import NAME, Manifest, read_manifest, row_text, write_manifest
 from mlactions.sweep.model import Space, Trial
 from mlactions.sweep.overrides import Writer
 from mlactions.sweep.scripts import Job, scripts
@@ -154,15 +154,11 @@ def generate(settings: Settings, environ: Mapping[str, str], known: Known | None
                 plan.scripts = tuple(sorted(files))
                 write_scripts(stage, files)
             install(stage, plan.folder)
-        if settings.replace and settings.files:
-            remove_trials(plan.folder, (f"{name}.yaml" for name in _names(plan)))
+        if settings.replace:
+            rows = read_manifest(plan.folder / NAME).rows
+            names = {row["name"] for row in rows} if settings.files else set()
+            remove_others(plan.folder, names, plan.scripts)
     return plan
-
-
-def _names(plan: Plan) -> Iterator[str]:
-    from mlactions.sweep.manifest import read_manifest
-
-    return (row["name"] for row in read_manifest(plan.folder / NAME).rows)
 
 
 def _write_trials(plan: Plan, stage: Path, settings: Settings, before: Manifest | None) -> None:

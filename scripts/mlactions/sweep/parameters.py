@@ -100,7 +100,7 @@ def _wandb(given: Mapping[str, Any], place: Place, source: Source) -> Domain:
     if kind.startswith("categorical"):
         return _categorical(given, place, source)
     numbers = _numbers(kind, given, place, source)
-    if numbers.levels() is not None and not numbers.levels():
+    if not numbers.problem() and numbers.levels() is not None and not numbers.levels():
         message = f"no multiple of {given.get('q')} lies between the bounds."
         raise source.wrong((*place, "q"), message)
     return numbers
@@ -258,8 +258,10 @@ def read_condition(document: Mapping[str, Any], place: Place, source: Source) ->
 
 
 def _check_values(domain: Domain, place: Place, source: Source) -> None:
-    """Refuse values that no config can hold."""
+    """Refuse values that no config can hold, and numbers that nobody can compute with."""
     if not isinstance(domain, Choice):
+        if problem := domain.problem():
+            raise source.wrong(place, problem)
         return
     for value in domain.values:
         for text in _texts(value):

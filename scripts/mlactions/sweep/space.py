@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from mlactions.schema import schema
-from mlactions.sweep.checks import check_conditions, check_method, check_names
+from mlactions.sweep.checks import check_conditions, check_finite, check_method, check_names
 from mlactions.sweep.commands import check_command
 from mlactions.sweep.domains import Choice
 from mlactions.sweep.identity import canonical_value
@@ -38,6 +38,7 @@ def parse_space(text: str, *, file: str) -> Space:
         raise source.wrong((), "it holds no keys and values.", hint, "empty search space")
     document, moved = _from_hydra(marked.value, source)
     _check_keys(document, source)
+    check_finite(document, source)
     _check_schema(document, source)
     return _checked(_read(document, source, moved), source)
 
