@@ -278,6 +278,10 @@ def test_a_value_of_another_kind_is_a_warning(tmp_path: Path) -> None:
     done = project.sweep()
     assert (done.code, done.result["status"]) == (0, "warn")
     assert done.result["warnings"] == ['`training.epochs` is 2 in the config, "many" here']
+    text = "program: train.py\nparameters:\n  training.epochs: {values: [4.0, 8.0]}\n"
+    (tmp_path / "configs" / "sweep.yaml").write_text(text)
+    warnings = project.sweep("--replace").result["warnings"]
+    assert warnings == ["`training.epochs` is 2 in the config, the float 4.0 here"]
 
 
 def test_seeds_need_their_parameter(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,31 @@ def test_steps_are_multiples_for_wandb_and_counted_from_low_for_optuna() -> None
     optuna = Numbers("uniform", 0.3, 1.0, step=0.25, aligned=True).levels()
     assert list(wandb or ()) == [0.5, 0.75, 1.0]
     assert list(optuna or ()) == [0.3, 0.55, 0.8]
+
+
+WHOLE = """\
+metric: {name: loss}
+run_cap: 12
+parameters:
+  epochs: {distribution: q_uniform, q: 8, min: 32, max: 256}
+  width: {distribution: q_log_uniform_values, q: 8, min: 32, max: 256}
+"""
+NORMAL = "  delay: {distribution: q_normal, mu: 100, sigma: 20, q: 5}\n"
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "sobol", "tpe"])
+def test_multiples_of_a_whole_number_are_whole_as_in_wandb(method: str) -> None:
+    text = f"method: {method}\n{WHOLE}" + (NORMAL if method != "grid" else "")
+    found = values(text)
+    if method == "tpe":
+        seen = [Observed(item, float(item["epochs"])) for item in found]
+        found = [dict(item) for item in islice(propose(space(text), seen), 5)]
+    numbers = [number for item in found for number in item.values()]
+    assert {type(number) for number in numbers} == {int}
+    assert all(32 <= item["epochs"] <= 256 and item["epochs"] % 8 == 0 for item in found)
+    assert len({item["width"] for item in found}) > 1
+    floats = values(f"method: {method}\n{WHOLE}".replace("q: 8", "q: 8.0"))
+    assert type(floats[0]["epochs"]) is float
 
 
 BASE = Base("f", settings_of({"lr": 0.1, "model": {"width": 8}, "names": ["a"]}))

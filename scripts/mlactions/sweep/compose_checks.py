@@ -117,6 +117,9 @@ def _check_names(space: Space, found: Composed, samples: Samples) -> list[str]:
                 if odd_kind(present, value):
                     shown = (canonical_value(present)[:60], canonical_value(value)[:60])
                     odd.setdefault(key, f"`{key}` is {shown[0]} in the config, {shown[1]} here")
+            if type(present) is int and all(map(_is_whole_float, values.values())):
+                first = next(iter(values.values()))
+                odd.setdefault(key, f"`{key}` is {present} in the config, the float {first!r} here")
     return list(odd.values())
 
 
@@ -164,6 +167,10 @@ def odd_kind(present: Any, value: Any) -> bool:
     if present is None or value is None or any(_refers(item) for item in (present, value)):
         return False
     return _kind(present) != _kind(value)
+
+
+def _is_whole_float(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer()
 
 
 def _refers(value: Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal
@@ -134,7 +134,11 @@ class Numbers:
             found -= step
         if found < self.low - _NEARLY * step:
             found += step
-        return tidy(found)
+        return self._kind(found)
+
+    def _kind(self, value: float) -> float:
+        """Return a multiple of the step: W&B's are whole numbers where the step is written so."""
+        return round(value) if type(self.step) is int and not self.aligned else tidy(value)
 
     def levels(self) -> Sequence[Any] | None:
         """Return all values, None where there is no end of them."""
@@ -147,14 +151,16 @@ class Numbers:
         origin = self.low if self.aligned else 0.0
         first = math.ceil((self.low - origin) / self.step - _NEARLY)
         last = math.floor((self.high - origin) / self.step + _NEARLY)
-        return Steps(origin, self.step, range(first, last + 1))
+        return Steps(origin, self.step, range(first, last + 1), self._kind)
 
 
 class Steps(Sequence[float]):
     """Multiples of a step, made when they are asked for: there may be millions."""
 
-    def __init__(self, origin: float, step: float, counts: range) -> None:
-        self._origin, self._step, self._counts = origin, step, counts
+    def __init__(
+        self, origin: float, step: float, counts: range, kind: Callable[[float], float]
+    ) -> None:
+        self._origin, self._step, self._counts, self._kind = origin, step, counts, kind
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -162,7 +168,7 @@ class Steps(Sequence[float]):
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
             return [self[at] for at in range(*place.indices(len(self)))]
-        return tidy(self._origin + self._counts[place] * self._step)
+        return self._kind(self._origin + self._counts[place] * self._step)
 
 
 def tidy(value: float) -> float:

@@ -150,8 +150,7 @@ _NEEDED: Mapping[str, tuple[str, ...]] = {
 
 
 def _numbers(kind: str, given: Mapping[str, Any], place: Place, source: Source) -> Numbers:
-    step = float(given.get("q", 1)) if kind.startswith("q_") else None
-    step = int(step) if step is not None and step.is_integer() else step
+    step = given.get("q", 1) if kind.startswith("q_") else None
     plain = kind.removeprefix("q_")
     if plain in {"normal", "log_normal"}:
         family = "log-normal" if plain == "log_normal" else "normal"
