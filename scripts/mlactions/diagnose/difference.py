@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from mlactions.compare.rules import Git
-from mlactions.confidential import HIDDEN
+from mlactions.confidential import shown
 from mlactions.diagnose.model import Against, Change, Training
 from mlactions.diagnose.roles import direction_of, roles_of
 from mlactions.diagnose.sources import read_mlflow
@@ -26,9 +25,6 @@ MAX_VALUE = 200
 MAX_DIFF_BYTES = 20_000
 MAX_DIFF_LINES = 300
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_SECRET = re.compile(
-    r"password|passwd|secret|api_?key|access_?key|credential|(?:^|[._-])token$", re.IGNORECASE
-)
 
 
 def against(store: Store, training: Training, wanted: str, metric: str, git: Git) -> Against:
@@ -102,19 +98,18 @@ def _settings(here: Mapping[str, Any], there: Mapping[str, Any]) -> Iterator[Cha
             note = {"beyond": "cut by MLflow", "order": "another order"}.get(found, "")
         else:
             note = "only here" if key in here else "only there"
-        ours = _shown(here[key]) if key in here else ""
-        theirs = _shown(there[key]) if key in there else ""
-        change = Change("setting", key, ours, theirs, note)
-        yield replace(change, here=HIDDEN, there=HIDDEN) if _SECRET.search(key) else change
+        ours = _shown(key, here[key]) if key in here else ""
+        theirs = _shown(key, there[key]) if key in there else ""
+        yield Change("setting", key, ours, theirs, note)
 
 
 def shown_settings(params: Mapping[str, Any]) -> dict[str, str]:
     """Return settings as text, by name; what a name calls secret stays hidden."""
-    return {key: HIDDEN if _SECRET.search(key) else _shown(params[key]) for key in sorted(params)}
+    return {key: _shown(key, params[key]) for key in sorted(params)}
 
 
-def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else show(value)
+def _shown(name: str, value: Any) -> str:
+    text = shown(name, value if isinstance(value, str) else show(value))
     return text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 1]}…"
 
 
