@@ -478,6 +478,97 @@ def test_what_may_pass_is_asked_again(
         assert state_of(lambda: impatient(gate.url).experiment("store-digits")) == "failed"
 
 
+class Cutting(Gatekeeper):
+    """A connection that ends in the middle of the first answers."""
+
+    cuts = 0
+
+    def _send(self, status: int, body: bytes, handler: Handler) -> None:
+        """Promise all of it; send half while there are cuts left."""
+        if not self.cuts:
+            super()._send(status, body, handler)
+            return
+        self.cuts -= 1
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body[: len(body) // 2])
+        handler.wfile.flush()
+        handler.drop()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda store, _: store.experiment("store-digits").name,
+        lambda store, run: store.artifact_text(store.run(run), "model/requirements.txt", 1000),
+        lambda store, run: store.artifact_text(store.run(run), "model/requirements.txt", 14),
+        lambda store, run: store.artifact_sha256(store.run(run), "model/data/weights.bin"),
+    ],
+    ids=["json", "text", "text that just fits", "hash"],
+)
+def test_half_an_answer_is_none(
+    mlflow_server: Mlflow, parent: str, impatient: Impatient, ask: Callable[[Store, str], Any]
+) -> None:
+    with Cutting(mlflow_server) as gate:
+        expected = ask(impatient(gate.url), parent)
+        gate.cuts = 1
+        assert ask(impatient(gate.url), parent) == expected, "it was not asked again"
+        gate.cuts = 100
+        assert state_of(lambda: ask(impatient(gate.url), parent)) == "unreachable"
+
+
+def test_an_artifact_that_is_too_large_is_no_cut_connection(
+    mlflow_server: Mlflow, parent: str
+) -> None:
+    with open_store(mlflow_server.uri, {}) as store:
+        run = store.run(parent)
+        with pytest.raises(StoreError, match="more than 5 bytes"):
+            store.artifact_text(run, "model/requirements.txt", 5)
+
+
+RUN_JSON = {"info": {"run_id": "a" * 32}, "data": {}}
+
+
+@pytest.mark.parametrize(
+    ("info", "data"),
+    [
+        ({"status": 7}, {}),
+        ({"run_name": ["x"]}, {}),
+        ({"start_time": "soon"}, {}),
+        ({}, {"params": [{"key": "lr", "value": 0.1}]}),
+        ({}, {"params": [{"key": None, "value": "x"}]}),
+        ({}, {"metrics": [{"key": "loss", "value": True}]}),
+        ({}, {"metrics": [{"key": "loss", "value": "low"}]}),
+    ],
+)
+def test_a_run_of_another_form_is_not_mlflow_s(info: dict[str, Any], data: dict[str, Any]) -> None:
+    answer = {"runs": [{"info": {**RUN_JSON["info"], **info}, "data": data}]}
+    with Gatekeeper(None) as gate, open_store(gate.url, {}) as store:
+        gate.replies = [Reply(200, answer)]
+        assert state_of(lambda: list(store.runs(["1"]))) == "not-mlflow"
+
+
+def test_what_a_run_lacks_is_not_invented() -> None:
+    info = {**RUN_JSON["info"], "status": None, "start_time": 10**25, "run_name": "a\ud800b"}
+    data = {
+        "params": [{"key": "lr", "value": None}, {"key": "name", "value": "\udfff"}],
+        "metrics": [{"key": "loss"}],
+    }
+    with Gatekeeper(None) as gate, open_store(gate.url, {}) as store:
+        gate.replies = [Reply(200, {"runs": [{"info": info, "data": data}]})]
+        (found,) = store.runs(["1"])
+    assert (found.status, found.start_ms, found.name) == ("", None, "a?b")
+    assert found.params == {"lr": "", "name": "?"}
+    assert math.isnan(found.metrics["loss"])
+
+
+def test_an_answer_that_is_nested_without_end_is_not_mlflow_s() -> None:
+    with Gatekeeper(None) as gate, open_store(gate.url, {}) as store:
+        gate.replies = ["[" * 100_000]
+        assert state_of(lambda: store.experiment("digits")) == "not-mlflow"
+
+
 def test_a_connection_that_rested_is_opened_again(
     mlflow_server: Mlflow, experiment: str, impatient: Impatient
 ) -> None:

@@ -84,6 +84,7 @@ class Connection:
                 response = self._send(method, target, body)
             self._check(response, endpoint)
             result = read(response)
+            _must_be_whole(response)
             if not response.isclosed():
                 self.close()  # what was not read would be taken for the next answer
             return result
@@ -197,9 +198,10 @@ class Connection:
         if len(body) > MAX_ANSWER_BYTES:
             message = f"{self.address.url} sent more than {MAX_ANSWER_BYTES:,} bytes at once."
             raise StoreError("answer too large", message, state="failed")
+        _must_be_whole(response)
         try:
             return json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise self._not_mlflow("its answer is not JSON") from None
 
     def _given_up(self, failure: Failure) -> StoreError:
@@ -218,11 +220,21 @@ class Connection:
         return StoreError("not an MLflow server", message, hint, state="not-mlflow")
 
 
+def _must_be_whole(response: http.client.HTTPResponse) -> None:
+    """Raise IncompleteRead where the connection ended before the answer did.
+
+    http.client itself raises only where all is read at once. What a reader chose not to read is
+    still there.
+    """
+    if response.length and not response.read(1):
+        raise http.client.IncompleteRead(b"", response.length)
+
+
 def _error(body: str) -> tuple[str, str]:
     """Return MLflow's error code and message; empty where the body is something else."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "", ""
     if not isinstance(found, dict) or not isinstance(found.get("error_code"), str | int):
         return "", ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,12 +18,18 @@ from mlactions.mlflow_store.model import (
 
 _LARGEST = sys.float_info.max
 
+_LAST_MS = 253_402_300_800_000  # the year 10000
 Json = Mapping[str, Any]
 
 
 def number(value: float | str | None) -> float:
-    """Return a metric's value. NaN comes as a word, infinity as the largest number there is."""
-    found = float(value or 0.0)
+    """Return a metric's value. NaN comes as a word, infinity as the largest number there is.
+
+    One that is missing is not known: NaN. Raises TypeError or ValueError for what is no number.
+    """
+    if isinstance(value, bool):
+        raise TypeError(value)
+    found = math.nan if value is None else float(value)
     if abs(found) >= _LARGEST:
         return float("inf") if found > 0 else float("-inf")
     return found
@@ -32,7 +39,7 @@ def experiment(data: Json) -> Experiment:
     """Read an experiment."""
     return Experiment(
         id=str(data["experiment_id"]),
-        name=data.get("name", ""),
+        name=text(data.get("name")),
         lifecycle=data.get("lifecycle_stage", "active"),
         artifact_uri=data.get("artifact_location", ""),
     )
@@ -42,41 +49,60 @@ def run(data: Json) -> Run:
     """Read a run."""
     info, content = data["info"], data.get("data") or {}
     return Run(
-        id=info.get("run_id") or info["run_uuid"],
+        id=text(info.get("run_id") or info["run_uuid"]),
         experiment_id=str(info.get("experiment_id", "")),
-        name=info.get("run_name", ""),
-        status=info.get("status", ""),
+        name=text(info.get("run_name")),
+        status=text(info.get("status")),
         start_ms=_milliseconds(info.get("start_time")),
         end_ms=_milliseconds(info.get("end_time")),
         params=pairs(content.get("params")),
         metrics={
-            sys.intern(item["key"]): number(item.get("value"))
-            for item in content.get("metrics") or ()
+            _name(item["key"]): number(item.get("value")) for item in content.get("metrics") or ()
         },
         tags=pairs(content.get("tags")),
         inputs=tuple(
             map(_dataset, (data.get("inputs") or {}).get("dataset_inputs") or ()),
         ),
-        artifact_uri=info.get("artifact_uri", ""),
-        lifecycle=info.get("lifecycle_stage", "active"),
+        artifact_uri=text(info.get("artifact_uri")),
+        lifecycle=text(info.get("lifecycle_stage")) or "active",
     )
 
 
 def pairs(items: Sequence[Json] | None) -> dict[str, str]:
     """Read parameters or tags. Thousands of runs share their names, so each is kept once."""
-    return {sys.intern(item["key"]): item.get("value", "") for item in items or ()}
+    return {_name(item["key"]): text(item.get("value")) for item in items or ()}
+
+
+def text(value: Any) -> str:
+    """Return a text that can be written again; empty where there is none.
+
+    JSON can hold halves of characters, which no file can. Raises TypeError for what is no text.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value if value.isascii() else value.encode(errors="replace").decode()
+
+
+def _name(value: Any) -> str:
+    if value is None:
+        raise TypeError(value)
+    return sys.intern(text(value))
 
 
 def _milliseconds(value: int | str | None) -> int | None:
-    return int(value) if value else None
+    """Return a time; None where there is none, or a clock that no calendar reaches."""
+    found = int(value) if value else 0
+    return found if 0 < found < _LAST_MS else None
 
 
 def _dataset(data: Json) -> Dataset:
     dataset = data.get("dataset") or {}
     return Dataset(
-        name=dataset.get("name", ""),
-        digest=dataset.get("digest", ""),
-        source=dataset.get("source", ""),
+        name=text(dataset.get("name")),
+        digest=text(dataset.get("digest")),
+        source=text(dataset.get("source")),
         context=pairs(data.get("tags")).get("mlflow.data.context", ""),
     )
 
@@ -107,12 +133,12 @@ def newest_first(versions: Iterable[ModelVersion]) -> tuple[ModelVersion, ...]:
 def model_version(data: Json) -> ModelVersion:
     """Read a version of a registered model."""
     return ModelVersion(
-        model=data["name"],
+        model=text(data["name"]),
         version=str(data["version"]),
-        run_id=data.get("run_id", ""),
-        source=data.get("source", ""),
-        status=data.get("status", ""),
-        aliases=tuple(data.get("aliases") or ()),
+        run_id=text(data.get("run_id")),
+        source=text(data.get("source")),
+        status=text(data.get("status")),
+        aliases=tuple(map(text, data.get("aliases") or ())),
         tags=pairs(data.get("tags")),
     )
 

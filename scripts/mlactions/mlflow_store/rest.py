@@ -257,7 +257,7 @@ class RestStore:
         """Read an answer; one of another shape was not MLflow's."""
         try:
             return read(answer)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             hint = "Write the address MLflow answers at, with the path it is served under, if any."
             message = f"{self.uri}: its answer has not the form of MLflow's."
             raise StoreError("not an MLflow server", message, hint, state="not-mlflow") from None
