@@ -17,9 +17,15 @@ import pytest
 
 from mlactions.errors import UserError
 from mlactions.schema import load_json, validate
-from mlactions.train.handshake import check_config, read_checkpoints
+from mlactions.train.handshake import check_config, check_pointer, read_checkpoints
 from mlactions.train.model import Checkpoint
-from mlactions.train.user.mlactions_train import Checkpoints, ConfigChangedError, digest, progress
+from mlactions.train.user.mlactions_train import (
+    Checkpoints,
+    ConfigChangedError,
+    DamagedError,
+    digest,
+    progress,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 HELPER = ROOT / "scripts/mlactions/train/user/mlactions_train.py"
@@ -165,14 +171,60 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
         '{"version": 1, "path": "a", "step": "one"}',
         '{"version": 1, "path": "a", "step": 1, "metric": {"name": "x", "value": NaN}}',
         '{"version": 2, "path": "gone", "step": 1}',
+        '{"version": 1, "path": "a\\u0000b", "step": 1}',
+        "[" * 100_000,
     ],
 )
 def test_a_broken_pointer_names_nothing_and_is_said(tmp_path: Path, pointer: str) -> None:
-    (tmp_path / "latest.json").write_text(pointer)
+    (tmp_path / "latest.json").write_text(pointer, encoding="utf-8")
     assert checkpoints(tmp_path).latest() is None
     ours = read_checkpoints(tmp_path)
     assert ours.latest is None
     assert len(ours.refused) == 1
+
+
+def test_a_damaged_pointer_gives_way_to_the_best_and_loses_nothing(tmp_path: Path) -> None:
+    kept = saved(tmp_path)
+    steps = {path.name for path in tmp_path.glob("step-*")}
+    pointer = tmp_path / "latest.json"
+    pointer.write_text(pointer.read_text()[:200])
+    found = checkpoints(tmp_path).latest()
+    assert found is not None
+    assert found.path.read_bytes() == b"state 3"  # the best one
+    ours = read_checkpoints(tmp_path)
+    assert (ours.latest, ours.refused[0].path) == (ours.best, "latest.json")
+    kept.save(writer(b"state 4"), step=4, metric=("val_loss", 0.1))
+    assert {path.name for path in tmp_path.glob("step-*")} == steps | {"step-000000004"}
+    assert (tmp_path / "latest.json.damaged").exists()
+
+
+def test_checkpoints_that_nothing_names_are_not_begun_over(tmp_path: Path) -> None:
+    saved(tmp_path)
+    (tmp_path / "latest.json").write_text("{")
+    (tmp_path / "best.json").write_text("{")
+    with pytest.raises(DamagedError, match="--no-resume"):
+        checkpoints(tmp_path).latest()
+    with pytest.raises(UserError, match="would be lost"):
+        check_pointer(read_checkpoints(tmp_path), tmp_path)
+
+
+def test_a_link_that_leads_out_is_used_by_nobody(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    saved(folder, steps=1)
+    (path,) = folder.glob("step-*")
+    path.rename(tmp_path / "outside")
+    path.symlink_to(tmp_path / "outside")
+    assert checkpoints(folder).latest() is None
+    assert read_checkpoints(folder).latest is None
+
+
+def test_a_pointer_that_is_no_file_hangs_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "latest.json")
+    assert checkpoints(tmp_path).latest() is None
+    found = read_checkpoints(tmp_path)
+    assert found.refused[0].why == "it is no file"
+    with pytest.raises(UserError, match="it is no file"):
+        check_pointer(found, tmp_path)
 
 
 def test_another_configuration_is_refused_with_every_key_that_differs(tmp_path: Path) -> None:

@@ -468,6 +468,36 @@ def test_tags_that_were_given_stay(project: Project) -> None:
         assert json.loads(told.removeprefix("tags ")) == expected
 
 
+def test_secrets_of_the_command_are_neither_said_nor_kept(project: Project) -> None:
+    words = ["--api-key", "abcdefgh", "--epochs", "3", "db.password=hunter2", "+token=sk-x"]
+    words += ["--url=https://me:word@example.org", "seed=1"]
+    call = project.train("print('trained')", *words)
+    assert call.result["command"]["arguments"][-8:] == [
+        "--api-key",
+        "(hidden)",
+        "--epochs",
+        "3",
+        "db.password=(hidden)",
+        "+token=(hidden)",
+        "--url=https://(hidden)@example.org",
+        "seed=1",
+    ]
+    kept = "".join(path.read_text(errors="replace") for path in project.out.iterdir())
+    for secret in ("abcdefgh", "hunter2", "sk-x", "word@"):
+        assert secret not in call.said + kept
+
+
+def test_a_verdict_does_not_boast_with_the_best_of_another_training(project: Project) -> None:
+    folder = project.folder / "checkpoints"
+    folder.mkdir()
+    (folder / "model").write_text("old")
+    entry = {"version": 1, "path": "model", "step": 3, "metric": {"name": "loss", "value": 0.1}}
+    (folder / "best.json").write_text(json.dumps(entry))
+    call = project.train("print('trained')")
+    assert call.result["verdict"].startswith("The training finished in")
+    assert "best" not in call.result["verdict"]
+
+
 def test_a_script_that_cannot_be_executed_is_bad_input(project: Project) -> None:
     script = project.folder / "train.sh"
     script.write_text("echo no interpreter named\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Literal
@@ -129,6 +129,24 @@ def shown(name: str, text: str) -> str:
     open_text = without_secrets(text)
     # What looks like a mapping, and is none that we can read, may go on behind what was found.
     return HIDDEN if open_text != text and text.lstrip()[:1] in {"{", "[", "("} else open_text
+
+
+def shown_arguments(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return a command's arguments as they may be shown: `--name value` and `name=value`."""
+    found: list[str] = []
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        option = before if before.startswith("-") and "=" not in before else ""
+        is_value = option and not argument.startswith("-")
+        hidden = is_value and hides(option.lstrip("-").replace("-", "_"), argument)
+        found.append(HIDDEN if hidden else _shown_pair(argument))
+    return tuple(found)
+
+
+def _shown_pair(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    if equals and hides(name.lstrip("-+~").replace("-", "_"), value):
+        return f"{name}={HIDDEN}"
+    return without_secrets(argument)
 
 
 @lru_cache(maxsize=65_536)

@@ -23,6 +23,9 @@ from mlactions.train.stacks import innermost
 WINDOW = 600
 """Lines at the end of a log that are read for the cause: earlier ones it has survived."""
 
+NEAR = 5
+"""Lines of a message below its exception, and lines before one that may tell why it was raised."""
+
 MAX_EVIDENCE = 500
 MAX_CHANGES = 3
 _EXCEPTION = re.compile(r"(?:[\w.]+\.)?\w*(?:Error|Exception|Interrupt|Exit)\b(?::|$)")
@@ -174,6 +177,8 @@ def _of_log(lines: Sequence[str]) -> Failure | None:
     first = max(0, len(lines) - WINDOW)
     window = [(n, _RANK.sub("", lines[n])) for n in range(first, len(lines))]
     final = _final(window)
+    if final is not None and not any(rule.pattern.search(final[1]) for rule in RULES):
+        window = _raised(window)  # what was only said was survived: another thing ended it
     for rule in RULES:
         for number, line in _candidates(rule, window, final):
             if rule.pattern.search(line):
@@ -190,6 +195,26 @@ def _candidates(
         yield final
     else:
         yield from reversed(window)
+
+
+def _raised(window: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Return the lines that belong to exceptions, and what was said just before one of them.
+
+    A loop that stops over a loss says so, and then raises something of its own.
+    """
+    nan = next(rule.pattern for rule in RULES if rule.kind == "nan-loss")
+    spans = [
+        (at, next((n for n in range(at, len(window)) if _EXCEPTION.match(window[n][1])), at))
+        for at, (_, line) in enumerate(window)
+        if line.startswith("Traceback (most")
+    ]
+    return [
+        pair
+        for at, pair in enumerate(window)
+        if _EXCEPTION.match(pair[1])
+        or any(start <= at <= end + NEAR for start, end in spans)
+        or (nan.search(pair[1]) and any(0 < start - at <= NEAR for start, _ in spans))
+    ]
 
 
 def _final(window: Sequence[tuple[int, str]]) -> tuple[int, str] | None:

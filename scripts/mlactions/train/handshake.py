@@ -26,6 +26,8 @@ def read_checkpoints(folder: Path, *, hashed: bool = True) -> Checkpoints:
     """
     latest, refused = _first_good(folder, LATEST, hashed=hashed)
     best, _ = _first_good(folder, BEST, hashed=hashed)
+    if latest is None and any(one.path == LATEST for one in refused):
+        latest = best  # the pointer is damaged, not what it names
     return Checkpoints(latest, best, tuple(refused))
 
 
@@ -46,6 +48,24 @@ def alone(folder: Path, name: str) -> Iterator[None]:
         except OSError:
             pass
         yield
+
+
+def check_pointer(found: Checkpoints, folder: Path) -> None:
+    """Refuse to begin anew over checkpoints that nothing names any more. Raises UserError."""
+    damaged = next((one for one in found.refused if one.path == LATEST), None)
+    if damaged is None or found.latest is not None:
+        return
+    is_file = (folder / LATEST).is_file()
+    if is_file and not any(folder.glob("step-*")):
+        return
+    raise UserError(
+        "damaged checkpoints",
+        f"{LATEST} cannot be used: {damaged.why.rstrip('.')}. What lies beside it would be lost.",
+        "Repair it, take another folder, or set `resume: false` to begin anew."
+        if is_file
+        else "Remove it, or take another folder for `checkpoints`.",
+        str(folder / LATEST),
+    )
 
 
 def check_config(found: Checkpoint | None, expected: str, folder: Path) -> None:
@@ -70,6 +90,8 @@ def _first_good(
     refused: list[Refused] = []
     if not (folder / name).exists():
         return None, refused
+    if not (folder / name).is_file():
+        return None, [Refused(name, None, "it is no file")]
     try:
         document = load_json(folder / name)
         _check_numbers(document)

@@ -242,6 +242,7 @@ class Result:
     plan: Plan | None = None
     ended: Ended | None = None
     failure: Failure | None = None
+    before: Checkpoints = field(default_factory=Checkpoints)
     after: Checkpoints = field(default_factory=Checkpoints)
     requeue: bool = False
     log_tail: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from mlactions.confidential import shown_arguments
 from mlactions.schema import validate
 from mlactions.settings import Status
 from mlactions.text import plural
@@ -145,9 +146,15 @@ def _no_more(result: Result) -> str:
 def _reached(result: Result) -> str:
     best = result.after.best
     metric = best.metric if best else None
-    if metric is None or metric["value"] is None:
+    if metric is None or metric["value"] is None or _is_of_another(result):
         return ""
     return f", best {metric['name']} {metric['value']:.6g}"
+
+
+def _is_of_another(result: Result) -> bool:
+    """Tell whether the best checkpoint was there before a training that began anew."""
+    resumed = result.plan is not None and result.plan.resumed is not None
+    return not resumed and result.after.best == result.before.best
 
 
 def _preflight_verdict(checks: Sequence[Check], around: Surroundings) -> str:
@@ -165,7 +172,7 @@ def _preflight_verdict(checks: Sequence[Check], around: Surroundings) -> str:
 def _command(result: Result) -> dict[str, Any]:
     plan, settings = result.plan, result.settings
     return {
-        "arguments": list(plan.arguments if plan else settings.arguments),
+        "arguments": [*shown_arguments(plan.arguments if plan else settings.arguments)],
         "nproc_per_node": settings.nproc_per_node,
         "nnodes": settings.nnodes,
         "inside": plan.inside if plan else surrounding({}),

@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from mlactions import mlflow_tags
+from mlactions.confidential import shown_arguments
 from mlactions.errors import Exit, UserError
 from mlactions.evaluate.git import Git
 from mlactions.evaluate.logfile import Log, tail
@@ -21,10 +22,9 @@ from mlactions.runner import Annotation, Runner
 from mlactions.settings import Status
 from mlactions.sweep.user.sweep_trials import code_version
 from mlactions.text import one_line, plural
-from mlactions.train.amounts import duration
 from mlactions.train.facts import facts
 from mlactions.train.failure import classify
-from mlactions.train.handshake import LATEST, alone, check_config, read_checkpoints
+from mlactions.train.handshake import LATEST, alone, check_config, check_pointer, read_checkpoints
 from mlactions.train.launch import launched, surrounding, time_left
 from mlactions.train.machine import Surroundings
 from mlactions.train.model import (
@@ -33,7 +33,6 @@ from mlactions.train.model import (
     Checkpoints,
     Ended,
     Plan,
-    Progress,
     Result,
     Settings,
 )
@@ -45,12 +44,12 @@ from mlactions.train.signals import Signals, noted
 from mlactions.train.stacks import find_stacks
 from mlactions.train.surroundings import look
 from mlactions.train.telemetry import Recorder
+from mlactions.train.told import Told
 from mlactions.train.watch import Limits, Outcome, Sources, Watch
 
 LOG_BYTES = 32 * 1024 * 1024
 """Of a longer log the first and the last half of that stay."""
 
-SAY_SECONDS = 60.0
 _SCRATCH = ".scratch"
 _LINE = 2000
 
@@ -90,7 +89,9 @@ class Session:
             around = look(self.settings, self.environ, signals.event)
             judged = checks(self.settings, around, found)
             self._say_checks(judged)
-            result = Result(self.settings, around, judged, after=found, commit=self._commit())
+            result = Result(
+                self.settings, around, judged, before=found, after=found, commit=self._commit()
+            )
             if not (self.settings.preflight_only or failed(judged) or signals.first):
                 result = self._train(result, found, signals)
             shutil.rmtree(self._progress.parent, ignore_errors=True)
@@ -115,7 +116,9 @@ class Session:
     def _train_alone(self, result: Result, found: Checkpoints, signals: Signals) -> Result:
         plan = self._plan(found, result.surroundings)
         start = f"step {plan.resumed.step}" if plan.resumed else "the beginning"
-        self.runner.say(one_line(f"training from {start}: {' '.join(plan.arguments)}"))
+        self.runner.say(
+            one_line(f"training from {start}: {' '.join(shown_arguments(plan.arguments))}")
+        )
         ended = self._watched(plan, result.surroundings, signals)
         after = read_checkpoints(self.settings.checkpoints, hashed=ended.by != "signal")
         lines = _lines(self.out / LOG)
@@ -137,6 +140,8 @@ class Session:
     def _plan(self, found: Checkpoints, around: Surroundings) -> Plan:
         settings = self.settings
         resumed = found.latest if settings.resume else None
+        if settings.resume:
+            check_pointer(found, settings.checkpoints)
         check_config(resumed, settings.config_hash, settings.checkpoints)
         return Plan(
             arguments=launched(settings, self.environ),
@@ -269,28 +274,6 @@ def _outputs(made: Mapping[str, Any], folder: Path) -> Iterator[tuple[str, str]]
         yield name, str(folder / one["path"]) if one else ""
     yield "run-id", (found["latest"] or {}).get("run_id", "")
     yield "gpu-hours", f"{made['cost']['gpu_hours']:.6f}"
-
-
-class Told:
-    """Writes every report of progress to a table, and now and then a line for people."""
-
-    def __init__(self, runner: Runner, table: TextIO) -> None:
-        self._runner, self._table = runner, table
-        self._next = 0.0
-        table.write("seconds,step,loss\n")
-
-    def __call__(self, progress: Progress) -> None:
-        """Take one report."""
-        step = "" if progress.step is None else str(progress.step)
-        loss = "" if progress.loss is None else repr(progress.loss)
-        self._table.write(f"{progress.seconds},{step},{loss}\n")
-        if progress.seconds < self._next:
-            return
-        self._next = progress.seconds + SAY_SECONDS
-        told = [f"step {step}"] if step else []
-        told += [f"loss {progress.loss:.4g}"] if progress.loss is not None else []
-        told += [f"about {duration(progress.eta)} left"] if progress.eta is not None else []
-        self._runner.say(f"[{duration(progress.seconds)}] {', '.join(told)}")
 
 
 def _lines(path: Path) -> list[str]:

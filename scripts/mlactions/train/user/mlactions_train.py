@@ -49,6 +49,10 @@ class ConfigChangedError(Exception):
     """The checkpoint belongs to another configuration; the message names every difference."""
 
 
+class DamagedError(Exception):
+    """What names the checkpoints cannot be read, and there are some: nobody knows which is good."""
+
+
 @dataclass(frozen=True)
 class Found:
     """A checkpoint whose content was verified."""
@@ -86,16 +90,31 @@ class Checkpoints:
     def latest(self) -> Found | None:
         """Return the newest checkpoint that is undamaged, or None.
 
-        Raises ConfigChangedError if it belongs to another configuration.
+        Raises ConfigChangedError if it belongs to another configuration, DamagedError where the
+        pointers cannot be read and checkpoints lie there.
         """
-        for entry in () if self.anew else _entries(self.folder / "latest.json"):
+        for entry in () if self.anew else self._named():
             path = self.folder / entry["path"]
-            if _is_good(path, entry):
+            if _is_good(self.folder, entry):
                 self._check(entry)
                 metric = (entry.get("metric") or {}).get("value")
                 return Found(path, entry["step"], metric, entry.get("run_id") or "")
             print(f"checkpoint {path} is damaged: trying the one before", flush=True)
         return None
+
+    def _named(self) -> Iterator[dict[str, Any]]:
+        """Yield what `latest.json` names, or where that is damaged, what `best.json` does."""
+        pointer = self.folder / "latest.json"
+        yield from _entries(pointer)
+        if not _is_damaged(pointer):
+            return
+        print(f"{pointer} is damaged: trying best.json", flush=True)
+        yield from _entries(self.folder / "best.json")
+        if any(self.folder.glob("step-*")):
+            told = (
+                f"{pointer} is damaged, and checkpoints lie beside it. Repair it, move the folder"
+            )
+            raise DamagedError(f"{told} away, or begin anew with `mlactions train --no-resume`.")
 
     def save(self, write: Callable[[Path], Any], *, step: int, **about: Any) -> None:
         """Have `write` make a file or folder, then `record` it, which says what `about` may be.
@@ -135,6 +154,8 @@ class Checkpoints:
             "config": self.config,
             "run_id": run_id,
         }
+        if not self.anew and _is_damaged(self.folder / "latest.json"):
+            (self.folder / "latest.json").rename(self.folder / "latest.json.damaged")
         before = [] if self.anew else list(_entries(self.folder / "latest.json"))
         best = None if self.anew else next(_entries(self.folder / "best.json"), None)
         self.anew = False
@@ -152,7 +173,12 @@ class Checkpoints:
         return next(self.folder / name for name in names if not (self.folder / name).exists())
 
     def _tidy(self) -> None:
-        """Remove what no pointer names any more, and what a kill left half-written."""
+        """Remove what no pointer names any more, and what a kill left half-written.
+
+        What a damaged pointer may have named stays.
+        """
+        if (self.folder / "latest.json.damaged").exists():
+            return
         pointers = (self.folder / "latest.json", self.folder / "best.json")
         named = {entry["path"] for pointer in pointers for entry in _entries(pointer)}
         for pattern in ("step-*", ".step-*.tmp", ".latest.json.*.tmp", ".best.json.*.tmp"):
@@ -248,7 +274,10 @@ def _listen() -> None:
 
 def _entries(pointer: Path) -> Iterator[dict[str, Any]]:
     """Yield what a pointer file names, the newest first; nothing for one that is no pointer."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+    wrong = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+    with contextlib.suppress(*wrong):
+        if not pointer.is_file():
+            return
         first = json.loads(pointer.read_text(encoding="utf-8"))
         for entry in (first, *first.get("previous", ())):
             inside = not Path(entry["path"]).is_absolute() and ".." not in Path(entry["path"]).parts
@@ -256,8 +285,15 @@ def _entries(pointer: Path) -> Iterator[dict[str, Any]]:
                 yield {k: v for k, v in entry.items() if k not in {"version", "previous"}}
 
 
-def _is_good(path: Path, entry: Mapping[str, Any]) -> bool:
-    with contextlib.suppress(OSError):
+def _is_damaged(pointer: Path) -> bool:
+    return pointer.exists() and next(_entries(pointer), None) is None
+
+
+def _is_good(folder: Path, entry: Mapping[str, Any]) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        path = folder / entry["path"]
+        if not path.resolve().is_relative_to(folder.resolve()):  # a link that leads out
+            return False
         size = sum(file.stat().st_size for file in files_of(path))
         return entry.get("bytes") in (None, size) and entry.get("sha256") in (None, digest(path))
     return False
