@@ -271,6 +271,27 @@ def test_credentials_stand_beside_codex_only_where_the_code_is_the_repository_s_
     assert len(found) >= 4, "MLflow's and the Hub's"
 
 
+_INSTALLED = re.compile(
+    r"\$\{\{ \(steps\.key\.outputs\.own == 'true' \|\| inputs\.install == ''\)"
+    r" && secrets\.[\w-]+ \|\| '' \}\}"
+)
+
+
+def test_credentials_stand_beside_installed_code_only_where_it_is_the_repository_s_own() -> None:
+    found = []
+    for name, document in WORKFLOWS.items():
+        for job in document.jobs:
+            if not any("inputs.install" in str(step.data.get("env")) for step in job.steps):
+                continue
+            for step in job.steps:
+                environ = as_mapping(step.data.get("env"))
+                held = [value for key, value in environ.items() if key.startswith("MLFLOW_")]
+                held = [str(value) for value in held if "secrets." in str(value)]
+                assert all(map(_INSTALLED.fullmatch, held)), f"{name}, job {job.name}: {held}"
+                found += held
+    assert len(found) == 3, "those of drift"
+
+
 def test_the_events_of_own_code_are_those_of_the_code() -> None:
     texts = [path.read_text() for path in (ROOT / ".github/workflows").glob("*.yml")]
     lists = [json.loads(found) for text in texts for found in _OWN_EVENTS.findall(text)]

@@ -30,7 +30,10 @@ _HARMLESS_WRITES = {"pull-requests", "issues"}
 _VERIFIES = re.compile(r'/scripts/run" (ask verify|propose take)$', re.MULTILINE)
 _EXACT = re.compile(r"\d+\.\d+\.\d+")
 _SECRET = re.compile(r"secrets(\.[\w-]++|\[[^]]+\])(?!\s*+[!=]=\s*'')")
-_MLFLOW_SECRET = re.compile(r"\$\{\{ secrets\.mlflow[-_]tracking[-_]\w+ \}\}", re.IGNORECASE)
+_MLFLOW_SECRET = re.compile(
+    r"\$\{\{ (?:\([\w.=' |-]+\) && )?secrets\.mlflow[-_]tracking[-_]\w+(?: \|\| '')? \}\}",
+    re.IGNORECASE,
+)
 _HUB_SECRET = re.compile(r"\$\{\{ secrets\.hf[-_]token \}\}", re.IGNORECASE)
 # `checkpoint-key` is a place in a file.
 _SECRET_INPUT = re.compile(r"(^|-)(token|secret|password)$|(?<!^checkpoint)-key$")
