@@ -73,7 +73,12 @@ def test_a_grid_becomes_files_that_compose(tmp_path: Path) -> None:
         "name": "${model.name}-${seed}",
     }
     # vit with depth 2, its default, and without the parameter would be the same configuration.
-    assert done.result["composed"] == {"how": "choices", "choices": 2, "files": 2}
+    assert done.result["composed"] == {
+        "how": "choices",
+        "config": "train",
+        "choices": 2,
+        "files": 2,
+    }
     assert done.result["status"] == "pass"
 
 
@@ -282,6 +287,55 @@ def test_a_value_of_another_kind_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "configs" / "sweep.yaml").write_text(text)
     warnings = project.sweep("--replace").result["warnings"]
     assert warnings == ["`training.epochs` is 2 in the config, the float 4.0 here"]
+
+
+@pytest.mark.parametrize(
+    ("config", "more", "seeds"),
+    [
+        ("seed: 42", "", [42, 42]),
+        ("seed: 42", "seeds: [7]\n", [7, 7]),
+        ("seed: null", "", [None, None]),
+        ("seed: ${other}\nother: 3", "", [None, None]),
+        ("run: {seed: 42}", "seed_parameter: run.seed\n", [42, 42]),
+        ("run: {seed: 42}", "  run: {value: {seed: 1}}\nseed_parameter: run.seed\n", [None, None]),
+        ("seed: 42", "  seed: {min: 3, max: 3}\n", [None, None]),
+    ],
+)
+def test_a_trial_has_the_seed_that_it_is_run_with(
+    tmp_path: Path, config: str, more: str, seeds: list[int | None]
+) -> None:
+    text = f"program: train.py\nparameters:\n  lr: {{values: [1, 2]}}\n{more}"
+    project = Project.make(tmp_path, text, {"train.yaml": f"lr: 0\n{config}\n"})
+    done = project.sweep()
+    assert done.code == 0, done.said
+    assert [row["seed"] for row in project.manifest()["trials"]] == seeds
+
+
+def test_another_seed_of_the_config_is_another_trial(tmp_path: Path) -> None:
+    text = "program: train.py\nparameters:\n  lr: {values: [1, 2]}\n"
+    project = Project.make(tmp_path, text, {"train.yaml": "lr: 0\nseed: 42\n"})
+    assert project.sweep().code == 0
+    before = project.manifest()["trials"]
+    path = project.folder() / f"{before[0]['name']}.yaml"
+    assert "seed: 42\n" in path.read_text()
+    (tmp_path / "configs" / "train.yaml").write_text("lr: 0\nseed: 43\n")
+    told = project.sweep()
+    assert (told.code, "with seed 43" in told.said) == (2, True)
+    assert project.sweep("--replace").code == 0
+    after = project.manifest()["trials"]
+    assert [row["hash"] for row in after] == [row["hash"] for row in before]
+    assert [row["seed"] for row in after] == [43, 43]
+
+
+def test_another_formula_of_the_seed_is_another_configuration(tmp_path: Path) -> None:
+    text = "program: train.py\nparameters:\n  lr: {values: [1]}\n"
+    hashes = set()
+    for formula in ("${lr}", "${oc.decode:1}"):
+        config = {"train.yaml": f"lr: 0\nseed: {formula}\n"}
+        project = Project.make(tmp_path, text, config)
+        assert project.sweep("--replace").code == 0
+        hashes.add(project.manifest()["trials"][0]["hash"])
+    assert len(hashes) == 2
 
 
 def test_seeds_need_their_parameter(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_every_trial_runs_once_with_its_tags(tmp_path: Path) -> None:
         mlflow_tags.SWEEP: "sweep",
         mlflow_tags.TRIAL: "0001",
         mlflow_tags.CONFIG_HASH: f"sha256:{row['hash']}",
-        mlflow_tags.SEED: "",
+        mlflow_tags.SEED: "0",  # the config's
         mlflow_tags.COMMIT: "",
         mlflow_tags.DATA: "v7",
     }

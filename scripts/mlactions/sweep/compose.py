@@ -73,14 +73,16 @@ def _globs(space: Space) -> list[str]:
 def bases_of(found: Composed, space: Space) -> Bases:
     """Return what trials change: fingerprints and values of the composed configs."""
     groups = frozenset(item.key for item in space.parameters if item.key in found.options)
-    key = space.seed_parameter
-    by_choices = {
-        choice: Base(
-            fingerprint(document, {key}), settings_of(document), _integer(value_at(document, key))
-        )
-        for choice, document in found.documents.items()
-    }
+    by_choices = {choice: _base(space, document) for choice, document in found.documents.items()}
     return Bases(groups, by_choices)
+
+
+def _base(space: Space, document: Mapping[str, Any]) -> Base:
+    """Return a config as trials change it; its seed stands beside it, where it has a plain one."""
+    key = space.seed_parameter
+    seed = _integer(value_at(document, key))
+    without = {key} if space.seeds or seed is not None else set()
+    return Base(fingerprint(document, without), settings_of(document), seed)
 
 
 def _composed(project: Project, space: Space, wanted: Sequence[Choices]) -> Composed:

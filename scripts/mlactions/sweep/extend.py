@@ -22,7 +22,7 @@ from mlactions.sweep.overrides import Writer
 from mlactions.sweep.standing import Seen, counts_of, document, rows, spent_of
 from mlactions.sweep.tpe import propose
 from mlactions.sweep.tree import group_options
-from mlactions.sweep.trials import Bases, Hasher, resolve_globs
+from mlactions.sweep.trials import Bases, Hasher, resolve_globs, seeds_of
 from mlactions.text import plural
 
 
@@ -109,7 +109,7 @@ def _fresh(seen: Seen, space: Space, bases: Bases, count: int) -> list[Trial]:
         if digest in known:
             continue
         known.add(digest)
-        for seed in space.seeds or (None,):
+        for seed in seeds_of(values, space, bases):
             found.append(Trial(number, values, digest, seed))
             number += 1
         wanted -= 1

@@ -58,7 +58,7 @@ def hold(
     except UserError as error:
         return Held(text, struck=(_told(error),))
     names = tuple(item.key for item in space.parameters)
-    struck += [*_words(space), *_over(space, result)]
+    struck += [*unsafe(space), *_over(space, result)]
     note = ""
     if not struck:
         found, note = _composed(space, result, repository)
@@ -99,7 +99,7 @@ def _with_own(text: str, current: Mapping[str, Any]) -> tuple[str, list[str]]:
     return f"{text.rstrip()}\n# As in the current file.\n{added}", struck
 
 
-def _words(space: Any) -> Iterator[str]:
+def unsafe(space: Any) -> Iterator[str]:
     """Yield what a proposal must not say, because the training would act on it."""
     from mlactions.sweep.domains import Choice
 

@@ -100,9 +100,21 @@ def make_trials(space: Space, bases: Bases, *, first: int = 1) -> Iterator[Trial
     found = _distinct(configurations(space), space, bases)
     number = first
     for values, digest in found if wanted is None else islice(found, wanted):
-        for seed in space.seeds or (None,):
+        for seed in seeds_of(values, space, bases):
             yield Trial(number, values, digest, seed)
             number += 1
+
+
+def seeds_of(values: Values, space: Space, bases: Bases) -> tuple[int | None, ...]:
+    """Return the seeds that a configuration is run with: the file's, or the config's own.
+
+    A result counts for the seed that it was made with; None where a trial sets it otherwise.
+    """
+    if space.seeds:
+        return space.seeds
+    name = f"{space.seed_parameter}."
+    sets = any(name.startswith(f"{key}.") for key in values if key not in bases.groups)
+    return (None if sets else bases.of(values).seed,)
 
 
 def _distinct(found: Iterable[Values], space: Space, bases: Bases) -> Iterator[tuple[Values, str]]:
