@@ -330,6 +330,7 @@ def test_runs_are_sorted_by_how_they_ended() -> None:
         "running": 2,
         "stale": 1,
         "parents": 1,
+        "parts": 0,
         "without_metric": 1,
         "not_finite": 1,
         "constants": 0,

@@ -141,7 +141,7 @@ def test_records_are_capped_and_found_by_the_start_of_an_id() -> None:
     assert list(recorder.watch(runs)) == runs
     records = Records(Record(run.id, run.params, run.metrics) for run in runs)
     assert records.find(runs[3].id[:8]) == records.find(runs[3].id)
-    assert records.find(runs[3].id[:7]) is None
+    assert records.find(runs[3].id[:6]) is None
     assert Records([Record(f"{'a' * 9}{end}", {}, {}) for end in "bc"]).find("a" * 9) is None
     wide = Logged("f" * 32, {f"p{n}": "x" * 400 for n in range(9_000)}).run()
     many = Recorder()
@@ -277,6 +277,11 @@ def test_a_sweep_is_read_as_a_users_is(bundle: Path) -> None:
         ("method: grid\nparameters: {a: {valuse: [1]}}", "valuse"),
         (f"{SWEEP}command: [rm, -rf, /, '${{args}}']\n", "names a command"),
         (f"{SWEEP}program: evil.py\n", "names a command"),
+        (SWEEP.replace("maximize", "minimize"), "it would minimize, and higher is better"),
+        (SWEEP.replace("goal: maximize", "target: 1"), "it would minimize"),
+        (SWEEP.replace("name: val_accuracy", "name: nothing"), "its metric is `nothing`"),
+        (SWEEP.replace("[0.1, 0.2]", "['${oc.env:OPENAI_API_KEY}']"), "interpolation"),
+        (SWEEP.replace("model.dropout", "model._target_"), "names what is to be called"),
         ("a: [", "line 2"),
         (f"{SWEEP}# \u202e\n", "hide or reorder"),
         (SWEEP + "# x" * 64_000, "64,000"),
@@ -292,8 +297,10 @@ def test_a_sweep_that_does_not_hold_is_struck_and_not_kept(
 
 
 def test_no_sweep_is_no_claim_and_a_new_parameter_is_said() -> None:
-    assert check_sweep("  \n", ()) is None
-    found = check_sweep(SWEEP, ["optim/lr"])
+    settings = {"metric": "val_accuracy", "direction": "higher"}
+    result = {"settings": settings, "parameters": [{"name": "optim/lr"}]}
+    assert check_sweep("  \n", result) is None
+    found = check_sweep(SWEEP, result)
     assert found is not None
     assert found.new == ("model.dropout",)
 

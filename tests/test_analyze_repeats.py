@@ -104,6 +104,47 @@ def test_repeats_of_unknown_seeds_are_called_runs() -> None:
     assert levels["unknown-seeds"] == "warn", "what was set aside may be what they differ in"
 
 
+def family(parents: list[Logged], *children: dict[str, Any]) -> list[Logged]:
+    """Return runs with children below each: parameters and value of a child."""
+    nested = [
+        Logged(
+            f"{1000 + 10 * at + position:032x}",
+            {key: str(value) for key, value in child.items() if key != "value"},
+            {"val_accuracy": [child["value"] + at / 100]},
+            {"mlflow.parentRunId": parent.id},
+        )
+        for at, parent in enumerate(parents)
+        for position, child in enumerate(children)
+    ]
+    return [*parents, *nested]
+
+
+def test_an_evaluation_below_a_training_is_a_part_of_it() -> None:
+    parents = runs_of([0.5 + n % 3 / 10 for n in range(30)], lr=[n % 3 for n in range(30)])
+    analysis = analyse(family(parents, {"value": 0.1}, {"split": "test", "value": 0.2}))
+    assert (analysis.counts["used"], analysis.counts["parts"]) == (30, 60)
+    assert analysis.configurations[0].mean == pytest.approx(0.7)
+    assert analysis.counts["parents"] == 0
+
+
+def test_folds_below_a_run_take_over_its_parameters() -> None:
+    parents = [replace(run, metrics={}) for run in runs_of([0.0] * 12, lr=[*range(12)])]
+    analysis = analyse(family(parents, *({"fold": n, "value": 0.5 + n / 50} for n in range(5))))
+    assert (analysis.counts["used"], analysis.counts["parents"]) == (60, 12)
+    assert analysis.configuration_count == 12
+    best = analysis.configurations[0]
+    assert (best.seeds, best.unit, best.params) == (5, "fold", {"lr": 11.0})
+    assert "over 5 folds" in analysis.verdict
+    assert "| Folds |" in " ".join(shown(analysis).split())
+
+
+def test_trials_below_a_search_count_and_the_search_does_not() -> None:
+    search = [replace(run, params={"trials": "3"}) for run in runs_of([0.99])]
+    found = analyse(family(search, *({"lr": n, "value": n / 10} for n in range(3))))
+    assert (found.counts["used"], found.counts["parents"], found.counts["parts"]) == (3, 1, 0)
+    assert found.configurations[0].params == {"lr": 2.0}
+
+
 def test_one_name_that_was_logged_twice_is_told() -> None:
     twice = [
         replace(run, params={"a.b": "1", "a/b": str(at)})

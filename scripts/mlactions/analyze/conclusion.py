@@ -167,6 +167,7 @@ def _counts(found: Study) -> dict[str, int]:
         "running": len(selection.running),
         "stale": len(selection.stale),
         "parents": len(selection.parents),
+        "parts": len(selection.parts),
         "without_metric": len(selection.without_metric),
         "not_finite": len(selection.not_finite),
         "constants": len(found.view.constants),
@@ -196,7 +197,7 @@ def _rows(found: Study, rows: Sequence[int]) -> tuple[RunRow, ...]:
 
 def cost(table: Table, selection: Selection, price: float | None) -> Cost:
     """Add up the hours. A run of negative length, by a clock that was wrong, has none."""
-    frames = set(selection.parents)
+    frames = {*selection.parents, *selection.parts}
     rows = [row for row in range(len(table)) if row not in frames]
     known = {row: seconds for row in rows if (seconds := table.seconds(row)) is not None}
     finished = [known[row] for row in selection.used if row in known]

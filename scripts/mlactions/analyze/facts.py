@@ -91,7 +91,7 @@ def _best(result: Mapping[str, Any]) -> Iterator[Fact]:
     for item in result["configurations"][: min(result["settings"]["top"], MAX_BEST)]:
         runs = ", ".join(item["runs"][:MAX_RUNS])
         count = len(item["runs"])
-        seeds = f", mean of {repeats(item['seeds'], count)}" if count > 1 else ""
+        seeds = f", mean of {repeats(item['seeds'], count, item['unit'])}" if count > 1 else ""
         values = _params(item["params"], result)
         text = (
             f"rank {item['rank']}: {metric} {item['mean']:.6g}{seeds} with {values} (runs {runs})"

@@ -86,6 +86,9 @@ def _run_findings(found: Study, counts: Mapping[str, int]) -> Iterator[Finding]:
     if counts["parents"]:
         message = f"{plural(counts['parents'], 'run')} only hold nested runs and are left out."
         yield Finding("parents", "notice", message)
+    if counts["parts"]:
+        message = f"{plural(counts['parts'], 'run')} only evaluate the run that they are nested in."
+        yield Finding("parts", "notice", f"{message} They are left out.")
 
 
 def _range_finding(found: Study) -> Iterator[Finding]:

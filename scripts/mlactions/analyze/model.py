@@ -13,9 +13,16 @@ from mlactions.settings import Status
 Kind = Literal["number", "category", "mixed"]
 Verdict = Literal["matters", "confounded", "follows", "not-shown", "untested"]
 Level = Literal["fail", "warn", "notice"]
+Unit = Literal["seed", "fold", "repeat"]
 
 SEED_NAMES = ("seed", "random_state")
 """The last part of a parameter's name; `random_seed` and all that end so are seeds, too."""
+
+FOLD_NAMES = ("fold", "fold_id", "fold_index", "fold_idx", "cv_fold")
+"""The last part of the name of a part of a run: a fold of a cross-validation is repeated alike."""
+
+PART_NAMES = (*FOLD_NAMES, "split", "subset", "stage", "repeat")
+"""What a run that is a part of another one may log of itself."""
 
 FEWEST_CONFIGURATIONS = 10
 """Fewer distinct configurations say nothing about a parameter."""
@@ -89,6 +96,7 @@ class Configuration:
     """Runs that differ in nothing but their seeds; `low` and `high` are 95 % bounds of the mean.
 
     `values` holds one per seed, or per run where a run does not say its seed: `seeds` is None then.
+    `unit` is what was repeated: a seed or a fold.
     """
 
     rank: int
@@ -99,6 +107,7 @@ class Configuration:
     runs: tuple[str, ...]
     values: tuple[float, ...]
     seeds: int | None
+    unit: Unit
     params: Mapping[str, float | str]
     seconds: float | None
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from mlactions.analyze.identifiers import Runs, names_run
-from mlactions.analyze.model import SEED_NAMES, Configuration, Kind, Settings
+from mlactions.analyze.model import Configuration, Kind, Settings, Unit
+from mlactions.analyze.nested import is_fold, is_seed
 from mlactions.analyze.ranges import Range
 from mlactions.analyze.table import Column, Table
 from mlactions.compare.statistics import student_quantile, variance
@@ -38,6 +38,7 @@ class Selection:
     running: tuple[int, ...]
     stale: tuple[int, ...]
     parents: tuple[int, ...]
+    parts: tuple[int, ...]
     without_metric: tuple[int, ...]
     not_finite: tuple[int, ...]
 
@@ -45,14 +46,12 @@ class Selection:
 def select(table: Table, day_ms: int) -> Selection:
     """Sort the runs: those that finished with a finite metric count.
 
-    A run that others are nested in is a frame, not an observation, unless its children lack the
-    metric. RUNNING for more than two days, and three times as long as any run took, has died.
+    Of a family of nested runs its frame, or its parts, are left out. RUNNING for more than two
+    days, and three times as long as any run took, has died.
     """
-    wanted = {parent for row, parent in table.parents.items() if table.has(row) != "absent"}
-    ids = table.ids
-    parents = tuple(row for row in range(len(table)) if ids[row] in wanted)
-    frames = set(parents)
-    rest = [row for row in range(len(table)) if row not in frames]
+    families = table.families
+    left_out = families.frames | families.parts
+    rest = [row for row in range(len(table)) if row not in left_out]
     finished = [row for row in rest if table.statuses[row] == FINISHED]
     running = tuple(row for row in rest if table.statuses[row] in RUNNING)
     return Selection(
@@ -64,7 +63,8 @@ def select(table: Table, day_ms: int) -> Selection:
         ),
         running=running,
         stale=_stale(table, running, finished, day_ms),
-        parents=parents,
+        parents=tuple(sorted(families.frames)),
+        parts=tuple(sorted(families.parts)),
         without_metric=tuple(row for row in finished if table.has(row) == "absent"),
         not_finite=tuple(row for row in finished if table.has(row) == "not-finite"),
     )
@@ -103,6 +103,12 @@ class View:
     ignored: tuple[str, ...]
     hidden: tuple[str, ...]
 
+    @property
+    def unit(self) -> Unit:
+        """What runs are repeated with."""
+        folds = sum(map(is_fold, self.seeds))
+        return "seed" if not folds else "fold" if folds == len(self.seeds) else "repeat"
+
 
 def view(table: Table, rows: Sequence[int], settings: Settings) -> View:
     """Tell what differs between runs from what does not."""
@@ -131,14 +137,6 @@ def view(table: Table, rows: Sequence[int], settings: Settings) -> View:
             varying.append(Varying(name, column, _kind(counts), len(counts), present))
     varying.sort(key=lambda item: (-item.present, item.name))
     return View(tuple(varying), constants, tuple(names), *(tuple(found) for found in left.values()))
-
-
-def is_seed(name: str, given: Sequence[str]) -> bool:
-    """Tell whether a parameter is a seed: named by the user, or by its last part."""
-    if given:
-        return name in given
-    last = re.split(r"[./]", name.lower())[-1]
-    return last in SEED_NAMES or last.endswith("_seed")
 
 
 def _kind(counts: Counter[Value]) -> Kind:
@@ -171,6 +169,7 @@ class Observation:
     rows: tuple[int, ...]
     values: tuple[float, ...]
     seeds: int | None
+    unit: Unit = "seed"
 
     @property
     def mean(self) -> float:
@@ -197,10 +196,12 @@ def observations(table: Table, rows: Sequence[int], seen: View) -> tuple[Observa
     for label, row in zip(labels, rows, strict=True):
         groups.setdefault(label, []).append(row)
     seeds = [table.columns[name] for name in seen.seed_names]
-    return tuple(_observation(table, found, seeds) for found in groups.values())
+    return tuple(_observation(table, found, seeds, seen.unit) for found in groups.values())
 
 
-def _observation(table: Table, rows: Sequence[int], seeds: Sequence[Column]) -> Observation:
+def _observation(
+    table: Table, rows: Sequence[int], seeds: Sequence[Column], unit: Unit
+) -> Observation:
     by_seed: dict[tuple[Value, ...], list[float]] = {}
     unknown: list[float] = []
     for row in rows:
@@ -209,7 +210,7 @@ def _observation(table: Table, rows: Sequence[int], seeds: Sequence[Column]) -> 
         (by_seed.setdefault(seed, []) if known else unknown).append(table.values[row])
     # A run that does not say its seed repeats no other one, as far as anybody can tell.
     values = (*map(mean, by_seed.values()), *unknown)
-    return Observation(tuple(rows), values, None if unknown else len(values))
+    return Observation(tuple(rows), values, None if unknown else len(values), unit)
 
 
 def mean(values: Sequence[float]) -> float:
@@ -252,6 +253,7 @@ def configuration(
         runs=tuple(table.ids[row] for row in found.rows),
         values=found.values,
         seeds=found.seeds,
+        unit=found.unit,
         params=params_of(found.first, varying),
         seconds=math.fsum(known) if known else None,
     )

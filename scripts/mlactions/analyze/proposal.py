@@ -66,7 +66,7 @@ def check_proposal(
         tracker = Tracker(records, result, store)
         found = [check(claim, tracker) for claim in claims[:MAX_CLAIMS]]
     found += [Checked(claim, struck=_TOO_MANY) for claim in claims[MAX_CLAIMS:]]
-    sweep = check_sweep(value["sweep"], [item["name"] for item in result["parameters"]])
+    sweep = check_sweep(value["sweep"], result)
     return _checked(_once(found), sweep, asked=store is not None)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlactions.errors import UserError
 from mlactions.escaping import printable
 from mlactions.report import Block, Code, Details, Heading, Listing, Paragraph, Span, Untrusted
 from mlactions.values import canonical_key
+
+if TYPE_CHECKING:
+    from mlactions.sweep.model import Space
 
 NAME = "suggested-sweep.yaml"
 MAX_CHARACTERS = 64_000
@@ -32,10 +35,11 @@ class Suggestion:
         return {**found, "parameters": list(self.parameters), "new": list(self.new)}
 
 
-def check_sweep(text: str, logged: Sequence[str]) -> Suggestion | None:
+def check_sweep(text: str, result: Mapping[str, Any]) -> Suggestion | None:
     """Return a suggestion that was checked; None where there is none.
 
-    It must be a file that `sweep` takes, and name no command: that is the user's to say.
+    It must be a file that `sweep` takes, look for what the analysis looked for, hold nothing that a
+    training would act on, and name no command: that is the user's to say.
     """
     if not text.strip():
         return None
@@ -54,12 +58,26 @@ def check_sweep(text: str, logged: Sequence[str]) -> Suggestion | None:
         line = f"line {error.line}: " if error.line else ""
         told = " ".join(f"{line}{error.title}: {error.message} {error.hint}".split())
         return Suggestion(shown, struck=told[:400])
-    if space.command or space.program:
-        return Suggestion(shown, struck="it names a command; what is run is the user's to say")
+    if wrong := "; ".join(_wrong(space, result["settings"])):
+        return Suggestion(shown, struck=wrong[:400])
+    logged = [item["name"] for item in result["parameters"]]
     names = tuple(item.key for item in space.parameters)
     known = {canonical_key(name) for name in logged}
     new = tuple(name for name in names if canonical_key(name) not in known)
     return Suggestion(text, space.method, names, new)
+
+
+def _wrong(space: Space, settings: Mapping[str, Any]) -> Iterator[str]:
+    from mlactions.sweep.proposal_space import unsafe
+
+    if space.command or space.program:
+        yield "it names a command; what is run is the user's to say"
+    metric = space.metric
+    if metric is not None and metric.name != settings["metric"]:
+        yield f"its metric is `{metric.name}`, and that of the analysis is `{settings['metric']}`"
+    if metric is not None and metric.higher != (settings["direction"] == "higher"):
+        yield f"it would {metric.goal}, and {settings['direction']} is better"
+    yield from unsafe(space)
 
 
 def render_sweep(found: Mapping[str, Any] | None) -> Iterator[Block]:

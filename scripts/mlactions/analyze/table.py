@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mlactions import mlflow_tags
+from mlactions.analyze.nested import Families, settle
 from mlactions.curves import is_usable
 from mlactions.mlflow_store import Run
 from mlactions.values import canonical_key, parse, spread
@@ -53,6 +54,16 @@ class Column:
         self.numbers.append(math.nan)
         self.codes.append(place)
 
+    def take_over(self, row: int, other: int) -> None:
+        """Give a row that lacks the parameter the value of another row."""
+        if self.at(row) is not None or self.at(other) is None:
+            return
+        missing = row + 1 - len(self.codes)
+        if missing > 0:
+            self.numbers.extend([math.nan] * missing)
+            self.codes.extend([ABSENT] * missing)
+        self.codes[row], self.numbers[row] = self.codes[other], self.numbers[other]
+
     def at(self, row: int) -> float | str | None:
         """Return a number, a text, or None where the run lacks the parameter."""
         code = self.codes[row] if row < len(self.codes) else ABSENT
@@ -87,6 +98,7 @@ class Table:
     presence: array[int] = field(default_factory=lambda: array("b"))
     parents: dict[int, str] = field(default_factory=dict)
     columns: dict[str, Column] = field(default_factory=dict)
+    families: Families = field(default_factory=Families)
     seed_tags: dict[int, str] = field(default_factory=dict)
     twice: set[str] = field(default_factory=set)
     metric_names: Counter[str] = field(default_factory=Counter)
@@ -178,4 +190,5 @@ def read(runs: Iterable[Run], metric: str, renames: Mapping[str, str] | None = N
     table = Table(metric, renames or {})
     for run in runs:
         table.add(run)
+    table.families = settle(table)
     return table

@@ -66,14 +66,11 @@ def best(result: Document) -> Table:
     names = [item.name for item in columns_of(result)]
     seeds = any(len(item["runs"]) > 1 for item in shown)
     known = all(item["seeds"] is not None for item in shown if len(item["runs"]) > 1)
+    word = f"{shown[0]['unit']}s".capitalize() if known and shown else "Repeats"
     columns = [
         Column("", "right"),
         Column(f"{settings['metric']} {_ARROWS[settings['direction']]}", "right"),
-        *(
-            [Column("95 % bounds", "right"), Column("Seeds" if known else "Repeats", "right")]
-            if seeds
-            else []
-        ),
+        *([Column("95 % bounds", "right"), Column(word, "right")] if seeds else []),
         *(Column(name) for name in names),
         Column("Time", "right", optional=True),
         Column("Runs"),
@@ -198,6 +195,7 @@ def counts(result: Document) -> Table:
         ("finished without the metric", found["without_metric"], Status.WARN),
         ("finished without a usable number", found["not_finite"], Status.WARN),
         ("parents of nested runs", found["parents"], Status.SKIPPED),
+        ("nested in a run that counts", found["parts"], Status.SKIPPED),
     )
     rows = tuple((Chip(status, name), f"{count:,}") for name, count, status in told if count)
     total: tuple[Inline, ...] = (Strong("all"), Strong(f"{found['all']:,}"))

@@ -64,7 +64,7 @@ def verdict(
     value = f"best {code(settings.metric)} {number(best.mean)}"
     if len(best.runs) > 1:
         names = joined([run[:SHORT_ID] for run in best.runs])
-        value += f" over {repeats(best.seeds, len(best.runs))} ({names})"
+        value += f" over {repeats(best.seeds, len(best.runs), best.unit)} ({names})"
     else:
         value += f" in run {code(best.runs[0][:SHORT_ID])}"
     if settings.filter:
@@ -72,11 +72,11 @@ def verdict(
     return f"{runs}, {value}. {_influences(parameters)}"
 
 
-def repeats(seeds: int | None, runs: int) -> str:
+def repeats(seeds: int | None, runs: int, unit: str) -> str:
     """Return what a configuration was repeated with: `3 seeds`, or runs whose seeds are unknown."""
     if seeds is None:
         return f"{plural(runs, 'run')} of unknown seeds" if runs > 1 else "1 run"
-    return plural(seeds, "seed") if seeds == runs else f"{plural(seeds, 'seed')}, {runs} runs"
+    return plural(seeds, unit) if seeds == runs else f"{plural(seeds, unit)}, {runs} runs"
 
 
 def actual(name: str, value: float | None) -> str:
