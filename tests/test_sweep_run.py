@@ -90,11 +90,16 @@ def test_a_failing_trial_is_tried_again_and_stops_nobody(tmp_path: Path) -> None
     assert done.returncode == 1
     assert names(project) == ["0001", "0002", "0002", "0003", "0003"]
     assert "1 of 3 trials failed: 0002-" in done.stderr
-    again = project.start()
-    assert (again.returncode, len(project.calls())) == (0, 5)
-    assert "1 failed, 2 finished" in again.stderr
+    for words in ((), ("2",)):  # to name it asks for no more than `retry` allows
+        again = project.start(*words)
+        assert (again.returncode, len(project.calls())) == (1, 5)
+        assert "1 failed" in again.stderr
+        assert "sweep: 1 failed for good before; --again runs them once more" in again.stderr
+    assert project.start("1").returncode == 0
     (tmp_path / "flags" / "fail-0002").unlink()
-    assert project.start("2").returncode == 0  # whoever names it wants it
+    assert project.start("--again", "--list").stdout.startswith("0002-")
+    assert project.start("--again", "2").returncode == 0
+    assert (project.start().returncode, len(project.calls())) == (0, 6)
 
 
 def test_ranges_choose_trials_and_wrong_ones_are_named(tmp_path: Path) -> None:
@@ -103,9 +108,9 @@ def test_ranges_choose_trials_and_wrong_ones_are_named(tmp_path: Path) -> None:
     assert project.start("--list", "2-3").stdout.split("\n")[0].startswith("0002-")
     assert project.start("1,3").returncode == 0
     assert names(project) == ["0001", "0003"]
-    for text in ("4", "0", "2-1", "x", "1;2"):
+    for text in ("4", "0", "2-1", "x", "1;2", "1-²", "1-2٣", "1-"):
         done = project.start(text)
-        assert (done.returncode, "error:" in done.stderr) == (2, True), text
+        assert (done.returncode, "error: '" in done.stderr) == (2, True), done.stderr
     assert project.start("--help").returncode == 2
     assert "run every trial that is missing" in project.start("--help").stdout
 
@@ -247,6 +252,8 @@ def test_status_says_what_is_best_and_what_mattered(tmp_path: Path, mlflow_serve
         log(mlflow_server, experiment, row, score=1 - (lr - 4) ** 2 / 100 + 0.001 * row["seed"])
     done = project.later("status")
     assert done.code == 0, done.said
+    told = "23 finished trials may be of other code: there is no git repository to tell by."
+    assert (done.result["warnings"], done.result["status"]) == ([told], "warn")
     found = done.result["best"]
     assert found[0]["overrides"] == {"training.max_lr": 4}
     assert found[0]["low"] < 1.0005 < found[0]["high"]
@@ -258,7 +265,7 @@ def test_status_says_what_is_best_and_what_mattered(tmp_path: Path, mlflow_serve
     said = "best `score` so far 1 over 2 seeds (`0007`, `0008`)."
     assert said in done.result["verdict"]
     assert re.search(
-        r" over 2 seeds \(runs `\w{8}` and `\w{8}`\)", done.result["analysis"]["verdict"]
+        r" over 2 seeds \((runs )?`\w{8}` and `\w{8}`\)", done.result["analysis"]["verdict"]
     )
     report = (tmp_path / "out" / "report.md").read_text()
     assert ("## The best trials" in report, "configurations\n" in report) == (True, False)
@@ -429,8 +436,15 @@ def test_the_version_of_the_code_knows_of_changes(tmp_path: Path) -> None:
         subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
     clean = sweep_trials.code_version(str(tmp_path))
     assert len(clean) == 40
-    (tmp_path / "b.py").write_text("untracked files do not count\n")
+    for name in ("README.md", "data.csv", "build/lib/a.py", "outputs/x.py", "venv/a.py", ".x/a.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("no code of theirs\n")
     assert sweep_trials.code_version(str(tmp_path)) == clean
+    (tmp_path / "b.py").write_text("not committed\n")
+    first = sweep_trials.code_version(str(tmp_path))
+    (tmp_path / "b.py").write_text("not committed, and changed\n")
+    assert len({clean, first, sweep_trials.code_version(str(tmp_path))}) == 3
+    (tmp_path / "b.py").unlink()
     (tmp_path / "a.py").write_text("2\n")
     changed = sweep_trials.code_version(str(tmp_path))
     assert changed.startswith(f"{clean}+")
@@ -464,6 +478,10 @@ def test_committing_the_sweep_changes_no_version_and_other_code_is_told(
     assert project.later("status", "--no-analysis").result["counts"]["left"] == 0
     git(tmp_path, "add", "configs/sweeps")
     git(tmp_path, "commit", "-qm", "the sweep")
+    (tmp_path / "README.md").write_text("Read me.\n")
+    (tmp_path / "configs" / "other.yaml").write_text("method: grid\nparameters: {a: 1}\n")
+    git(tmp_path, "add", "README.md", "configs/other.yaml")
+    git(tmp_path, "commit", "-qm", "words, and another sweep's space")
     seen = project.later("status", "--no-analysis").result
     assert (seen["counts"]["left"], seen["status"], seen["warnings"]) == (0, "pass", [])
     assert seen["commit"] == git(tmp_path, "rev-parse", "HEAD")
@@ -488,12 +506,19 @@ def test_committing_the_sweep_changes_no_version_and_other_code_is_told(
     assert "no best.json: no finished trial of this commit has score" in best.stderr
 
 
-def test_what_is_the_sweeps_own_lies_in_the_project() -> None:
-    assert sweep_trials.own_paths("configs/sweeps", "configs/lr.yaml") == (
-        "configs/sweeps",
-        "configs/lr.yaml",
-    )
-    assert sweep_trials.own_paths("../sweeps", "/elsewhere/lr.yaml") == ()
+def test_what_is_the_sweeps_own_lies_in_the_project(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    configs = tmp_path / "configs"
+    configs.mkdir()
+    for name, text in (
+        ("lr.yaml", "parameters: {a: 1}\n"),
+        ("big.yaml", "method: grid\nparameters:\n  a: 1\n"),
+        ("train.yaml", "parameters: 3\nmodel:\n  method: a\n"),
+    ):
+        (configs / name).write_text(text)
+    own = ("configs/sweeps", "configs/lr.yaml", "configs/big.yaml")
+    assert sweep_trials.own_paths(folder, "configs/sweeps", "configs/lr.yaml") == own
+    assert sweep_trials.own_paths(folder, "../sweeps", "/elsewhere/lr.yaml") == ()
 
 
 ATTEMPTS = {

@@ -21,7 +21,7 @@ from mlactions.settings import check_key, lines_option, option
 from mlactions.sweep.facts import facts
 from mlactions.sweep.generate import generate
 from mlactions.sweep.jobs import MAX_JOBS, matrix, one_line, ranges, train_matrix
-from mlactions.sweep.lookup import Known, Reuse, check_data, look_up
+from mlactions.sweep.lookup import Known, Reuse, check_data, look_up, of_any_code
 from mlactions.sweep.manifest import NAME, read_manifest
 from mlactions.sweep.render import render
 from mlactions.sweep.result import document
@@ -184,6 +184,8 @@ def run(settings: Settings, caller: Mapping[str, str]) -> tuple[dict[str, Any], 
     known, lookup = ask_mlflow(settings, caller, code)
     environ = without_credentials(user_environment(caller))
     plan = generate(settings, environ, known)
+    reuse = Reuse(code, settings.data, plan.space.reuse_across_commits)
+    plan.warnings += of_any_code(reuse, plan.states.get("finished", 0))
     return document(plan, settings, head_commit(str(folder)), lookup), plan.left
 
 
@@ -254,6 +256,7 @@ def finish(
     runner.output("matrix", found)
     runner.output("train-matrix", trainings)
     runner.output("max-parallel", str(result["space"]["max_parallel"] or ""))
+    runner.output("method", result["space"]["method"])
     runner.output("sweep", result["sweep"])
     runner.output("trials", ranges(numbers))
     runner.output("left", str(result["counts"]["left"]))

@@ -109,6 +109,14 @@ def finished_elsewhere(known: Known, trials: Iterable[Trial]) -> str:
     return f"{text}; `--reuse-across-commits` takes them."
 
 
+def of_any_code(reuse: Reuse, finished: int) -> list[str]:
+    """Return a sentence where results count and nobody can tell which code they are of."""
+    if reuse.commit or reuse.across_commits or not finished:
+        return []
+    text = f"{plural(finished, 'finished trial')} may be of other code: there is no git repository"
+    return [f"{text} to tell by."]
+
+
 def _attempt(run: Run, metric: str) -> Attempt:
     ended = run.tags.get(mlflow_tags.ENDED, "")
     return Attempt(run.status, run.start_ms or 0, ended, run.id, run.metrics.get(metric))

@@ -60,7 +60,7 @@ class Settings:
     @property
     def own(self) -> tuple[str, ...]:
         """What is the sweep's own and no code, relative to the project's folder."""
-        return own_paths(self.place(""), self.space_name)
+        return own_paths(str(self.folder), self.place(""), self.space_name)
 
     @property
     def configs(self) -> Path:

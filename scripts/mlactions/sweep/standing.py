@@ -15,7 +15,7 @@ from mlactions.sweep.best import best, named, whole
 from mlactions.sweep.cli import NOTHING, absolute_uri, ask_mlflow
 from mlactions.sweep.cost import Spent, estimate
 from mlactions.sweep.jobs import listed, matrix
-from mlactions.sweep.lookup import Known, finished_elsewhere
+from mlactions.sweep.lookup import Known, Reuse, finished_elsewhere, of_any_code
 from mlactions.sweep.manifest import NAME, Manifest, read_manifest, row_text
 from mlactions.sweep.model import Space
 from mlactions.sweep.result import head, space_document
@@ -113,7 +113,10 @@ def document(
     found = best(seen.manifest, seen.states, space.metric) if space.metric else []
     here = (item for item in seen.manifest.trials() if seen.states[item.number].name != "finished")
     elsewhere = finished_elsewhere(seen.known, here)
+    across = seen.settings.across_commits or space.reuse_across_commits
+    reuse = Reuse(seen.lookup["code"], seen.settings.data, across)
     warnings = [elsewhere] if elsewhere else []
+    warnings += of_any_code(reuse, counts["states"].get("finished", 0))
     status = Status.WARN if warnings else Status.PASS
     status = Status.FAIL if counts["states"].get("failed") else status
     result = {
