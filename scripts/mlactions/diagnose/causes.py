@@ -17,7 +17,7 @@ Combination = tuple[str, ...]
 
 ILL = (
     "non-finite", "diverged", "never-moved", "at-constant", "held-out-at-constant", "oscillation",
-    "late-start", "learned-little",
+    "late-start", "learned-little", "slow", "flat", "spike",
 )  # fmt: skip
 """Signs of damage, which a setting alone is not."""
 
@@ -93,17 +93,21 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "scheduler-unit", "fail", "The scheduler is stepped in the wrong unit",
-        "Call `scheduler.step()` once an epoch, or write the schedule's lengths in steps.",
+        "Call `scheduler.step()` in the unit of its lengths: once an epoch, or with each batch.",
         shown=(("schedule-unit",),),
         possible=(("rate-gone-early", "learned-little"), ("rate-gone-early", "never-moved")),
     ),
     Rule(
         "learning-rate-too-high", "fail", "The learning rate is too high",
         "Divide it by ten until the loss falls steadily; a warm-up and clipping help.",
-        likely=_each("rate-high") + _each("probed-rate-high"),
+        likely=(
+            *_each("rate-high"), *_each("probed-rate-high"),
+            *_each("rate-upper", ("non-finite", "diverged", "oscillation", "flat", "spike")),
+        ),
         possible=(
             ("diverged",), ("oscillation",), ("gradient-explodes", "non-finite"),
-            ("non-finite", "!inputs-broken", "!one-batch-broken"), ("rate-high",),
+            ("non-finite", "!inputs-broken", "!one-batch-broken"), ("rate-high",), ("spike",),
+            ("flat",),
         ),
         check="Train the same for a few hundred steps with a tenth of the learning rate.",
     ),
@@ -124,6 +128,11 @@ RULES: tuple[Rule, ...] = (
         check="Train the same for a few hundred steps with ten times the learning rate.",
     ),
     Rule(
+        "trains-slowly", "warn", "It trains slowly: the rate is low, or the run is short",
+        "Train for longer, or with three to ten times the learning rate.",
+        likely=(("slow", "!rate-low"),),
+    ),
+    Rule(
         "inputs-not-normalised", "warn", "The inputs are not normalised",
         "Subtract the training data's mean and divide by its deviation, in evaluation too.",
         shown=(("inputs-scale",),),
@@ -139,6 +148,7 @@ RULES: tuple[Rule, ...] = (
         "no-gradient", "fail", "No gradient reaches the weights",
         "Look for `detach`, `no_grad`, an integer operation or a saturated activation on the way.",
         shown=(("gradient-zero",), ("layers-without-gradient", "one-batch-stuck", "!units-dead")),
+        likely=(("layers-without-gradient", "!units-dead"),),
         possible=(("never-moved", "!gradients-flow"),),
         check="gradients",
     ),

@@ -20,7 +20,7 @@ WARM_UP_EPOCHS = ("warmup_epochs", "num_warmup_epochs")
 WARM_UP_SHARES = ("warmup_ratio", "warmup_fraction", "warmup_proportion", "pct_start")
 EPOCHS = ("epochs", "max_epochs", "num_epochs", "num_train_epochs", "n_epochs")
 STEPS = ("max_steps", "total_steps", "num_training_steps", "train_steps", "max_iters")
-DECAYS = ("weight_decay", "wd", "l2", "decay")
+DECAYS = ("weight_decay", "wd", "l2", "l2_reg")
 CLIPS = ("grad_clip", "max_grad_norm", "gradient_clip_val", "clip_grad_norm", "grad_clip_norm")
 CLASSES = ("num_classes", "n_classes", "classes", "num_labels")
 OPTIMIZERS = ("optimizer", "optimizer_name", "optim", "optimiser")
@@ -28,6 +28,9 @@ OPTIMIZERS = ("optimizer", "optimizer_name", "optim", "optimiser")
 ADAPTIVE_RATES = (1e-7, 2e-2)
 PLAIN_RATES = (1e-5, 2.0)
 """Learning rates in use, for Adam and its kin, and for SGD."""
+
+UPPER = 5.0
+"""So near to the highest usual rate, one that does harm may be too high."""
 
 ADAPTIVE_DECAY = 0.5
 PLAIN_DECAY = 0.05
@@ -110,6 +113,9 @@ def rate_signs(value: float, optimizer: str, called: str) -> Iterator[Sign]:
     about: dict[str, Number] = {"value": value, "low": low, "high": high}
     if value > high:
         yield Sign("rate-high", "warn", f"{called} is {number(value)}; {usual}.", "", about)
+    elif value >= high / UPPER and adaptive is not None:
+        told = f"{called} is {number(value)}, at the upper end of what is usual for {optimizer}."
+        yield Sign("rate-upper", "notice", told, "", about)
     elif 0 <= value < low:
         yield Sign("rate-low", "warn", f"{called} is {number(value)}; {usual}.", "", about)
 
@@ -143,11 +149,23 @@ def _warm_up(training: Training, roles: Roles) -> Iterator[Sign]:
 
 
 def _steps(training: Training, roles: Roles, configured: Found | None) -> Found | None:
-    """Return how many steps the run has: as configured, else as the learning rate was logged."""
-    if configured is not None:
+    """Return how many steps the run has: as configured, else as the learning rate was logged.
+
+    Lines of a log, and epochs, are no steps: then nothing is held against them.
+    """
+    if configured is not None and configured.value > 0:
         return configured
     logged = training.series.get(roles.rate, ())
-    return Found("the run's last step", float(logged[-1][0])) if len(logged) > 1 else None
+    if len(logged) < 2 or not _by_step(training, roles.rate, logged[-1][0]):  # noqa: PLR2004
+        return None
+    return Found("the run's last step", float(logged[-1][0]))
+
+
+def _by_step(training: Training, name: str, last: int) -> bool:
+    if training.stepped is not None:
+        return name in training.stepped
+    epochs = find(training.params, EPOCHS)
+    return epochs is None or last > 2 * epochs.value
 
 
 def _warm_up_sign(found: Found, share: float, whole: Found | None) -> Iterator[Sign]:

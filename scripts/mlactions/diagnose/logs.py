@@ -1,7 +1,8 @@
 """Read metrics out of a training log, in the shapes that training programs print. Pure.
 
 `key=value` and `key: value` (also tqdm's and Lightning's bars), JSON lines, and the Python dicts of
-Hugging Face's Trainer. A line without a number that belongs to a name is no error: most have none.
+Hugging Face's Trainer, and tables. A line without a number that belongs to a name is no error: most
+have none.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlactions.curves import Value
+from mlactions.diagnose.tables import Table
 
 MAX_SERIES = 200
 MAX_LINE = 20_000
@@ -30,16 +32,26 @@ _ERROR = re.compile(r"^(?:[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit)\b.*|
 _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _STEPS = ("global_step", "step", "iteration", "iter", "it", "update", "batch")
 _EPOCHS = ("epoch", "epochs")
-_NOT_METRICS = frozenset({*_STEPS, *_EPOCHS, "time", "timestamp", "v_num", "pid", "rank"})
+_NOT_METRICS = frozenset(
+    {*_STEPS, *_EPOCHS, "time", "timestamp", "v_num", "pid", "rank", "line", "lineno", "wall_time"}
+)
+_TRACEBACK = "Traceback (most recent call last)"
+_RANK = re.compile(r"^\[?(?:rank|worker)[ _]?\d+\]?:? ?", re.IGNORECASE)
+WENT_ON = 3
+"""So many values behind an exception, and the run went on: it is not how the log ends."""
 
 
 @dataclass(frozen=True)
 class Log:
-    """What a log says: values by metric, and the exception at its end."""
+    """What a log says: values by metric, and the exception at its end.
+
+    `stepped` are the metrics whose positions are steps that the log names, not epochs or lines.
+    """
 
     series: Mapping[str, tuple[Value, ...]]
     error: str = ""
     lines: int = 0
+    stepped: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -59,19 +71,49 @@ class _Series:
 def parse_log(text: str) -> Log:
     """Return the metrics of a log; names are as the program printed them."""
     found: dict[str, _Series] = {}
-    error, lines = "", 0
-    for line in _lines(text):
-        lines += bool(line)
-        if _ERROR.match(line):
-            error = line[:500]
-        record = _record(line)
+    reader = _Reader()
+    for raw in _lines(text):
+        record = reader.read(raw)
         if record is None:
             continue
         for name, value in record.values.items():
             if name in found or len(found) < MAX_SERIES:
                 found.setdefault(name, _Series()).records.append((record.step, record.epoch, value))
-    series = {name: _in_order(known.records) for name, known in found.items()}
-    return Log(series, error, lines)
+    ordered = {name: _in_order(known.records) for name, known in found.items()}
+    series = {name: values for name, (values, _) in ordered.items()}
+    stepped = frozenset(name for name, (_, by_step) in ordered.items() if by_step)
+    return Log(series, reader.error, reader.lines, stepped)
+
+
+@dataclass
+class _Reader:
+    """Reads line by line; knows whether it is in a traceback, whose code holds no metrics."""
+
+    error: str = ""
+    lines: int = 0
+    table: Table = field(default_factory=Table)
+    inside: bool = False
+    since: int = 0
+
+    def read(self, raw: str) -> _Record | None:
+        """Return the numbers of a line, None where it holds none that were measured."""
+        line = _RANK.sub("", raw.strip())
+        self.lines += bool(line)
+        if line.startswith(_TRACEBACK):
+            self.inside = True
+            return None
+        if _ERROR.match(line):
+            self.error, self.inside, self.since = line[:500], False, 0
+            return None
+        if self.inside:
+            self.inside = not line or _RANK.sub("", raw)[:1].isspace()
+            if self.inside:
+                return None
+        record = _record(line, self.table.read(line))
+        self.since += record is not None
+        if self.since >= WENT_ON:
+            self.error = ""
+        return record
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -79,12 +121,12 @@ def _lines(text: str) -> Iterator[str]:
     for raw in text.split("\n"):
         states = [state for state in raw.split("\r") if state.strip()]
         for state in states or [""]:
-            yield _ESCAPE.sub("", state[:MAX_LINE]).strip()
+            yield _ESCAPE.sub("", state[:MAX_LINE]).rstrip()
 
 
-def _record(line: str) -> _Record | None:
-    document = _document(line)
-    pairs = _numbers(document) if document is not None else _pairs(line)
+def _record(line: str, row: Mapping[str, float] | None) -> _Record | None:
+    document = _document(line) if row is None else None
+    pairs = row or (_numbers(document) if document is not None else _pairs(line))
     step = _first(pairs, _STEPS)
     epoch = _first(pairs, _EPOCHS)
     bar = _BAR.search(line) if document is None else None
@@ -137,11 +179,17 @@ def _first(pairs: Mapping[str, float], names: Iterable[str]) -> float | None:
     return None if found is None else float(found)
 
 
-def _in_order(records: list[tuple[float | None, float | None, float]]) -> tuple[Value, ...]:
-    """Return values by step where all have one, else by epoch, else as they came."""
+def _in_order(
+    records: list[tuple[float | None, float | None, float]],
+) -> tuple[tuple[Value, ...], bool]:
+    """Return values by step where all have one, else by epoch, else as they came.
+
+    The second says whether it is by steps.
+    """
     for position in (0, 1):
         places = [record[position] for record in records]
         steps = [int(place) for place in places if place is not None and place.is_integer()]
         if len(steps) == len(records) and all(a < b for a, b in itertools.pairwise(steps)):
-            return tuple(zip(steps, (record[2] for record in records), strict=True))
-    return tuple((number, record[2]) for number, record in enumerate(records, 1))
+            values = (record[2] for record in records)
+            return tuple(zip(steps, values, strict=True)), position == 0
+    return tuple((number, record[2]) for number, record in enumerate(records, 1)), False

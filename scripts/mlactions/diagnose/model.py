@@ -37,7 +37,8 @@ class Failed:
 class Training:
     """A training run as far as it is known; `series` are its metrics by step.
 
-    `params` have dotted names. `error` is the exception that it ended with, empty without one.
+    `params` have dotted names; `stepped` are the metrics by step, None where that is not known:
+    MLflow's steps are often epochs. `error` is the exception that it ended with, empty without one.
     """
 
     kind: Kind
@@ -51,6 +52,7 @@ class Training:
     started_ms: int | None = None
     data: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    stepped: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

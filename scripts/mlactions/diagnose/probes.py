@@ -26,6 +26,7 @@ PROBES: Mapping[str, str] = {
 DEAD = 0.95
 """A layer with this share of dead units lets next to nothing through."""
 
+SOME = 0.95
 LEARNT = 0.5
 """A batch is learnt by heart when its loss fell below this share of where it began."""
 
@@ -80,9 +81,15 @@ def _one_batch(answer: Answer) -> Iterator[Sign]:
     if not math.isfinite(last):
         told = f"One batch trained alone: its loss is NaN or infinite at step {steps}."
         yield Sign("one-batch-broken", "fail", told, "", values)
+    elif last > LEARNT * first and answer.get("falling") and last < SOME * first:
+        told = (
+            f"One batch alone is learnt slowly: its loss fell from {number(first)} to"
+            f" {number(last)} in {steps} steps, and falls still."
+        )
+        yield Sign("one-batch-slow", "notice", told, "", values)
     elif last > LEARNT * first:
         told = (
-            f"One batch trained alone for {steps} steps with Adam: its loss went from"
+            f"One batch trained alone for {steps} steps: its loss went from"
             f" {number(first)} to {number(last)} only, so this model learns nothing by heart."
         )
         yield Sign("one-batch-stuck", "warn", told, "", values)
@@ -123,7 +130,9 @@ def _gradients(answer: Answer) -> Iterator[Sign]:
     if weights_zero and len(finite) == len(norms):
         told = f"No gradient reaches {listed(weights_zero)}."
         yield Sign("layers-without-gradient", "warn", told, "", {"layers": len(weights_zero)})
-    positive = [value for value in finite if value > 0]
+    # A bias before a normalisation has a gradient of next to 0 by construction.
+    weights = [value for name, value in norms.items() if name.endswith("weight")] or finite
+    positive = [value for value in weights if math.isfinite(value) and value > 0]
     if positive and min(positive) < VANISHING * max(positive) and not zero:
         told = f"Gradients differ by layer from {min(positive):.2g} to {max(positive):.2g}."
         yield Sign("gradients-vanish", "warn", told, "", {"low": min(positive)})
@@ -201,7 +210,11 @@ def _inputs(answer: Answer) -> Iterator[Sign]:
         f"Inputs go from {number(answer['low'])} to {number(answer['high'])}, with mean"
         f" {number(mean)} and standard deviation {number(std)}."
     )
-    if abs(mean) > SCALE or std > SCALE or 0 < std < SMALL:
+    off = abs(mean) > SCALE or std > SCALE or 0 < std < SMALL
+    if off and answer.get("normalised_by"):
+        told = f"{told} The model normalises them itself: {answer['normalised_by']} comes first."
+        yield Sign("inputs-scaled-inside", "notice", told, "", about)
+    elif off:
         yield Sign("inputs-scale", "warn", told, "", about)
     elif std == 0:
         yield Sign("inputs-constant", "fail", "All input values are the same.", "", about)

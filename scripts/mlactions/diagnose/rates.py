@@ -8,8 +8,10 @@ from statistics import median
 from typing import Any
 
 from mlactions.curves import Value, finite_values
-from mlactions.diagnose.config import clip_of, find, highest_rate_of
+from mlactions.diagnose.config import clip_of, highest_rate_of
 from mlactions.diagnose.model import Number, Roles, Sign, Training
+from mlactions.diagnose.schedule import schedule_unit
+from mlactions.diagnose.shapes import MOVED, end_of, start_of
 from mlactions.diagnose.words import number
 
 FEWEST = 8
@@ -21,6 +23,7 @@ ALWAYS = 0.95
 ZERO_NORM = 1e-8
 EXPLODES = 100.0
 REACHED = 0.5
+STANDS = 0.9
 
 
 def rates(training: Training, roles: Roles) -> Iterator[Sign]:
@@ -28,8 +31,8 @@ def rates(training: Training, roles: Roles) -> Iterator[Sign]:
     rate = finite_values(training.series.get(roles.rate, ()))
     if len(rate) >= FEWEST:
         yield from _rising(roles.rate, rate, training.params)
-        yield from _gone(roles.rate, rate)
-        yield from _unit(roles.rate, rate, training)
+        yield from _gone(roles.rate, rate, learns=_learns(training, roles))
+        yield from schedule_unit(roles.rate, rate, training)
     gradient = training.series.get(roles.gradient, ())
     if len(gradient) >= FEWEST:
         norms = finite_values(gradient)
@@ -41,7 +44,8 @@ def _rising(name: str, rate: Sequence[Value], params: Mapping[str, Any]) -> Iter
     """Say that the schedule never came down: its end is its peak, far above its start."""
     values = [value for _, value in rate]
     falls = any(b < a for a, b in itertools.pairwise(values))
-    if falls or values[-1] < 2 * max(values[0], 1e-30):
+    stands = values.index(values[-1]) < STANDS * len(values)  # a constant rate behind a warm-up
+    if falls or stands or values[-1] < 2 * max(values[0], 1e-30):
         return
     wanted = highest_rate_of(params)
     reached = f", {values[-1] / wanted:.0%} of the configured {number(wanted)}" if wanted else ""
@@ -53,9 +57,19 @@ def _rising(name: str, rate: Sequence[Value], params: Mapping[str, Any]) -> Iter
         yield Sign("rate-below-configured", "warn", told, name, about)
 
 
-def _gone(name: str, rate: Sequence[Value]) -> Iterator[Sign]:
+def _learns(training: Training, roles: Roles) -> bool:
+    """Tell whether the loss got better: something trained it, whatever rate was printed."""
+    loss = finite_values(training.series.get(roles.loss or roles.held_out_loss, ()))
+    return bool(loss) and start_of(loss) - end_of(loss) > MOVED * abs(start_of(loss))
+
+
+def _gone(name: str, rate: Sequence[Value], *, learns: bool) -> Iterator[Sign]:
     values = [value for _, value in rate]
     peak = max(values)
+    if peak <= 0 and learns:
+        told = f"`{name}` is 0 throughout, and it learned: it was logged with too few digits."
+        yield Sign("rate-not-shown", "notice", told, name)
+        return
     if peak <= 0:
         yield Sign("rate-zero", "fail", f"`{name}` is 0 throughout.", name)
         return
@@ -71,29 +85,6 @@ def _gone(name: str, rate: Sequence[Value]) -> Iterator[Sign]:
         )
         about: dict[str, Number] = {"peak": peak, "step": at, "share": round(share, 3)}
         yield Sign("rate-gone-early", "warn", told, name, about)
-
-
-def _unit(name: str, rate: Sequence[Value], training: Training) -> Iterator[Sign]:
-    """Say that a schedule written in epochs ran in steps: it acts at that number of steps."""
-    found = find(training.params, ("step_size", "t_max", "lr_step_size", "decay_epochs"))
-    epochs = find(training.params, ("epochs", "max_epochs", "num_epochs", "num_train_epochs"))
-    if found is None or epochs is None or not 1 <= found.value <= epochs.value:
-        return
-    steps = len(rate)
-    if steps < 2 * epochs.value:  # logged once an epoch: steps cannot be told from epochs
-        return
-    values = [value for _, value in rate]
-    lasted = next((n for n, value in enumerate(values) if value < values[0]), None)
-    bottom = values.index(min(values))
-    period = lasted if "size" in found.key or "decay" in found.key else bottom
-    if period is not None and abs(period - found.value) <= 1:
-        told = (
-            f"`{found.key}` is {number(found.value)} and the run has {number(epochs.value)} epochs,"
-            f" but `{name}` acted on it after {period:,} of {steps:,} steps: the scheduler is"
-            " stepped with each batch."
-        )
-        about: dict[str, Number] = {"setting": found.value, "acted_after": period, "steps": steps}
-        yield Sign("schedule-unit", "fail", told, name, about)
 
 
 def _gradient(name: str, gradient: Sequence[Value]) -> Iterator[Sign]:

@@ -25,7 +25,7 @@ from mlactions.diagnose.model import (
 )
 from mlactions.diagnose.probes import constant_of, probe_signs
 from mlactions.diagnose.rates import rates
-from mlactions.diagnose.roles import roles_of
+from mlactions.diagnose.roles import roles_of, with_highest_rate
 from mlactions.diagnose.symptoms import symptoms
 from mlactions.settings import Status
 from mlactions.text import plural
@@ -53,7 +53,7 @@ class Diagnosis:
 
 def diagnose(training: Training, settings: Settings, answers: Answers) -> Diagnosis:
     """Measure the signs of a run and of its probes, and name the causes that rules know."""
-    roles = roles_of(training.series, settings.metrics)
+    roles = with_highest_rate(roles_of(training.series, settings.metrics), training.series)
     constant = _constant(training, settings, answers)
     signs = (
         *_memory(training),

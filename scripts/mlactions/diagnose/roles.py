@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from mlactions.curves import Direction
+from mlactions.curves import Direction, Value, finite_values
 from mlactions.diagnose.model import Roles
 
 _HELD_OUT = frozenset({"val", "valid", "validation", "eval", "test", "dev", "heldout"})
@@ -42,6 +43,15 @@ def roles_of(metrics: Iterable[str], wanted: Sequence[str] = ()) -> Roles:
         rate=_first(known, _is_rate),
         gradient=_first(known, _is_gradient),
     )
+
+
+def with_highest_rate(roles: Roles, series: Mapping[str, Sequence[Value]]) -> Roles:
+    """Judge by the highest rate where each parameter group has its own."""
+    rates = [name for name in series if _is_rate(name) and finite_values(series[name])]
+    if len(rates) < 2:  # noqa: PLR2004  # two groups
+        return roles
+    highest = max(sorted(rates), key=lambda name: max(v for _, v in finite_values(series[name])))
+    return replace(roles, rate=highest)
 
 
 def _plain_first(name: str) -> tuple[int, str]:

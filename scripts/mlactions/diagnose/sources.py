@@ -42,7 +42,15 @@ def read_log(path: Path, config: Path | None) -> Training:
             str(path),
         )
     params = read_config(config) if config else {}
-    return Training("log", path.name, log.series, params, error=log.error, data=data_of(params))
+    return Training(
+        "log",
+        path.name,
+        log.series,
+        params,
+        error=log.error,
+        data=data_of(params),
+        stepped=log.stepped,
+    )
 
 
 def log_text(path: Path) -> str:
@@ -146,6 +154,7 @@ def read_train(folder: Path, config: Path | None) -> Training:
         commit=result["commit"],
         data=data_of(params),
         environment=_environment(result["machine"]),
+        stepped=log.stepped,
     )
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import median
+from statistics import fmean
 
-from mlactions.curves import FEWEST, Value, classify, finite_values
-from mlactions.diagnose.model import Constant, Number, Roles, Sign, Training
+from mlactions.curves import FEWEST, NOISE_FACTOR, Value, classify, finite_values, noise_of
+from mlactions.diagnose.model import Constant, Level, Number, Roles, Sign, Training
 from mlactions.diagnose.roles import direction_of
+from mlactions.diagnose.shapes import MOVED, end_of, is_steady, start_of, without_spikes
 from mlactions.diagnose.words import number
 from mlactions.text import plural
 
@@ -22,8 +23,15 @@ AT_CONSTANT = 0.97
 LEARNS = 0.9
 """A loss below this share of the constant predictor's has learned something."""
 
-MOVED = 0.02
-"""A loss that got better by less than this share of its start has not moved."""
+WIDE = 0.05
+"""Ups and downs within this share of its start are those of a loss that has arrived."""
+
+FAR_ABOVE = 1.3
+"""A loss that began so many times above the constant predictor's is another loss than that."""
+
+FLAT_PARTS = 20
+FAR_FROM_NOTHING = 0.2
+
 
 LATE_SHARE = 0.3
 GAP_SHARE = 0.1
@@ -44,9 +52,11 @@ def symptoms(training: Training, roles: Roles, constant: Constant | None) -> Ite
         )
         yield from _exception(training)
         return
-    broken = list(_non_finite(series))
-    yield from broken
-    loss = finite_values(series.get(roles.loss, ()))
+    found = list(_non_finite(series, roles))
+    broken = [sign for sign in found if sign.level == "fail"]
+    yield from found
+    loss, spikes = without_spikes(roles.loss, finite_values(series.get(roles.loss, ())))
+    yield from spikes
     held = finite_values(series.get(roles.held_out_loss, ()))
     if loss and not broken:
         yield from _movement(roles.loss, loss)
@@ -58,27 +68,47 @@ def symptoms(training: Training, roles: Roles, constant: Constant | None) -> Ite
     yield from _exception(training)
 
 
-def end_of(values: Sequence[Value]) -> float:
-    """Return the median of the last tenth of finite values."""
-    return median(value for _, value in values[-max(len(values) // 10, 1) :])
-
-
-def _non_finite(series: Mapping[str, Sequence[Value]]) -> Iterator[Sign]:
+def _non_finite(series: Mapping[str, Sequence[Value]], roles: Roles) -> Iterator[Sign]:
     """Say where a value is no number first; scores stay finite when the loss does not."""
+    names = [name for name, values in series.items() if not _is_finite(values)]
+    grave = [name for name in names if _stays_broken(name, series[name], roles)]
+    yield from _first_broken(series, grave, "non-finite", "fail")
+    if not grave:
+        yield from _first_broken(series, names, "non-finite-elsewhere", "notice")
+
+
+def _is_finite(values: Sequence[Value]) -> bool:
+    return all(math.isfinite(value) for _, value in values)
+
+
+def _stays_broken(name: str, values: Sequence[Value], roles: Roles) -> bool:
+    """Tell what trains no more from a step that a gradient scaler skips, or a class without items.
+
+    A training loss is never NaN in a run that is well; of all else the end counts.
+    """
+    if name == roles.loss:
+        return True
+    broken = [not math.isfinite(value) for _, value in values]
+    return broken[-1] and (name == roles.held_out_loss or not all(broken))
+
+
+def _first_broken(
+    series: Mapping[str, Sequence[Value]], among: Sequence[str], code: str, level: Level
+) -> Iterator[Sign]:
     found = [
         (step, name, value)
-        for name, values in series.items()
-        for step, value in values
+        for name in among
+        for step, value in series[name]
         if not math.isfinite(value)
     ]
     if found:
         step, name, value = min(found, key=lambda item: (item[0], item[1]))
-        names = sorted({name for _, name, _ in found})
+        names = sorted(set(among))
         before = [item for item in series[name] if item[0] < step]
         last = f"; the value before was {number(before[-1][1])}" if before else ""
         message = f"`{name}` is {_word(value)} at step {step:,}, the first of it{last}."
         values: dict[str, Number] = {"step": step, "metrics": ", ".join(names)[:300]}
-        yield Sign("non-finite", "fail", message, name, values)
+        yield Sign(code, level, message, name, values)
 
 
 def _word(value: float) -> str:
@@ -89,17 +119,46 @@ def _movement(name: str, loss: Sequence[Value]) -> Iterator[Sign]:
     """Say whether the training loss moved, when it began to, and whether it ended worse."""
     if len(loss) < FEWEST:
         return
-    first, end = loss[0][1], end_of(loss)
+    first, end = start_of(loss), end_of(loss)
     best = min(value for _, value in loss)
     about: dict[str, Number] = {"first": first, "best": best, "end": end}
-    if end > first + MOVED * abs(first):
+    noise = NOISE_FACTOR * noise_of([value for _, value in loss]) / math.sqrt(len(loss) / 10)
+    if end > first + max(MOVED * abs(first), noise):
         told = f"`{name}` ended at {number(end)}, above its start of {number(first)}."
         yield Sign("diverged", "fail", told, name, about)
+    elif first - best < MOVED * abs(first) and is_steady(loss):
+        yield slow(name, loss)
+    elif first - best < MOVED * abs(first) and loss[0][0] > loss[-1][0] - loss[0][0]:
+        told = f"`{name}` stands at {number(end)} in a run that went on from step {loss[0][0]:,}."
+        yield Sign("stands-still", "notice", told, name, about)
     elif first - best < MOVED * abs(first):
         told = f"`{name}` did not move: {number(first)} first, {number(best)} at best."
         yield Sign("never-moved", "fail", told, name, about)
     else:
         yield from _late(name, loss, first, end)
+        yield from _flat(name, loss, first, end)
+
+
+def slow(name: str, loss: Sequence[Value]) -> Sign:
+    """Return the sign of a loss that falls steadily and has not come far."""
+    first, end = start_of(loss), end_of(loss)
+    share = (first - end) / abs(first)
+    told = f"`{name}` falls steadily, and came from {number(first)} to {number(end)} only."
+    return Sign("slow", "warn", told, name, {"first": first, "end": end, "share": round(share, 4)})
+
+
+def _flat(name: str, loss: Sequence[Value], first: float, end: float) -> Iterator[Sign]:
+    """Say that a loss fell at once and then stood still, far from nothing."""
+    size = max(len(loss) // FLAT_PARTS, 1)
+    rest = [value for _, value in loss[size:]]
+    if first <= 0 or len(rest) < 4 * FEWEST or end / first < FAR_FROM_NOTHING:
+        return
+    half = len(rest) // 2
+    fell = fmean(rest[:half]) - fmean(rest[half:])
+    if first - fmean(rest) > abs(fell) * FLAT_PARTS and abs(fell) < MOVED / 2 * first:
+        told = f"`{name}` fell at once, and has stood still at {number(end)} ever since."
+        about: dict[str, Number] = {"first": first, "end": end, "since": loss[size][0]}
+        yield Sign("flat", "warn" if end / first > 1 / 2 else "notice", told, name, about)
 
 
 def _late(name: str, loss: Sequence[Value], first: float, end: float) -> Iterator[Sign]:
@@ -124,6 +183,15 @@ def _against_constant(
     limit = constant.loss
     told_constant = f"{number(limit)}, which a constant predictor gets ({constant.source})"
     if len(loss) >= FEWEST and limit * AT_CONSTANT <= end_of(loss) <= limit * 1.2:
+        if start_of(loss) > FAR_ABOVE * limit:
+            told = f"`{roles.loss}` came down to {number(end_of(loss))}, near {told_constant}."
+            yield Sign("near-constant", "notice", told, roles.loss, {"constant": limit})
+            return
+        if is_steady(loss):
+            first = start_of(loss)
+            if first - min(value for _, value in loss) >= MOVED * abs(first):
+                yield slow(roles.loss, loss)  # of one that did not move that is said already
+            return
         told = f"`{roles.loss}` ends at {number(end_of(loss))}, at the loss of {told_constant}."
         values: dict[str, Number] = {"end": end_of(loss), "constant": limit}
         yield Sign("at-constant", "fail", told, roles.loss, values)
@@ -169,11 +237,11 @@ def _jumping(training: Training, roles: Roles) -> Iterator[Sign]:
     """Say whether the training loss goes back up, time and again, by a tenth of all it gained."""
     for name in (roles.loss, roles.held_out_loss):
         values = [value for _, value in training.series.get(name, ())]
-        if len(values) < FEWEST:
-            continue
+        if len(values) < FEWEST or start_of(list(enumerate(values))) != values[0]:
+            continue  # around 0 a loss goes up and down as it likes
         smooth = _smoothed(values)
         span = max(values) - min(values)
-        if span <= MOVED * abs(values[0]):
+        if span <= WIDE * abs(values[0]):
             continue
         ups = [b - a for a, b in itertools.pairwise(smooth) if b - a > JUMP_SHARE * span]
         lost = sum(ups)

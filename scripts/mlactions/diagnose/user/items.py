@@ -20,11 +20,14 @@ class NotApplicableError(Exception):
 
 
 def digests(made: Made, items: Iterable[Any]) -> Iterable[bytes]:
-    """Yield a hash of each item, of its first tensor."""
+    """Yield a hash of each item, of all its tensors: one alone may be a mask that all share."""
     for given, _ in made.batches(items):
-        for tensor in tensors_of(given)[:1]:
-            for item in tensor.detach().cpu().contiguous():
-                yield hashlib.sha256(item.numpy().tobytes()).digest()
+        tensors = [t.detach().cpu().contiguous() for t in tensors_of(given) if t.dim()]
+        for parts in zip(*tensors, strict=False):
+            digest = hashlib.sha256()
+            for part in parts:
+                digest.update(part.numpy().tobytes())
+            yield digest.digest()
 
 
 def some(made: Made, items: Iterable[Any]) -> Iterable[tuple[Any, Any]]:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .items import NotApplicableError, digests, flat, items_of, part_of, some
+from .order import recorded
 from .setup import Made, is_classes, logits_of, tensors_of
 
 MAX_LISTED = 200
 OVERFIT_ITEMS = 32
+LONGER = 5
+HALF = 0.5
+FALLS = 0.99
+"""A loss whose last quarter is below this share of the one before is falling still."""
+
+PASSING = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout)
 DEAD_CLASSES = (nn.ReLU, nn.ReLU6, nn.Threshold)
 NORMS = (
     nn.modules.batchnorm._NormBase,  # noqa: SLF001  # the base of them all
@@ -23,13 +30,38 @@ NORMS = (
 
 
 def one_batch(made: Made, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Train on a few items alone: whatever learns at all learns them by heart."""
+    """Train on a few items alone: whatever learns at all learns them by heart.
+
+    First with Adam; where that is not enough, with the set-up's own optimiser, which knows the
+    scale of its targets.
+    """
     inputs, targets = next(made.batches())
-    inputs, targets = part_of(inputs, OVERFIT_ITEMS), part_of(targets, OVERFIT_ITEMS)
-    optimizer, steps = made.fresh_optimizer(), int(request["steps"])
+    batch = part_of(inputs, OVERFIT_ITEMS), part_of(targets, OVERFIT_ITEMS)
+    steps = int(request["steps"])
     _quieten(made.model)
+    state = {name: value.clone() for name, value in made.model.state_dict().items()}
+    found = _by_heart(made, batch, made.fresh_optimizer(), steps)
+    own = made.own_optimizer()
+    if own is not None and _share(found) > HALF:
+        made.model.load_state_dict(state)
+        again = _by_heart(made, batch, own, steps)
+        found = again if _share(again) < _share(found) else found
+    return found
+
+
+def _share(found: Mapping[str, Any]) -> float:
+    """Return which share of its loss a batch kept; NaN counts as all."""
+    share = found["last"] / found["first"] if found["first"] else math.inf
+    return share if math.isfinite(share) else math.inf
+
+
+def _by_heart(
+    made: Made, batch: tuple[Any, Any], optimizer: torch.optim.Optimizer, steps: int
+) -> dict[str, Any]:
+    """Train on one batch; go on for as long as its loss falls, but no more than LONGER times."""
+    inputs, targets = batch
     losses: list[float] = []
-    for _ in range(steps):
+    while len(losses) < steps or (len(losses) < LONGER * steps and _falls(losses, steps)):
         optimizer.zero_grad(set_to_none=True)
         outputs = made.forward(inputs)
         loss = made.loss(outputs, targets)
@@ -39,20 +71,38 @@ def one_batch(made: Made, request: Mapping[str, Any]) -> dict[str, Any]:
         loss.backward()
         optimizer.step()
     score = _accuracy(outputs, targets)
-    return {"first": losses[0], "last": losses[-1], "steps": len(losses), "accuracy": score}
+    return {
+        "first": losses[0],
+        "last": losses[-1],
+        "steps": len(losses),
+        "accuracy": score,
+        "falling": _falls(losses, steps),
+    }
+
+
+def _falls(losses: Sequence[float], steps: int) -> bool:
+    """Tell whether a loss that is not learnt by heart yet fell through the last steps."""
+    size = max(steps // 4, 1)
+    now, before = losses[-size:], losses[-2 * size : -size]
+    if not before or not math.isfinite(losses[-1]) or losses[-1] < HALF * losses[0]:
+        return False
+    return sum(now) / len(now) < FALLS * sum(before) / len(before)
 
 
 def gradients(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the gradient's and the weights' norm of each parameter after one backward pass."""
     made.model.train()
     inputs, targets = next(made.batches())
-    loss = made.loss(made.forward(inputs), targets)
+    with recorded(made.model) as called:
+        loss = made.loss(made.forward(inputs), targets)
     loss.backward()
     known = _optimised(made.optimizer)
+    # A module that ran and got nothing was cut off; one that did not run is another matter.
+    ran = {id(p) for _, module in called for p in module.parameters(recurse=False)}
     layers = [
         {
             "name": name,
-            "gradient": None if parameter.grad is None else float(parameter.grad.norm()),
+            "gradient": _norm(parameter, ran=id(parameter) in ran),
             "weight": float(parameter.detach().norm()),
             "trainable": parameter.requires_grad,
             "optimised": known is None or id(parameter) in known,
@@ -64,12 +114,31 @@ def gradients(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "loss": float(loss.detach()),
         "layers": layers[:MAX_LISTED],
-        "last": layers[-MAX_LISTED:][-4:],
+        "last": _last(layers, called),
         "count": len(layers),
         "frozen": len(frozen),
         "frozen_parameters": sum(int(x["parameters"]) for x in frozen),
         "parameters": sum(int(x["parameters"]) for x in layers),
     }
+
+
+def _norm(parameter: nn.Parameter, *, ran: bool) -> float | None:
+    if parameter.grad is None:
+        return 0.0 if ran and parameter.requires_grad else None
+    return float(parameter.grad.norm())
+
+
+def _last(
+    layers: Sequence[dict[str, Any]], called: Sequence[tuple[str, nn.Module]]
+) -> list[dict[str, Any]]:
+    """Return the parameters of the module that ran last; of the last defined where none did."""
+    owners = [
+        name for name, module in called if next(module.parameters(recurse=False), None) is not None
+    ]
+    if not owners:
+        return list(layers[-MAX_LISTED:][-4:])
+    own = [x for x in layers if x["name"].rpartition(".")[0] == owners[-1]]
+    return own[-4:]
 
 
 def labels(made: Made, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,7 +258,12 @@ def inputs(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
     finite = values[values.isfinite()]
     if not len(finite):
         return {"broken": 1.0, "mean": None, "std": None, "low": None, "high": None}
+    made.model.eval()
+    with recorded(made.model) as called, torch.no_grad():
+        made.forward(next(made.batches())[0])
+    first = [module for _, module in called if not isinstance(module, PASSING)][:1]
     return {
+        "normalised_by": type(first[0]).__name__ if first and isinstance(first[0], NORMS) else "",
         "broken": float((~values.isfinite()).double().mean()),
         "mean": float(finite.mean()),
         "std": float(finite.std(unbiased=False)),

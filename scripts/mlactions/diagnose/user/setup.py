@@ -87,6 +87,18 @@ class Made:
         trainable = [p for p in self.model.parameters() if p.requires_grad]
         return torch.optim.Adam(trainable, lr=1e-3)
 
+    def own_optimizer(self) -> torch.optim.Optimizer | None:
+        """Return the set-up's own kind of optimiser at its highest rate; None where that fails."""
+        if self.optimizer is None:
+            return None
+        trainable = [p for p in self.model.parameters() if p.requires_grad]
+        rate = max((float(group["lr"]) for group in self.optimizer.param_groups), default=0.0)
+        settings = {**self.optimizer.defaults, "lr": rate}
+        try:
+            return type(self.optimizer)(trainable, **settings)
+        except (TypeError, ValueError):
+            return None
+
 
 def _attributes(returned: Any) -> dict[str, Any]:
     return {name: getattr(returned, name) for name in _KNOWN if hasattr(returned, name)}
