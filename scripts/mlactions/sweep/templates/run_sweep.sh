@@ -196,4 +196,4 @@ else
   echo "$sweep: $ran trials ended well in $(spell $((SECONDS - began)))" >&2
 fi
 lost_too
-exit "$((${#failed[@]} + lost > 0))"
+if ((${#failed[@]} + lost)); then exit 1; fi
