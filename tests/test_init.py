@@ -25,7 +25,7 @@ from mlactions.init.model import File
 from mlactions.init.pins import commit_of
 from mlactions.init.write import write_new
 from mlactions.runner import Runner
-from tests.init_repositories import PLAIN_PIP, SHAPES
+from tests.init_repositories import CONFIGS, PLAIN_PIP, SHAPES
 
 ROOT = Path(__file__).resolve().parents[1]
 PIN = "a" * 40
@@ -53,6 +53,12 @@ def repository(folder: Path, files: Mapping[str, str | bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode() if isinstance(text, str) else text)
     return folder
+
+
+def commit(folder: Path) -> None:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["add", "-A"], [*identity, "commit", "-qm."]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
 
 
 def init(folder: Path, *arguments: str, pin: str = PIN) -> tuple[int, str]:
@@ -214,11 +220,7 @@ def test_a_hydra_evaluation_is_told_its_config_the_way_hydra_takes_it() -> None:
 
 def test_a_baseline_comes_from_a_real_evaluation_and_stays(tmp_path: Path) -> None:
     folder = repository(tmp_path, SHAPES["plain-pip"])
-    for command in (
-        ["add", "-A"],
-        ["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm."],
-    ):
-        subprocess.run(["git", *command], cwd=folder, check=True)
+    commit(folder)
 
     code, said = init(folder, "--yes", "--evaluate", "--seeds=0,1,2")
 
@@ -417,3 +419,111 @@ def test_the_wheel_brings_every_template_and_action(tmp_path: Path) -> None:
     wanted += [ROOT / "action.yml", ROOT / ".github/workflows/gate.yml"]
     for path in wanted:
         assert f"mlactions/resources/{path.relative_to(ROOT).as_posix()}" in names
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("http://u:secretpw@mlflow.company.net", "holds a password"),
+        ("https://token@mlflow.company.net", "holds a password"),
+        ("https://mlflow.company.net/?token=secretpw", "holds a password"),
+        ("https://[mlflow", "no address"),
+    ],
+)
+def test_an_address_with_a_password_is_refused_and_not_repeated(
+    tmp_path: Path, uri: str, message: str
+) -> None:
+    folder = repository(tmp_path, SHAPES["hydra-uv"])
+    before = tree(folder)
+    code, said = init(folder, "--yes", f"--tracking-uri={uri}")
+    assert (code, tree(folder)) == (Exit.BAD_INPUT, before)
+    assert message in said
+    assert "secretpw" not in said
+    assert "token@" not in said
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:5000", "localhost", "[::1]:5000", "0.0.0.0:5000"])
+def test_a_server_on_this_machine_is_said_to_be_out_of_reach(tmp_path: Path, host: str) -> None:
+    folder = repository(tmp_path, SHAPES["hydra-uv"])
+    said = init(folder, "--dry-run", f"--tracking-uri=http://{host}")[1]
+    assert "this machine alone" in " ".join(said.split())
+
+
+TOP_LEVEL = {
+    "requirements.txt": "",
+    "train.py": (
+        "import argparse\nimport torch\n\nparser = argparse.ArgumentParser()\n"
+        "parser.add_argument('--config')\nargs = parser.parse_args()\nfor epoch in range(3):\n"
+        "    print(epoch)\n"
+    ),
+    "eval.py": (
+        "import argparse\n\nparser = argparse.ArgumentParser()\nparser.add_argument('--config')\n"
+        "parser.add_argument('--output')\nargs = parser.parse_args()\n"
+    ),
+    **CONFIGS,
+}
+
+
+def test_a_script_that_reads_its_options_at_the_top_level_can_be_started(tmp_path: Path) -> None:
+    folder = repository(tmp_path, TOP_LEVEL)
+    assert init(folder, "--yes")[0] == Exit.PASS
+    assert gate(folder)["command"] == "python eval.py --config {config} --output {output}"
+    assert "`eval.py:6`" in (folder / "AGENTS.md").read_text()
+    assert (folder / ".github/workflows/audit.yml").is_file()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import fire\n\ndef f(): ...\n\nfire.Fire(f)\n",
+        "def main(): ...\n\ntry:\n    main()\nfinally:\n    pass\n",
+        "import torch\nfor x in range(3):\n    loss = torch.zeros(1)\n    loss.backward()\n",
+        "import typer\n\ndef f(): ...\n\ntyper.run(f)\n",
+    ],
+)
+def test_what_runs_when_it_is_started_is_a_program(text: str) -> None:
+    assert look(["train.py"], {"train.py": text}.get).script("train") is not None
+
+
+def test_a_script_that_starts_nothing_is_named_as_such(tmp_path: Path) -> None:
+    text = "import argparse\n\ndef main():\n    argparse.ArgumentParser().parse_args()\n"
+    folder = repository(tmp_path, {**CONFIGS, "scripts/evaluate.py": text})
+    said = " ".join(init(folder, "--dry-run")[1].split())
+    assert "scripts/evaluate.py is there, but running it starts nothing" in said
+
+
+def test_a_second_run_takes_what_the_first_was_told_from_the_workflows(tmp_path: Path) -> None:
+    """What `Then` says next, `init --evaluate`, is all that has to be typed."""
+    files = {**PLAIN_PIP, "tool/score.py": PLAIN_PIP["evaluate.py"]}
+    del files["evaluate.py"]
+    folder = repository(tmp_path, files)
+    commit(folder)
+    command = "python tool/score.py --config {config} --seed {seed} --output {output}"
+    given = ("--configs=configs/small.yaml", "--configs=configs/other.yaml")
+    code, said = init(folder, "--yes", f"--command={command}", *given)
+    assert code == Exit.PASS, said
+    assert "mlactions init --evaluate" in said
+
+    code, said = init(folder, "--evaluate", "--yes", "--seeds=0,1")
+
+    assert code == Exit.PASS, said
+    assert "no script named" not in said
+    text = (folder / "configs/baseline.yaml").read_text()
+    assert sorted(parse_baseline(text, name="baseline.yaml").models) == ["other", "small"]
+
+
+def test_the_workflow_of_doctor_is_no_gate(tmp_path: Path) -> None:
+    folder = repository(tmp_path, PLAIN_PIP)
+    init(folder, "--yes")
+    found = look([".github/workflows/doctor.yml"], lambda path: (folder / path).read_text())
+    assert found.workflows == {".github/workflows/doctor.yml": frozenset({"doctor"})}
+
+
+def test_a_password_in_a_workflow_is_not_copied_into_the_next() -> None:
+    workflow = (
+        "jobs:\n  a:\n    uses: codex-ml-actions/codex-ml-actions/.github/workflows/drift.yml@x\n"
+        "    with: {tracking-uri: 'http://u:secretpw@h'}\n"
+    )
+    path = ".github/workflows/a.yml"
+    assert look([path], {path: workflow}.get).recalled.tracking_uri == ""
+    assert look([path], {path: workflow.replace("u:secretpw@", "")}.get).recalled.tracking_uri

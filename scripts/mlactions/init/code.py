@@ -42,6 +42,10 @@ ROLES: Mapping[Role, re.Pattern[str]] = {
     "train": re.compile(r"(run_)?(train|training|fit)(_model)?"),
     "export": re.compile(r"(run_)?(export|to_onnx|export_onnx)(_model)?"),
 }
+_STARTS = re.compile(
+    r"(^|\.)(parse_args|parse_known_args|backward|fit|main)$|^(fire\.)?Fire$|^(typer\.)?run$"
+)
+"""Calls by which a file at its top level is a program, though it asks for no `__name__`."""
 _GPU = re.compile(r"(^|\.)cuda(\.is_available)?$")
 _NAMED = {"mlflow.set_experiment": "experiment", "mlflow.log_metric": "metric"}
 
@@ -74,7 +78,24 @@ def read_module(text: str) -> Module:
     module = Module()
     for node in ast.walk(tree):
         _visit(node, module)
+    started = next(
+        (call.lineno for call in _run_calls(tree) if _STARTS.search(dotted(call.func))), 0
+    )
+    if started and not module.is_program:
+        module.is_program, module.line = True, started
     return module
+
+
+def _run_calls(tree: ast.Module) -> Iterator[ast.Call]:
+    """Yield the calls that happen when a file is run, in order: none inside of a definition."""
+    left: list[ast.AST] = [tree]
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.Call):
+            yield node
+        left += reversed(list(ast.iter_child_nodes(node)))
 
 
 def _visit(node: ast.AST, module: Module) -> None:
@@ -131,6 +152,18 @@ def scripts_of(modules: Mapping[str, Module], packages: frozenset[str]) -> tuple
         for script in [_script(path, role, module, packages)]
     ]
     return tuple(script for _, _, script in sorted(found, key=lambda item: item[:2]))
+
+
+def idle_scripts(modules: Mapping[str, Module]) -> dict[Role, str]:
+    """Return by role the file that is called like a program, and starts nothing when it is run."""
+    found: dict[Role, str] = {}
+    for path in sorted(modules, key=_rank):
+        module = modules[path]
+        for role, pattern in ROLES.items():
+            named = pattern.fullmatch(posixpath.basename(path).removesuffix(".py"))
+            if named and not (module.is_program or module.hydra):
+                found.setdefault(role, path)
+    return found
 
 
 def _rank(path: str) -> tuple[int, int, str]:

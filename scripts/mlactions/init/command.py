@@ -16,6 +16,7 @@ from mlactions import terminal
 from mlactions.errors import Exit, UserError
 from mlactions.evaluate.git import Git
 from mlactions.evaluate.tree import MAX_SOURCE_BYTES, resolved
+from mlactions.init.address import check_address
 from mlactions.init.commands import check_command
 from mlactions.init.look import look
 from mlactions.init.model import Asked, Findings, Plan
@@ -63,7 +64,7 @@ def command(runner: Runner, /, **given: Any) -> int:
         configs=given["configs"],
         install=given["install"],
         python=given["python_version"],
-        tracking_uri=_address(given["tracking_uri"]),
+        tracking_uri=check_address(given["tracking_uri"]),
     )
     found, plan = examine(git, asked)
     report = render(found, plan, pin=pin)
@@ -160,13 +161,6 @@ def default_branch(root: Path) -> str:
 
 def _template(word: str) -> str:
     return resource(f"workflows/{word}.yml").read_text(encoding="utf-8")
-
-
-def _address(text: str) -> str:
-    if text and not text.startswith(("https://", "http://", "databricks")):
-        hint = "Runners reach a server: https://mlflow.example.org."
-        raise UserError("bad input", f"--tracking-uri is {text!r}, which is no server.", hint)
-    return text
 
 
 def _agreed(plan: Plan, pin: str, *, yes: bool) -> bool:

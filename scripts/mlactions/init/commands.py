@@ -23,6 +23,8 @@ def evaluation_command(found: Findings, keys: Sequence[str]) -> tuple[str, str]:
     `keys` are the top-level keys of the evaluation's primary Hydra config.
     """
     script = found.script("evaluate")
+    if script is None and (path := found.idle.get("evaluate")):
+        return "", f"`{path}` is there, but running it starts nothing"
     if script is None:
         return "", "no script named evaluate.py or eval.py that can be started was found"
     start = f"{found.packages.run} {script.arguments}"

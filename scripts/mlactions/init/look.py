@@ -9,20 +9,30 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mlactions.errors import UserError
-from mlactions.init.code import FRAMEWORKS, Module, conventions_of, read_module, scripts_of
+from mlactions.init.code import (
+    FRAMEWORKS,
+    Module,
+    conventions_of,
+    idle_scripts,
+    read_module,
+    scripts_of,
+)
 from mlactions.init.model import Evidence, Findings, Read, Script
 from mlactions.init.packages import find_packages
+from mlactions.init.recall import recall
 from mlactions.schema import parse_yaml
 
 MAX_MODULES = 2000
 _FOLDERS = ("configs", "config", "conf", "cfg", "cfgs")
 _SUFFIXES = (".yaml", ".yml", ".json", ".toml")
 _SAFE = re.compile(r"(?!-)[A-Za-z0-9_./+][A-Za-z0-9_./+-]*")
-_ASIDE = re.compile(r"(^|/)(tests?|docs|examples|notebooks|\.[^/]+|build|dist)/")
+_ASIDE = re.compile(r"(^|/)(tests?|docs|examples|notebooks|\.[^/]+|build|dist)/|/sweep_trials\.py$")
 _NO_MODEL = re.compile(r"(baseline|sweep|drift|production|config|defaults?|train|smoke[\w-]*)\.\w+")
 _USES = re.compile(
-    r"codex-ml-actions/codex-ml-actions(?:/(?:actions|\.github/workflows)/([a-z-]+))?"
+    r"""uses:\s*["']?codex-ml-actions/codex-ml-actions"""
+    r"(?:/(?:actions|\.github/workflows)/([a-z-]+))?"
 )
+_WORKFLOW = re.compile(r"\.github/workflows/[^/]+\.ya?ml")
 _RUNS_DOCTOR = re.compile(r"\bmlactions doctor\b")
 
 
@@ -50,6 +60,8 @@ def look(files: Sequence[str], read: Read) -> Findings:
         workflows=_workflows(files, read, notes),
         sources=_sources(modules),
         notes=tuple(notes),
+        recalled=recall((path, read(path) or "") for path in files if _WORKFLOW.fullmatch(path)),
+        idle=idle_scripts(modules),
     )
 
 
@@ -154,7 +166,7 @@ def _workflows(files: Sequence[str], read: Read, notes: list[str]) -> dict[str, 
     """Return the workflows that are there, and which of our words each uses already."""
     found = {}
     for path in files:
-        if re.fullmatch(r"\.github/workflows/[^/]+\.ya?ml", path):
+        if _WORKFLOW.fullmatch(path):
             text = read(path) or ""
             if (problem := _yaml_problem(text, path)) is not None:
                 notes.append(f"`{path}` is not valid YAML: {problem}")

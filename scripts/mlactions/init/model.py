@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Role = Literal["train", "evaluate", "export"]
@@ -57,8 +57,22 @@ class Packages:
 
 
 @dataclass(frozen=True)
+class Recalled:
+    """What the workflows that are there hand to this library; empty where they do not."""
+
+    command: str = ""
+    configs: tuple[str, ...] = ()
+    install: str = ""
+    python_version: str = ""
+    tracking_uri: str = ""
+
+
+@dataclass(frozen=True)
 class Findings:
-    """All that init reads from a repository. Nothing of it was run."""
+    """All that init reads from a repository. Nothing of it was run.
+
+    `idle` are files called like a program that start nothing, by their role.
+    """
 
     packages: Packages
     scripts: tuple[Script, ...]
@@ -71,6 +85,8 @@ class Findings:
     workflows: Mapping[str, frozenset[str]]
     sources: tuple[str, ...]
     notes: tuple[str, ...]
+    recalled: Recalled = Recalled()
+    idle: Mapping[Role, str] = field(default_factory=dict)
 
     def script(self, role: Role) -> Script | None:
         """Return the best script of a role."""

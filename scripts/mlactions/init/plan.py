@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from mlactions.compare.suggest import direction
 from mlactions.init import templates as fill
+from mlactions.init.address import is_loopback
 from mlactions.init.agents import agents_text
 from mlactions.init.commands import evaluation_command, hydra_choice
 from mlactions.init.model import Asked, File, Findings, Plan
@@ -36,11 +37,14 @@ def make_plan(
     keys: Sequence[str] = (),
 ) -> Plan:
     """Return what fits this repository; files in `present` are left as they are."""
+    told = found.recalled
     asked = replace(
         asked,
-        configs=asked.configs or found.configs,
-        install=asked.install or found.packages.install,
-        python=asked.python or found.packages.python,
+        command=asked.command or told.command,
+        configs=asked.configs or told.configs or found.configs,
+        install=asked.install or told.install or found.packages.install,
+        python=asked.python or told.python_version or found.packages.python,
+        tracking_uri=asked.tracking_uri or told.tracking_uri,
     )
     command, why = (asked.command, "") if asked.command else evaluation_command(found, keys)
     if command and not asked.command and asked.configs:
@@ -168,6 +172,11 @@ def _steps(command: str, present: Mapping[str, bool], asked: Asked) -> Iterator[
             " update opens one."
         )
     yield "For explanations, add the secret OPENAI_API_KEY. Everything else works without it."
+    if is_loopback(asked.tracking_uri):
+        yield (
+            f"`{asked.tracking_uri}` is reached by this machine alone: name a server that runners"
+            " reach, or give your own runners."
+        )
     if asked.tracking_uri:
         yield "Add MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD where your server asks."
     yield "Commit, then check the set-up: `mlactions doctor`."
