@@ -328,6 +328,17 @@ def test_code_that_changed_since_the_run(project: Project) -> None:
     assert project.run("--fail-on=warn").code == 1
 
 
+def test_code_that_is_not_committed_counts(project: Project) -> None:
+    run_id = project.deploy()
+    project.repository.write({"src/model.py": "WIDTH = 64\n", "src/new.py": "x = 1\n"})
+    ran = project.run()
+    (row,) = [row for row in ran.result["rows"] if row["kind"] == "code"]
+    assert (row["state"], row["details"]) == ("drift", ["src/model.py"])
+    assert row["note"] == "1 file changed (1 not committed) since"
+    assert ran.result["status"] == "warn"
+    assert run_id[:8] in ran.result["verdict"]
+
+
 @pytest.mark.parametrize(
     ("commit", "note"),
     [
@@ -549,6 +560,59 @@ def test_a_real_training_run_of_the_example(
     }
     ran = project.run(*production, "--overrides=training.epochs=2")
     assert (ran.code, ran.result["status"]) == (0, "pass"), ran.result["verdict"]
+
+
+def test_what_only_the_environment_knows_is_unknown_through_other_keys(project: Project) -> None:
+    project.repository.write(HYDRA)
+    text = """\
+        defaults: [_self_]
+        scaled: ${oc.env:RATE}
+        rate: ${scaled}
+        db: {host: "${oc.env:DB_HOST}", name: prod}
+        address: pg://${db.host}/x
+        copy: ${db}
+        here: ${hydra:runtime.cwd}
+        when: ${now:%Y}
+        name: ${db.name}-1
+        """
+    project.repository.write({"configs/production.yaml": text})
+    project.deploy({"rate": "0.5", "address": "pg://db1/x", "copy.host": "db1", "name": "prod-1"})
+    ran = project.run("--python", str(WITH_HYDRA), RATE="9", DB_HOST="hidden.host")
+    rows = {row["name"]: row["state"] for row in ran.result["rows"] if row["kind"] == "parameter"}
+    assert rows == {
+        **dict.fromkeys(("scaled", "rate", "db.host", "address", "here", "when"), "unknown"),
+        **dict.fromkeys(("copy.host", "copy.name", "db.name"), "unknown"),
+        "name": "same",
+    }
+    assert "hidden.host" not in (ran.out / "result.json").read_text() + ran.said
+
+
+def test_an_override_is_no_line_of_a_file(project: Project) -> None:
+    project.repository.write(HYDRA)
+    project.deploy({"optimizer.lr": "0.01", "model.width": "64", "trainer.epochs": "3"})
+    given = ("--overrides", "optimizer.lr=0.2", "--overrides", "+trainer={epochs: 4}")
+    ran = project.run("--python", str(WITH_HYDRA), *given)
+    rows = {row["name"]: row for row in ran.result["rows"]}
+    for name in ("optimizer.lr", "trainer.epochs"):
+        assert (rows[name]["file"], rows[name]["note"]) == (None, "from --overrides")
+    assert rows["model.width"]["file"] == "configs/model/cnn.yaml"
+    assert "optimizer.lr is 0.2, the deployed run has 0.01 (from --overrides)." in ran.said
+
+
+def test_the_project_s_python_is_started_without_credentials(project: Project) -> None:
+    project.repository.write(HYDRA)
+    project.deploy()
+    seen = project.out.parent / "environment"
+    python = project.out.parent / "python"
+    python.write_text(f'#!/bin/sh\nenv >"{seen}"\nexec "{WITH_HYDRA}" "$@"\n')
+    python.chmod(0o755)
+    secrets = (
+        *("MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "OPENAI_API_KEY"),
+        *("CODEX_API_KEY", "DATABRICKS_TOKEN", "DB_PASSWORD", "SLACK_TOKEN"),
+    )
+    project.run("--python", str(python), **dict.fromkeys(secrets, "CANARY"), DB_HOST="db1")
+    assert "DB_HOST=db1" in seen.read_text()
+    assert "CANARY" not in seen.read_text()
 
 
 def test_hydra_gets_no_credentials(project: Project) -> None:

@@ -24,8 +24,9 @@ from mlactions.drift.model import (
     Settings,
     Unresolved,
 )
+from mlactions.drift.packages import _rows as package_rows
 from mlactions.drift.packages import normal, pins, same_version
-from mlactions.drift.result import judge
+from mlactions.drift.result import Context, judge, sentence
 from mlactions.drift.rules import parse_rules
 from mlactions.errors import UserError
 from mlactions.mlflow_store import Run
@@ -159,24 +160,66 @@ def test_rules_that_cannot_be_used_are_refused(text: str) -> None:
     assert raised.value.file == "configs/drift.yaml"
 
 
-def test_secrets_are_neither_compared_nor_shown() -> None:
-    document = {"db": {"password": "hunter2", "max_tokens": 512}, "api_token": "abc", "lr": 1}
-    params = {"db.password": "other", "db.max_tokens": "512", "hf.api_key": "xyz", "lr": "1"}
-    document |= {"private_key": "pem", "s3": {"access": {"key": "s3cr3t"}}}
-    params |= {"private_key": "pen", "s3.access.key": "s3crets"}
+def test_secrets_are_compared_and_not_shown() -> None:
+    document = {"db": {"password": "hunter2", "max_tokens": 512}, "api_token": "abcd", "lr": 1}
+    params = {"db.password": "other", "db.max_tokens": "512", "hf.api_key": "xyzz", "lr": "1"}
+    document |= {"private_key": "same", "s3": {"access": {"key": "s3cr3t"}}}
+    params |= {"private_key": "same", "s3.access.key": "s3crets"}
     found = rows(document, params)
-    assert {name: row.state for name, row in found.items()} == {
-        "db.password": "ignored",
-        "db.max_tokens": "same",
-        "api_token": "ignored",
-        "lr": "same",
-        "hf.api_key": "ignored",
-        "private_key": "ignored",
-        "s3.access.key": "ignored",
+    assert {name: f"{row.state}/{row.level}" for name, row in found.items()} == {
+        "db.password": "drift/notice",
+        "db.max_tokens": "same/none",
+        "api_token": "unknown/notice",
+        "lr": "same/none",
+        "hf.api_key": "only-logged/notice",
+        "private_key": "same/none",
+        "s3.access.key": "drift/notice",
     }
-    assert not {"pem", "s3cr3t", "pen", "s3crets", "hunter2", "other", "abc", "xyz"} & {
-        text for row in found.values() for text in (row.current, row.logged)
+    shown = " ".join(f"{row.current} {row.logged}" for row in found.values())
+    assert not any(text in shown for text in ("s3cr3t", "s3crets", "hunter2", "other", "abcd"))
+    strict = Rules(severity=(("db.password", "fail"),))
+    assert rows(document, params, strict)["db.password"].level == "fail"
+    assert rows(document, params, Rules(ignore=("db",)))["db.password"].state == "ignored"
+
+
+def test_a_secret_is_hidden_wherever_another_value_holds_it() -> None:
+    document = {
+        "db": {"password": "newhunter", "url": "postgresql://u:${db.password}@h/db"},
+        "note": "reset ${db.password} soon",
+        "mirror": "https://me:pw@mirror.org/simple",
     }
+    params = {
+        "db.password": "oldhunter",
+        "db.url": "postgresql://u:oldhunter@h/db",
+        "note": "reset oldhunter soon",
+        "mirror": "https://you:pv@mirror.org/simple",
+    }
+    found = rows(document, params)
+    assert {row.state for row in found.values()} == {"drift"}
+    shown = " ".join(f"{row.current} {row.logged}" for row in found.values())
+    assert not any(text in shown for text in ("hunter", "pw@", "pv@"))
+    assert found["note"].current == "reset (hidden) soon"
+    assert "mirror.org" in found["mirror"].logged
+
+
+def test_a_switch_that_only_sounds_like_a_secret_drifts() -> None:
+    document = {"model": {"class_token": False}, "data": {"digest": "62e44511"}}
+    params = {"model.class_token": "True", "data.digest": "71e99887"}
+    assert set(states(document, params).values()) == {"drift/fail"}
+    assert rows(document, params)["model.class_token"].current == "false"
+
+
+def test_a_version_in_quotes_is_no_number() -> None:
+    document = {"api": "1.10", "plain": 1.10, "same": "2.0", "rate": "1e-3"}
+    params = {"api": "1.1", "plain": "1.1", "same": "2.0", "rate": "0.001"}
+    found = rows(document, params)
+    assert {name: f"{row.state}/{row.level}" for name, row in found.items()} == {
+        "api": "drift/notice",
+        "plain": "same/none",
+        "same": "same/none",
+        "rate": "same/none",
+    }
+    assert "as numbers only" in found["api"].note
 
 
 def test_interpolations_are_looked_up_on_both_sides() -> None:
@@ -382,3 +425,37 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(UserError) as raised:
         read_config(Settings("c.yaml", tmp_path, Selector("run", "x"), "sqlite:///x"), {})
     assert raised.value.file == f"{tmp_path}/c.yaml"
+
+
+def test_what_the_rules_let_pass_is_no_drift_and_is_told() -> None:
+    rules = Rules(severity=(("lr", "notice"), ("version", "none")))
+    run = Run("a" * 32, "1", status="FINISHED")
+    document, params = {"lr": 0.7, "version": 5, "width": 32}, {"lr": "0.1", "version": "1"}
+    found = compare(config(document), {**params, "width": "32"}, rules)
+    verdict = judge(found, Deployed(run, params))
+    context = Context({}, {"from": "file"}, "sqlite:///x", deployed=Deployed(run, params))
+    assert verdict.status is Status.PASS
+    assert sentence(verdict, context) == (
+        "No drift: 1 setting is as in the deployed run aaaaaaaa. 2 settings differ, by the rules"
+        " no drift."
+    )
+    verdict = judge(found[:1], Deployed(run, params))
+    assert sentence(verdict, context) == (
+        "No drift that counts from the deployed run aaaaaaaa: 1 setting differs, by the rules no"
+        " drift."
+    )
+
+
+def test_a_package_that_is_pinned_twice_is_the_same_only_if_both_are() -> None:
+    ours = pins(
+        'numpy==1.26.4 ; python_version < "3.12"\nnumpy==2.1.0 ; python_version >= "3.12"\n'
+        "scipy==1.0\nscipy==1.0.0\ntorch==2.0 ; os_name == 'nt'\ntorch==2.1\n"
+    )
+    logged = pins("numpy==2.1.0\nscipy==1.0\ntorch==2.13\n")
+    found = {row.name: row for row in package_rows(logged, ours, "requirements.txt", Rules())}
+    assert {name: row.state for name, row in found.items()} == {
+        "numpy": "unknown",
+        "scipy": "same",
+        "torch": "drift",
+    }
+    assert found["numpy"].current == "1.26.4, 2.1.0"

@@ -11,6 +11,7 @@ import click
 
 from mlactions.bundle import write_json
 from mlactions.compare.rules import Git, git_in
+from mlactions.confidential import is_secret
 from mlactions.drift.code import code, head_of, root_of
 from mlactions.drift.comparison import compare
 from mlactions.drift.config import config_document, read_config, values_of
@@ -170,7 +171,11 @@ def run(
     git = git_in(settings.folder)
     rules = read_rules(settings.rules, folder=settings.folder, base_ref=settings.base_ref, git=git)
     environ = user_environment(caller)
-    own = {key: value for key, value in environ.items() if not key.startswith(_CREDENTIALS)}
+    own = {
+        key: value
+        for key, value in environ.items()
+        if not (key.startswith(_CREDENTIALS) or is_secret(key))
+    }
     config = read_config(settings, own)
     if found := caution(settings.tracking_uri, caller):
         runner.annotate(Annotation("warning", found, "credentials in the clear"))

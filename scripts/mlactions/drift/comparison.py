@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from mlactions.confidential import HIDDEN, is_secret
+from mlactions.confidential import HIDDEN, hides
+from mlactions.confidential import shown as without_secrets
 from mlactions.drift.interpolation import resolve
-from mlactions.drift.model import Config, Level, Row, RowState, Rules, Setting, Unresolved
+from mlactions.drift.model import (
+    Config,
+    Level,
+    Row,
+    RowState,
+    Rules,
+    Setting,
+    Unresolved,
+    covers,
+)
 from mlactions.values import Place, canonical_key, dotted, match, parse, show, spread
 
 _CAPPED: Mapping[str, Level] = {"order": "warn", "location": "notice"}
 """The most serious that a difference of a kind can be: it may well mean nothing."""
 _ORDER: Sequence[Level] = ("none", "notice", "warn", "fail")
+_SECRET = "a secret: compared, and not shown"  # noqa: S105  # what is said of one
+_SPELT = "a text in quotes here; the two are equal as numbers only"
+_QUOTED = re.compile(r"\d+\.\d+")
+FEWEST_OF_SECRET = 4
+"""Characters: a shorter secret would be found in everything."""
 
 
 def compare(config: Config, params: Mapping[str, str], rules: Rules) -> tuple[Row, ...]:
@@ -26,7 +43,33 @@ def compare(config: Config, params: Mapping[str, str], rules: Rules) -> tuple[Ro
         used.add(name)
         used.update(_items_of(name, logged))
         rows.append(_row(setting, name, logged, find, rules))
-    return (*rows, *_only_logged(logged, used, rules))
+    secrets = _secrets(config, logged)
+    return tuple(_scrubbed(row, secrets) for row in (*rows, *_only_logged(logged, used, rules)))
+
+
+def _secrets(config: Config, logged: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the texts of all secrets: other values may hold one, as `${db.password}` puts it in.
+
+    The longest come first, so that none is hidden in part.
+    """
+    ours = ((setting.key, setting.value) for setting in config.settings)
+    found = {str(value) for key, value in (*ours, *logged.items()) if _is_hidden(key, value)}
+    return tuple(sorted((text for text in found if len(text) >= FEWEST_OF_SECRET), key=_by_length))
+
+
+def _by_length(text: str) -> tuple[int, str]:
+    return -len(text), text
+
+
+def _scrubbed(row: Row, secrets: Iterable[str]) -> Row:
+    current, logged = row.current, row.logged
+    for secret in secrets:
+        current, logged = current.replace(secret, HIDDEN), logged.replace(secret, HIDDEN)
+    return replace(row, current=current, logged=logged)
+
+
+def _is_hidden(key: str, value: Any) -> bool:
+    return not isinstance(value, Unresolved) and hides(key, value)
 
 
 def _finder(logged: Mapping[str, Any]) -> Any:
@@ -49,21 +92,27 @@ def _row(setting: Setting, name: str, logged: Mapping[str, Any], find: Any, rule
     state, note = _state(setting, name, logged, find)
     if state == "order" and rules.is_unordered(setting.key):
         state, note = "same", "in another order, which means nothing here"
+    value, theirs = setting.value, logged.get(name)
     level = _level(state, setting.key, rules)
-    hidden = is_secret(setting.key)
-    if hidden or rules.ignores(setting.key):
-        state, level = "ignored", "none"
-        note = "a secret" if hidden else ""
-    value = setting.value
+    if note == _SPELT:
+        level = min(level, "notice", key=_ORDER.index)
+    hidden = _is_hidden(setting.key, value) or _is_hidden(name, theirs)
+    if rules.ignores(setting.key):
+        state, level, note = "ignored", "none", ""
+    elif hidden:
+        note = _SECRET
+        # Each place has its own passwords, unless the rules say that this one has to be the same.
+        if not any(covers(glob, setting.key) for glob, _ in rules.severity):
+            level = min(level, "notice", key=_ORDER.index)
     return Row(
         kind="parameter",
         name=setting.key,
         state=state,
         level=level,
-        current=HIDDEN if hidden else _shown(value),
-        logged=(HIDDEN if hidden else _shown(logged[name])) if name in logged else "",
+        current=HIDDEN if hidden else _shown(setting.key, value),
+        logged=(HIDDEN if hidden else _shown(name, theirs)) if name in logged else "",
         logged_as="" if name == setting.key else name,
-        note=note,
+        note=note or setting.origin,
         file=setting.file,
         line=setting.line,
     )
@@ -88,7 +137,19 @@ def _state(
         "location": "the same path below another folder",
         "beyond": "MLflow cut the run's value; it is equal as far as it goes",
     }
+    if found == "same" and _is_spelt_otherwise(setting.raw, theirs):
+        return "drift", _SPELT
     return ("drift" if found == "different" else found), notes.get(found, "")
+
+
+def _is_spelt_otherwise(raw: Any, logged: Any) -> bool:
+    """Tell a version from a number: YAML gives `1.10` as a text only where it stands in quotes."""
+    return (
+        isinstance(raw, str)
+        and isinstance(logged, str)
+        and _QUOTED.fullmatch(raw) is not None
+        and raw != logged.strip()
+    )
 
 
 def _level(state: RowState, key: str, rules: Rules) -> Level:
@@ -109,18 +170,18 @@ def _only_logged(logged: Mapping[str, Any], used: set[str], rules: Rules) -> Ite
     for name in sorted(logged):
         if name in used or name in inside:
             continue
-        ignored = rules.ignores(name) or is_secret(name)
+        ignored, hidden = rules.ignores(name), _is_hidden(name, logged[name])
         yield Row(
             kind="parameter",
             name=name,
             state="ignored" if ignored else "only-logged",
             level="none" if ignored else rules.only_logged,
-            logged=HIDDEN if is_secret(name) else _shown(logged[name]),
+            logged=HIDDEN if hidden else _shown(name, logged[name]),
             note="the configuration does not have it",
         )
 
 
-def _shown(value: Any, limit: int = 300) -> str:
+def _shown(name: str, value: Any, limit: int = 300) -> str:
     if isinstance(value, Unresolved):
         text = value.text
     elif isinstance(value, str):
@@ -128,4 +189,5 @@ def _shown(value: Any, limit: int = 300) -> str:
         text = show(parse(value)) if isinstance(parse(value), list | dict) else value
     else:
         text = show(value)
+    text = without_secrets(name, text)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

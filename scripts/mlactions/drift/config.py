@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlactions.drift.interpolation import resolve
+from mlactions.drift.interpolation import ENVIRONMENT, resolve
 from mlactions.drift.model import Config, Setting, Settings, Unresolved
 from mlactions.errors import UserError
 from mlactions.schema import load_json, read_text
@@ -24,8 +24,7 @@ COMPOSE_SECONDS = 180.0
 PROGRAM = Path(__file__).with_name("user") / "compose.py"
 MAX_SETTINGS = 20_000
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-# Only the machine that the model serves on knows these.
-_ELSEWHERE = ("${oc.env:", "${env:", "${now:", "${hydra:")
+_OVERRIDES = "from --overrides"
 
 
 def read_config(settings: Settings, environ: Mapping[str, str]) -> Config:
@@ -69,10 +68,16 @@ def _composed(settings: Settings, path: Path, environ: Mapping[str, str]) -> Con
     answer = _compose(settings, path, root, environ)
     sources = tuple(_sources(answer["sources"], root))
     raw, found = dict(flatten(_own(answer["raw"]))), []
+    elsewhere = dict(_elsewhere(_own(answer["raw"])))
     for place, value in flatten(_own(answer["resolved"])):
-        written = raw.get(place, value)
+        above = (place[:size] for size in range(1, len(place) + 1))
+        known = next((elsewhere[item] for item in above if item in elsewhere), _known(value))
+        written = raw.get(place, known.text if isinstance(known, Unresolved) else value)
+        if _is_overridden(place, settings.overrides):
+            found.append(Setting(place, known, written, origin=_OVERRIDES))
+            continue
         file, line = _written_at(place, sources, path.as_posix())
-        found.append(Setting(place, _known(value, written), written, file, line))
+        found.append(Setting(place, known, written, file, line))
     return Config(
         path.as_posix(), tuple(found), composed=True, files=tuple(item.name for item in sources)
     )
@@ -82,12 +87,33 @@ def _own(document: Any) -> Any:
     return {key: value for key, value in document.items() if key != "hydra"}
 
 
-def _known(value: Any, written: Any) -> Any:
-    if isinstance(written, str) and any(word in written for word in _ELSEWHERE):
-        return Unresolved(written, "the environment decides when the program runs")
+def _elsewhere(raw: Any) -> Iterator[tuple[Place, Unresolved]]:
+    """Yield what only the machine that the model serves on knows, through however many keys.
+
+    Hydra resolves such a value with the environment of this machine, which says nothing.
+    """
+    for place, value in flatten(resolve(raw)):
+        if isinstance(value, Unresolved) and value.why == ENVIRONMENT:
+            yield place, value
+
+
+def _known(value: Any) -> Any:
     if isinstance(value, str) and ("${" in value or value == "???"):
         return Unresolved(value, "it cannot be resolved here")
     return value
+
+
+def _is_overridden(place: Place, overrides: Sequence[str]) -> bool:
+    """Tell whether an override gives a value, or a mapping that it stands in; no file does then.
+
+    One that chooses a group does not: its values stand in the group's file.
+    """
+    key = ".".join(map(str, place))
+    for override in overrides:
+        name, equals, value = override.lstrip("+").partition("=")
+        if equals and (key == name or (key.startswith(f"{name}.") and value[:1] in {"{", "["})):
+            return True
+    return False
 
 
 def _compose(

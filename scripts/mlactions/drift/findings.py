@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlactions import sarif
+from mlactions.drift.history import CHANGED, UNCOMMITTED
 from mlactions.drift.result import called
 from mlactions.runner import Annotation
 from mlactions.runner import Level as Shown
@@ -77,8 +78,8 @@ def message_of(row: Mapping[str, Any]) -> str:
         return f"{what} could not be compared{note}."
     if row["state"] == "only-logged":
         return f"{what} is {row['logged']} in the deployed run and not set here."
-    if row["state"] == "drift":
-        note = f" It was {row['note']}." if row["note"] else ""
+    if row["state"] == "drift" and row["note"].startswith((CHANGED, UNCOMMITTED)):
+        note = f" It was {row['note']}."
         return f"{what} is {row['current']}, the deployed run has {row['logged']}.{note}"
     return f"{what} is {row['current']}, the deployed run has {row['logged']}{note}."
 

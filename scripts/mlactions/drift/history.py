@@ -17,6 +17,8 @@ MAX_SUBJECT = 72
 CHANGED = "last changed in"
 """How a note of git's begins."""
 
+UNCOMMITTED = "not committed yet"
+
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 
@@ -44,7 +46,7 @@ def _changed(file: str, line: int, folder: Path, git: Git) -> str:
     if done.returncode or not _COMMIT.fullmatch(commit):
         return ""
     if set(commit) == {"0"}:
-        return "not committed yet"
+        return UNCOMMITTED
     found = {name: value for name, _, value in (field.partition(" ") for field in fields)}
     if "boundary" in found and _is_shallow(git):
         return ""  # a shallow clone gives its oldest commit the credit for everything

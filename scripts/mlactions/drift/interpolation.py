@@ -20,6 +20,8 @@ MAX_DEPTH = 30
 MAX_STEPS = 1000
 MAX_LENGTH = 100_000
 MISSING = "???"
+ENVIRONMENT = "the environment decides when the program runs"
+_ELSEWHERE = frozenset({"oc.env", "env", "now", "hydra"})
 _REFERENCE = re.compile(r"(?P<dots>\.*)(?P<path>[^.\s:{}$][^:{}$]*|)")
 
 
@@ -115,8 +117,9 @@ class _Resolver:
             except _UnresolvedError:
                 return default.strip() or None
         if colon:
-            where = "the environment" if name in {"oc.env", "env"} else f"the resolver `{name}`"
-            raise _UnresolvedError(f"{where} decides when the program runs")
+            if name in _ELSEWHERE:
+                raise _UnresolvedError(ENVIRONMENT)
+            raise _UnresolvedError(f"the resolver `{name}` decides when the program runs")
         return self._node(name, place)
 
     def _node(self, path: str, place: Place) -> Any:

@@ -109,13 +109,14 @@ class Unresolved:
 
 @dataclass(frozen=True)
 class Setting:
-    """One value of the configuration, and the line that gives it."""
+    """One value of the configuration, and the line that gives it, or what else does: `origin`."""
 
     place: Place
     value: Any
     raw: Any = None
     file: str | None = None
     line: int | None = None
+    origin: str = ""
 
     @property
     def key(self) -> str:

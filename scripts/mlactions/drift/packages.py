@@ -12,6 +12,7 @@ from mlactions.errors import UserError
 from mlactions.mlflow_store import Store
 from mlactions.schema import read_text
 
+_OR = ", "
 MAX_BYTES = 1024 * 1024
 MAX_LOCK_BYTES = 16 * 1024 * 1024
 LOGGED = ("requirements.txt", "model/requirements.txt")
@@ -67,21 +68,33 @@ def _lock(text: str, name: str) -> Mapping[str, tuple[str, int | None]]:
         document: Mapping[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError("not valid TOML", f"{error}.", file=name) from None
-    return {
-        normal(item["name"]): (str(item["version"]), None)
-        for item in document.get("package", ())
-        if "version" in item and "name" in item
-    }
+    found: dict[str, tuple[str, int | None]] = {}
+    for item in document.get("package", ()):
+        if "version" in item and "name" in item:
+            _add(found, item["name"], str(item["version"]), None)
+    return found
 
 
 def pins(text: str) -> dict[str, tuple[str, int | None]]:
-    """Return by name the version and line of each requirement; an unpinned one has version ""."""
+    """Return by name the version and line of each requirement; an unpinned one has version "".
+
+    One that is pinned to several versions, as markers choose between them, has all: `1.26, 2.1`.
+    """
     found: dict[str, tuple[str, int | None]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         match = _PINNED.match(line) or _NAMED.match(line)
         if match is not None and "://" not in line.partition("#")[0]:
-            found[normal(match["name"])] = (match.groupdict().get("version") or "", number)
+            _add(found, match["name"], match.groupdict().get("version") or "", number)
     return found
+
+
+def _add(
+    found: dict[str, tuple[str, int | None]], package: str, version: str, line: int | None
+) -> None:
+    name = normal(package)
+    before, first = found.get(name, ("", line))
+    versions = [*filter(None, before.split(_OR)), *([version] if version else [])]
+    found[name] = (_OR.join(dict.fromkeys(versions)), first)
 
 
 def normal(name: str) -> str:
@@ -113,8 +126,14 @@ def _rows(
         if not theirs or not version:
             missing = "not pinned by the run" if not theirs else f"not pinned in {file}"
             yield Row("package", name, "unknown", "notice", note=missing, **about)  # type: ignore[arg-type]  # one mapping of several types
-        elif same_version(theirs, version):
+            continue
+        pairs = [(a, b) for a in theirs.split(_OR) for b in version.split(_OR)]
+        equal = [same_version(*pair) for pair in pairs]
+        if all(equal):
             yield Row("package", name, "same", **about)  # type: ignore[arg-type]  # the same
+        elif any(equal):
+            note = "pinned to several versions: which one is installed is not known here"
+            yield Row("package", name, "unknown", "notice", note=note, **about)  # type: ignore[arg-type]  # the same
         else:
             level = first_level(rules.packages, name, "warn")
             yield Row("package", name, "drift", level, **about)  # type: ignore[arg-type]  # the same

@@ -59,6 +59,9 @@ _MEANINGS = {
     "only-logged": "the run has a parameter that the configuration does not set",
 }
 _FOLDED = (
+    ("drift", "different, by the rules no drift"),
+    ("order", "in another order, by the rules no drift"),
+    ("location", "below another folder, by the rules no drift"),
     ("unknown", "not compared"),
     ("only-logged", "only in the run"),
     ("same", "as in the run"),
@@ -233,7 +236,7 @@ def _origin(result: Mapping[str, Any]) -> Block:
     config, rules, run = result["config"], result["rules"], result["deployed"]
     composed = f", composed of {len(config['files'])} files" if config["composed"] else ""
     where = {
-        "none": "none, so every drift fails",
+        "none": "none, so every setting that drifts fails, and code and packages warn",
         "file": "as they lie on disk",
         "base": f"as of the base commit {rules['ref'][:12]}",
     }[rules["from"]]

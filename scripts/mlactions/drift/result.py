@@ -124,10 +124,25 @@ def sentence(verdict: Verdict, context: Context) -> str:
             return _cut(f"{_counted(rows)} {word} {run}: {_named(rows)}.{_warned(verdict, level)}")
     if verdict.status is Status.WARN:
         return _cut(verdict.findings[0].message.replace("`", ""))
-    same = [row for row in verdict.rows if row.state in COMPARED]
+    return _no_drift(verdict, run)
+
+
+def _no_drift(verdict: Verdict, run: str) -> str:
+    """Say what is as in the run, and what the rules only take notice of."""
+    same = [row for row in verdict.rows if row.state in {"same", "beyond"}]
+    other = [row for row in verdict.rows if row.state in {"drift", "order", "location"}]
     unknown = [row for row in verdict.rows if row.state == "unknown" and row.kind == "parameter"]
     more = f" {plural(len(unknown), 'setting')} could not be compared." if unknown else ""
+    if other:
+        differ = "differs" if len(other) == 1 else "differ"
+        more = f" {_capital(_counted(other))} {differ}, by the rules no drift.{more}"
+    if not same:
+        return f"No drift that counts from {run}:{more}"
     return f"No drift: {_counted(same)} {_agree(same)} {run}.{more}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _warned(verdict: Verdict, level: str) -> str:
