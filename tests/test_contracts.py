@@ -59,6 +59,7 @@ COMMANDS = {
     "actions/diagnose/probe/action.yml": (("diagnose", "probe"),),
     "actions/drift/action.yml": (("drift",),),
     "actions/sweep/action.yml": (("sweep",),),
+    "actions/sweep/next/action.yml": (("sweep", "next"),),
     "actions/sweep/status/action.yml": (("sweep", "status"),),
     "actions/train/action.yml": (("train",),),
     "actions/note/action.yml": (("note", "check"),),

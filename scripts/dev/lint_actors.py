@@ -48,6 +48,7 @@ BESIDE_WRITER = (
 WRITER_SCRIPTS = {
     ("workflows/baseline-update.yml", "propose"),
     ("workflows/export.yml", "upload"),
+    ("workflows/sweep.yml", "again"),
     ("workflows/train.yml", "requeue"),
     (".github/workflows/release.yml", "publish"),
 }
@@ -57,6 +58,7 @@ READS_MLFLOW = (
     "actions/diagnose",
     "actions/drift",
     "actions/sweep",
+    "actions/sweep/next",
     "actions/sweep/status",
 )
 READS_HUB = ("actions/discover",)

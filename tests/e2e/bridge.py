@@ -20,7 +20,7 @@ SELF_SHA = "5" * 40
 
 WORKFLOWS = re.compile(r"(^|/)action\.ya?ml$|^(\.github/)?workflows/[^/]+\.ya?ml$")
 OWN_REFERENCE = re.compile(r"(\buses:\s*['\"]?)\$/([^\s'\"},]+)")
-CACHE_MODE = re.compile(r"^ *cache-mode:.*\n", re.MULTILINE)
+CACHE_MODE = re.compile(r"^ *(?:cache-mode|queue):.*\n", re.MULTILINE)
 USES = re.compile(r"\buses['\"]?:\s*['\"]?([\w.-]+/[\w.-]+)(?:/[^\s'\"@]+)?@([^\s'\",}#]+)")
 
 

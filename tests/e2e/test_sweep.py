@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from mlactions import mlflow_tags
@@ -11,7 +12,7 @@ from mlactions.mlflow_store import open_store
 from tests.e2e.bridge import ROOT
 from tests.e2e.conftest import MakeScratch
 from tests.e2e.gate_repository import python_folder, template
-from tests.e2e.harness import Act, Run
+from tests.e2e.harness import Act, Run, tool_path
 from tests.fakes.github import FakeGitHub
 from tests.mlflow_support import Mlflow
 
@@ -48,6 +49,17 @@ def files(server: Mlflow) -> dict[str, str]:
     found["requirements.txt"] = (EXAMPLE / "requirements.txt").read_text()
     found["configs/sweep.yaml"] = SPACE.replace("URI", server.uri)
     return found | {".github/workflows/sweep.yml": workflow}
+
+
+def dispatched(act: Act) -> dict[str, str]:
+    """Return the inputs of the run that the loop started; it starts it once at most."""
+    path = act.folder / "artifacts" / "dispatched"
+    if not path.exists():
+        return {}
+    told = path.read_text().splitlines()
+    path.unlink()
+    assert told[:6] == ["workflow", "run", "sweep.yml", "--repo", "octo/digits", "--ref"]
+    return dict(field.split("=", 1) for field in told if "=" in field)
 
 
 def result(run: Run, name: str) -> Any:
@@ -87,3 +99,54 @@ def test_the_template_runs_what_is_missing_and_reports(
     assert result(again, "sweep")["counts"]["left"] == 0
     assert len(recorded(mlflow_server)) == 2
     assert result(again, "sweep-report")["left"] == ""
+
+
+# Stands for GitHub's own client: it notes what it was asked to start.
+GH = """\
+#!/usr/bin/env bash
+set -euo pipefail
+[[ -n "$GH_TOKEN" ]]
+printf '%s\\n' "$@" >"$MLACTIONS_TEST_ARTIFACTS/dispatched"
+"""
+TPE = SPACE.replace("values: [0.001, 1e-3, 0.004]", "min: 0.001, max: 0.01").replace(
+    "name: lr", "name: search\nmethod: bayes\nrun_cap: 11"
+)
+
+
+def test_a_search_goes_on_in_rounds_until_its_cap(
+    act: Act, scratch: MakeScratch, hub: FakeGitHub, mlflow_server: Mlflow, tmp_path: Path
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "gh").write_text(GH)
+    (tools / "gh").chmod(0o755)
+    act = Act(act.folder, act.library, path=f"{tools}:{tool_path()}")
+    folder = python_folder(act.folder / "python", PYTHON)
+    environ = {"MLACTIONS_TEST_PYTHON": str(folder), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    mlflow_server.experiment("e2e-search")
+    given = files(mlflow_server)
+    given["configs/sweep.yaml"] = TPE.replace("URI", mlflow_server.uri).replace(
+        "e2e-sweep", "e2e-search"
+    )
+    name = ".github/workflows/sweep.yml"
+    given[name] = given[name].replace(
+        "experiment: e2e-sweep", 'experiment: e2e-search\n          max-jobs: "1"'
+    )
+    project = scratch(given)
+    project.publish("main")
+
+    counts, inputs = [], {"count": "1"}
+    for number in range(1, 6):
+        payload = {"inputs": inputs}
+        run = act.run(
+            project, "workflow_dispatch", api=hub.url, env=environ, run_id=number, payload=payload
+        )
+        assert run.exit_code == 0, run.log
+        counts.append(result(run, "sweep")["counts"]["trials"])
+        inputs = dispatched(act)
+        if not inputs:
+            break
+        assert (inputs["run"], inputs["sweep"]) == (str(number), "search")
+    assert counts == [10, 11, 11]
+    assert "All 11 runs of `run_cap` are there" in result(run, "sweep")["verdict"]
+    assert result(run, "sweep-report")["counts"]["states"] == {"finished": 11}
