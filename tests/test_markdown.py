@@ -186,6 +186,31 @@ def test_inline_code_reads_as_it_was_written(text: str) -> None:
     assert words(found.text) == words(f"✅ Compare All good. x {shown(text)} y")
 
 
+@pytest.mark.parametrize(("kind", "tag"), [(Strong, "strong"), (Struck, "del")])
+@pytest.mark.parametrize("text", ["Mind: ", " (so) ", "what to do? ", "plain ", " ."])
+def test_a_mark_closes_whatever_follows_its_space(text: str, kind: type, tag: str) -> None:
+    found = page(paragraph(("x ", kind(text), " " * text.startswith(" "), Untrusted("it."))))
+
+    assert found.tags.count(tag) == 1
+    assert words(found.text) == words(f"✅ Compare All good. x {text} it.")
+
+
+@given(TEXT)
+def test_strong_words_keep_their_distance(text: str) -> None:
+    found = page(paragraph(("x", Strong(f" {text} "), "y")))
+
+    assert words(found.text) == words(f"✅ Compare All good. x {shown(text)} y")
+    assert "strong" in found.tags or not shown(text)
+    assert not found.links
+    assert not found.notifies()
+
+
+def test_strong_words_of_a_fold_keep_their_distance() -> None:
+    found = page(markdown.render(report(Details((Strong("Mind: "), "it", Struck(" so")), ()))))
+
+    assert "Mind: it so" in found.text
+
+
 @given(TEXT)
 def test_a_listing_cannot_be_left(text: str) -> None:
     found = page(markdown.render(report(Listing(text, "text"), Paragraph("after"))))

@@ -166,9 +166,9 @@ def _span(span: Span) -> str:
         case Code(text):
             return code(text)
         case Strong(text):
-            return _wrapped("**", escape(text))
+            return _wrapped("**", spaced(text))
         case Struck(text):
-            return _wrapped("~~", prose(text).strip())
+            return _wrapped("~~", prose(text))
         case Link(text, url):
             return link(text, url)
         case Untrusted(text):
@@ -177,8 +177,10 @@ def _span(span: Span) -> str:
             return f"{ICONS[status]} {escape(text)}"
 
 
-def _wrapped(mark: str, text: str) -> str:
-    return f"{mark}{text}{mark}" if text else ""
+def _wrapped(mark: str, line: str) -> str:
+    """Wrap a line in marks, its outer spaces outside of them: inside they would undo a mark."""
+    words = line.strip(" ")
+    return line.replace(words, f"{mark}{words}{mark}") if words else line
 
 
 def _block(block: Block) -> str:
@@ -263,9 +265,9 @@ def _html_span(span: Span) -> str:
         case Code():
             return f"<code>{line}</code>"
         case Strong():
-            return f"<b>{line}</b>"
+            line = f"<b>{line}</b>"
         case Struck():
-            return f"<s>{line}</s>"
+            line = f"<s>{line}</s>"
         case Chip(status, _):
             return f"{ICONS[status]} {line}"
     return f"{' ' * lead}{line}{' ' * trail}"
