@@ -50,6 +50,8 @@ FILES = {
     "src/model.py": MODEL,
     "tests/test_model.py": TESTS,
     "AGENTS.md": "Plain code.\n",
+    "README.md": "# Net\n",
+    "experiments/0001-old.md": "# 1: Old\n",
     "uv.lock": "version = 1\n",
     ".github/workflows/ci.yml": "on: push\n",
     ".gitignore": "__pycache__/\n.pytest_cache/\n",

@@ -135,6 +135,9 @@ def judged(folder: Path, commands: tuple[str, ...], rules: Rules = RULES) -> lis
         ((*GOOD, "mkdir -p skills/x; echo > skills/x/SKILL.md"), ["forbidden-path"]),
         ((*GOOD, "mkdir -p run.py; echo > run.py/evil.sh"), ["not-allowed"]),
         ((*GOOD, "mkdir -p configs; echo > configs/pylock.toml"), ["lock-file"]),
+        ((*GOOD, "mkdir configs; echo > configs/baseline.yaml"), ["changes-the-judge"]),
+        ((*GOOD, "echo > experiments/0002-new.md"), []),
+        ((*GOOD, "echo >> experiments/0001-old.md"), ["changes-the-judge"]),
         ((*GOOD, "echo > pytest.py"), ["hides-module"]),
         ((*GOOD, "mkdir random; echo > random/__init__.py"), ["hides-module"]),
         ((*GOOD, "echo > tests/random.py"), ["hides-module"]),
@@ -238,6 +241,13 @@ def test_a_plan_is_markdown_only(tmp_path: Path) -> None:
     assert judged(tmp_path / "a", (edits("plans/x.md", "# Plan\n"),), rules) == []
     code = (edits("plans/x.md", "# Plan\n"), "echo >> src/model.py")
     assert judged(tmp_path / "b", code, rules) == ["code-in-a-plan"]
+    other = (edits("plans/x.md", "# Plan\n"), "echo >> AGENTS.md; echo > SECURITY.md; rm README.md")
+    assert judged(tmp_path / "c", other, rules) == ["forbidden-path", "outside-of-plans"]
+
+
+def test_an_exclamation_mark_takes_paths_away(tmp_path: Path) -> None:
+    rules = Rules(allow=("*.py", "!src/**"), tests=False)
+    assert judged(tmp_path, GOOD, rules) == ["not-allowed"]
 
 
 def test_a_lock_file_that_is_named_may_change(tmp_path: Path) -> None:
@@ -342,6 +352,7 @@ def test_a_laptop_without_codex_or_key_is_told_so(repository: Path, tmp_path: Pa
         (("--prompt-file=missing.md",), "is not there on the default branch"),
         (("--prompt-file=../x.md",), "Name a file"),
         (("--task=experiment", "--allow=**"), "allows everything"),
+        (("--task=experiment", "--allow=**/*.*"), "allows everything"),
         (("--task=experiment", "--base=a..b"), "no plain name of a branch"),
         (("--task=experiment", "--slug=A b"), "`slug` is"),
         (("--task=experiment", "--codex-version=latest"), "not one exact version"),

@@ -16,7 +16,7 @@ from mlactions.ask.local import Call, call_codex, has_key
 from mlactions.bundle import MANIFEST, digest
 from mlactions.environment import caller_environment
 from mlactions.errors import AgentError, Exit, UserError
-from mlactions.evaluate.globs import matches
+from mlactions.propose.gates import allows
 from mlactions.propose.model import TASKS, Rules
 from mlactions.propose.prepare import Order, prepare
 from mlactions.propose.render import WHY, facts, render
@@ -29,6 +29,9 @@ from mlactions.settings import Status, check_key, lines_option, option, parse_du
 WORD = "propose"
 ALLOW = "*.py\n*.md\nconfigs/**\nconf/**"
 """Paths that a patch may change unless told otherwise: code, documents, configs."""
+
+_ANYTHING = ("any/thing.sh", "Makefile.am", "a.bin", "any/b.py")
+"""Paths that have nothing in common: a glob that matches all of them allows everything."""
 
 _MOST = {"max_files": 200, "max_lines": 50_000, "max_bytes": 20_000_000}
 _LAZY = {
@@ -194,7 +197,7 @@ def _rules(given: Mapping[str, Any]) -> Rules:
     wanted = given["require_tests"]
     allow = given["allow"] or tuple(ALLOW.split("\n"))
     for glob in allow:
-        if matches("anything/at/all", glob) or glob.lstrip("!/") == "":
+        if glob.lstrip("!/") == "" or all(allows(glob, path) for path in _ANYTHING):
             raise UserError(
                 "bad input",
                 f"`allow` has {glob!r}, which allows everything.",
@@ -218,6 +221,6 @@ def _finish(runner: Runner, place: Place, document: Mapping[str, Any]) -> int:
     runner.output("branch", document["branch"])
     runner.output("sha256", digest(place.bundle / MANIFEST))
     if document["status"] == Status.REFUSED:
-        hint = WHY.get(document["reason"], "The log of the step that called Codex says more.")
+        hint = "" if document["reason"] in WHY else "The step that called Codex says more."
         raise AgentError("no change", document["verdict"], hint)
     return Exit.PASS if document["status"] == Status.PASS else Exit.FAILED_CHECK

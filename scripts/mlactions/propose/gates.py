@@ -6,6 +6,7 @@ person do.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -42,6 +43,9 @@ _HIDDEN = frozenset(name.casefold() for name in sys.stdlib_module_names if name 
     *("hydra", "omegaconf", "sklearn", "pandas", "yaml"),
 }
 """Modules that checks import, and that a new one in the root would stand in front of."""
+
+PLANS = "plans/"
+"""Where the plan of a plan-only task is written."""
 
 _ODD = frozenset('\ufffd*?[]\\"')
 """Characters of globs, and what stands for a byte that is no text."""
@@ -102,25 +106,35 @@ def _of_entry(entry: Entry, rules: Rules) -> Iterator[Finding]:
         text = "A path of the patch cannot be shown, or means something else to other programs."
         yield Finding("odd-path", text, ascii(path)[1:-1])
         return
-    if _is_among(path, _FORBIDDEN):
-        text = "It is obeyed by GitHub, git, another build service, an editor or an agent."
-        yield Finding("forbidden-path", text, path)
-    elif _is_among(path, _LOCK_FILES) and path not in rules.lock_files:
-        yield Finding("lock-file", "It is a lock file that `lock-files` does not name.", path)
-    elif not _is_allowed(path, rules):
-        yield Finding("not-allowed", "No glob of `allow` matches it.", path)
-    elif _is_among(path, _STEERING) and path not in rules.allow:
-        text = "It steers what checks run: `allow` has to name it by its whole path."
-        yield Finding("steers-checks", text, path)
-    elif finding := hidden(entry.path, entry.kind):
-        yield finding
-    elif rules.plan_only and not path.lower().endswith(".md"):
-        yield Finding("code-in-a-plan", "This task is a plan: it changes Markdown only.", path)
+    yield from itertools.islice(_of_path(entry, rules), 1)
     yield from _of_form(entry)
     if entry.kind == "deleted" and is_test_file(path):
         yield Finding("deletes-test", "It is deleted, and it is a test or belongs to one.", path)
     elif skips_more(entry):
         yield Finding("skips-test", "It skips a test, or expects it to fail.", path)
+
+
+def _of_path(entry: Entry, rules: Rules) -> Iterator[Finding]:
+    path, is_named = entry.path, entry.path in rules.allow
+    if _is_among(path, _FORBIDDEN):
+        text = "It is obeyed by GitHub, git, another build service, an editor or an agent."
+        yield Finding("forbidden-path", text, path)
+    if _is_among(path, _LOCK_FILES) and path not in rules.lock_files:
+        yield Finding("lock-file", "It is a lock file that `lock-files` does not name.", path)
+    if _judges(path, entry) and not is_named:
+        text = "Metrics or hypotheses are judged by it: `allow` has to name it by its whole path."
+        yield Finding("changes-the-judge", text, path)
+    if not _is_allowed(path, rules):
+        yield Finding("not-allowed", "No glob of `allow` matches it.", path)
+    if _is_among(path, _STEERING) and not is_named:
+        text = "It steers what checks run: `allow` has to name it by its whole path."
+        yield Finding("steers-checks", text, path)
+    if finding := hidden(path, entry.kind):
+        yield finding
+    if rules.plan_only and not path.lower().endswith(".md"):
+        yield Finding("code-in-a-plan", "This task is a plan: it changes Markdown only.", path)
+    if rules.plan_only and not path.startswith(PLANS):
+        yield Finding("outside-of-plans", f"This task writes into {PLANS} only.", path)
 
 
 def _of_form(entry: Entry) -> Iterator[Finding]:
@@ -145,15 +159,22 @@ def _of_tests(entries: Sequence[Entry], rules: Rules) -> Iterator[Finding]:
         yield Finding("no-tests", "The task asks for tests, and the patch adds none.")
 
 
+def _judges(path: str, entry: Entry) -> bool:
+    """Say whether a path holds what a change is judged by: a baseline, or an earlier note."""
+    name = PurePosixPath(path).name.casefold()
+    is_note = "experiments" in PurePosixPath(path).parts[:-1] and entry.kind != "added"
+    return fnmatchcase(name, "*baseline*.y*ml") or fnmatchcase(name, "*baseline*.json") or is_note
+
+
 def _is_allowed(path: str, rules: Rules) -> bool:
     wanted = [glob for glob in rules.allow if not glob.startswith("!")]
     unwanted = [glob[1:] for glob in rules.allow if glob.startswith("!")]
-    return any(_allows(glob, path) for glob in wanted) and not any(
+    return any(allows(glob, path) for glob in wanted) and not any(
         matches(path, glob) for glob in unwanted
     )
 
 
-def _allows(glob: str, path: str) -> bool:
+def allows(glob: str, path: str) -> bool:
     """Match a glob without a slash with the file's name: a folder's allows nothing."""
     return matches(path if "/" in glob.rstrip("/") else PurePosixPath(path).name, glob)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mlactions.compare.messages import spans_of
 from mlactions.publish import Fact
 from mlactions.report import (
     Block,
@@ -52,13 +53,13 @@ def render(result: Mapping[str, Any]) -> Report:
     """Return the report of `take`, from its result alone."""
     blocks: list[Block] = []
     if result["reason"]:
-        why = WHY.get(result["reason"], result["reason"])
-        blocks.append(Paragraph((why, " ", Untrusted(result["detail"]))))
+        detail = Untrusted(result["detail"])
+        blocks.append(Paragraph(("Reason: ", Code(result["reason"]), " ", detail)))
     if result["title"]:
         blocks.append(Paragraph(("Codex calls it: ", Untrusted(result["title"]))))
     blocks += [*_findings(result["findings"]), *change(result)]
     title = f"Proposed change: {result['task']}"
-    return Report(title, Status(result["status"]), result["verdict"], tuple(blocks))
+    return Report(title, Status(result["status"]), spans_of(result["verdict"]), tuple(blocks))
 
 
 def change(result: Mapping[str, Any]) -> Iterator[Block]:

@@ -18,6 +18,7 @@ from mlactions.escaping import printable
 from mlactions.propose.answer import parse_answer
 from mlactions.propose.gates import judge
 from mlactions.propose.model import BRANCHES, WORD, Entry, Finding, Rules
+from mlactions.propose.render import WHY
 from mlactions.propose.testing import added_tests
 from mlactions.propose.tree import TreeError
 from mlactions.propose.workspace import Context, Place, read_context
@@ -161,7 +162,8 @@ def _file(entry: Entry, number: int) -> dict[str, Any]:
 
 def _verdict(taken: Taken) -> str:
     if taken.status == Status.REFUSED:
-        return f"Codex made no change: {taken.ending.reason or taken.ending.status}."
+        why = WHY.get(taken.ending.reason, f"{taken.ending.reason or taken.ending.status}.")
+        return f"Codex made no change. {why}"
     if taken.findings:
         reasons = ", ".join(dict.fromkeys(finding.reason for finding in taken.findings))
         return f"The change is refused: {reasons}."
