@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from mlactions.sweep.model import Metric
 from mlactions.sweep.settings import Settings
 from mlactions.sweep.user import sweep_trials
 from mlactions.sweep.user.sweep_trials import Attempt, State, Sweep, numbers_in
-from tests.mlflow_support import TOOLS, Gatekeeper, Mlflow
+from tests.mlflow_support import ROOT, TOOLS, Gatekeeper, Mlflow
 from tests.sweep_support import Project
 
 SPACE = """\
@@ -401,6 +401,69 @@ def test_next_keeps_to_the_budget_of_the_whole_sweep(tmp_path: Path, mlflow_serv
     assert more.result["refused"] == [
         "3 trials are left to run, after 10 that have run, and the budget is 12"
     ]
+
+
+def at_once(project: Project, *lines: Sequence[str]) -> list[tuple[int, str]]:
+    """Start commands after generating at the same time; return exit codes and what was said."""
+    started = []
+    for number, words in enumerate(lines):
+        given = [
+            "--working-directory",
+            str(project.root),
+            "--out",
+            str(project.root / f"o{number}"),
+        ]
+        environ = project.environ({"PYTHONPATH": str(ROOT / "scripts")})
+        command = [sys.executable, "-m", "mlactions", "sweep", words[0], *given, *words[1:]]
+        pipe = subprocess.PIPE
+        started.append(
+            subprocess.Popen(command, env=environ, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+        )
+    said = [process.communicate(timeout=PATIENCE)[0] for process in started]
+    return [(process.returncode, text) for process, text in zip(started, said, strict=True)]
+
+
+def test_nothing_is_lost_where_commands_run_at_once(tmp_path: Path, mlflow_server: Mlflow) -> None:
+    project, experiment, _ = tracked(tmp_path, mlflow_server, "sweep-at-once", TPE)
+    for row in project.manifest()["trials"]:
+        lr = row["overrides"]["training.max_lr"]
+        log(mlflow_server, experiment, row, score=1 - abs(lr - 0.3))
+    one = ["next", "--count", "1", "--no-compose"]
+    done = at_once(project, one, one, ["status", "--no-analysis"])
+    assert [code for code, _ in done] == [0, 0, 0], done
+    rows = project.manifest()["trials"]
+    assert len(rows) == 12
+    assert len({row["hash"] for row in rows}) == 12
+    assert all((project.folder() / f"{row['name']}.yaml").is_file() for row in rows)
+
+
+def test_an_edited_search_is_not_gone_on_with(tmp_path: Path, mlflow_server: Mlflow) -> None:
+    project, experiment, _ = tracked(tmp_path, mlflow_server, "sweep-edited", TPE)
+    rows = project.manifest()["trials"]
+    log(mlflow_server, experiment, rows[0], score=0.2)
+    log(mlflow_server, experiment, rows[1], score=0.4)
+    space = tmp_path / "configs" / "sweep.yaml"
+    space.write_text(
+        "# a comment\nbudget: {trials: 50}\n" + TPE.replace("run_cap: 13", "run_cap: 20")
+    )
+    assert project.later("next", "--python", sys.executable).code == 0
+    space.write_text(
+        TPE.replace("goal: maximize", "goal: minimize").replace("target: 2", "target: 0")
+    )
+    told = project.later("next", "--no-compose")
+    assert (told.code, "the space was edited since the sweep was generated" in told.said) == (
+        2,
+        True,
+    )
+    seen = project.later("status", "--no-analysis").result
+    assert seen["best"][0]["mean"] == 0.4  # by the metric as it was
+    assert "was edited since" in seen["warnings"][0]
+    space.write_text(TPE)
+    config = tmp_path / "configs" / "train.yaml"
+    config.write_text(config.read_text().replace("epochs: 2", "epochs: 3"))
+    told = project.later("next", "--python", sys.executable)
+    assert (told.code, "`train` was edited since" in told.said) == (2, True)
+    assert len(project.manifest()["trials"]) == 11
 
 
 def test_next_has_nothing_to_say_of_a_grid(tmp_path: Path, mlflow_server: Mlflow) -> None:

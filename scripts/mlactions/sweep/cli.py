@@ -23,6 +23,7 @@ from mlactions.sweep.generate import generate
 from mlactions.sweep.jobs import MAX_JOBS, matrix, one_line, ranges, train_matrix
 from mlactions.sweep.lookup import Known, Reuse, check_data, look_up, of_any_code
 from mlactions.sweep.manifest import NAME, read_manifest
+from mlactions.sweep.model import Space
 from mlactions.sweep.render import render
 from mlactions.sweep.result import document
 from mlactions.sweep.scripts import BACKENDS
@@ -105,10 +106,20 @@ def command(context: click.Context, /, **given: Any) -> int:
     empty_folder(out, "sweep", WRITTEN)  # a call that ends in an error leaves the earlier report
     finish(result, left, settings, out, runner)
     if given["ask"]:
-        from mlactions.compare.explain import explain  # only who asks pays for it
-
-        explain(runner, out, (), "", out=out / ANSWER)
+        ask_about(out, settings, runner, caller)
     return Exit.FAILED_CHECK if result["refused"] else Exit.PASS
+
+
+def ask_about(out: Path, settings: Settings, runner: Runner, caller: Mapping[str, str]) -> None:
+    """Let Codex propose a better space, from what was found; the answer lands beside the result."""
+    from mlactions import terminal  # only who asks pays for it
+    from mlactions.ask import ask_locally
+    from mlactions.ask.render import render_report
+
+    answer, folder = out / ANSWER, settings.folder
+    checked = ask_locally(runner, [out], out=answer, repository=folder, always=True, environ=caller)
+    terminal.show(render_report(checked), runner.stream, runner.environ)
+    runner.say(f"answer: {answer / 'report.md'}")
 
 
 def read_settings(given: Mapping[str, Any], caller: Mapping[str, str]) -> Settings:
@@ -181,7 +192,7 @@ def run(settings: Settings, caller: Mapping[str, str]) -> tuple[dict[str, Any], 
     """Generate; return the result's document and the trials that are left."""
     folder = settings.folder
     code = code_version(str(folder), settings.own)
-    known, lookup = ask_mlflow(settings, caller, code)
+    known, lookup = ask_mlflow(settings, caller, code, read_space(settings))
     environ = without_credentials(user_environment(caller))
     plan = generate(settings, environ, known)
     reuse = Reuse(code, settings.data, plan.space.reuse_across_commits)
@@ -190,7 +201,7 @@ def run(settings: Settings, caller: Mapping[str, str]) -> tuple[dict[str, Any], 
 
 
 def ask_mlflow(
-    settings: Settings, caller: Mapping[str, str], code: str
+    settings: Settings, caller: Mapping[str, str], code: str, space: Space
 ) -> tuple[Known | None, Mapping[str, Any]]:
     """Ask what has run already, where an experiment is named."""
     if not settings.experiment:
@@ -198,7 +209,6 @@ def ask_mlflow(
     if not settings.tracking_uri:
         hint = "Write for example `https://mlflow.example.org`, or set MLFLOW_TRACKING_URI."
         raise UserError("bad input", "`experiment` is named and `tracking-uri` is not.", hint)
-    space = read_space(settings)
     reuse = Reuse(code, settings.data, settings.across_commits or space.reuse_across_commits)
     if _is_new_database(settings):
         return Known(), {**NOTHING, "tracking": settings.tracking_uri, "code": code}

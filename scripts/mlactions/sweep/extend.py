@@ -13,7 +13,7 @@ from mlactions.sweep import compose as hydra
 from mlactions.sweep.best import best, observed, reached
 from mlactions.sweep.compose_checks import Files, Samples, check
 from mlactions.sweep.cost import estimate, over_budget
-from mlactions.sweep.folder import locked, staging, write_files
+from mlactions.sweep.folder import staging, write_files
 from mlactions.sweep.generate import project_of
 from mlactions.sweep.jobs import listed, matrix
 from mlactions.sweep.manifest import NAME, row_text, write_manifest
@@ -29,8 +29,13 @@ from mlactions.text import plural
 def extend(
     seen: Seen, environ: Mapping[str, str], *, count: int
 ) -> tuple[dict[str, Any], list[int]]:
-    """Add what TPE proposes to the sweep; return the result, and the trials that are left."""
+    """Add what TPE proposes to the sweep; return the result, and the trials that are left.
+
+    Whoever calls holds the sweep's lock.
+    """
     space = seen.space
+    if seen.edited:
+        raise _other_search(seen, "the space was edited")
     if space.method != "tpe" or space.metric is None:
         message = f"the method is {space.method}, whose trials are all there."
         raise UserError("nothing to propose", message, "Write `method: tpe`.", space.file)
@@ -48,6 +53,10 @@ def extend(
 
 def _add(seen: Seen, environ: Mapping[str, str], count: int) -> tuple[dict[str, Any], list[int]]:
     space, bases = _based(seen, environ)
+    first = seen.manifest.rows[0]
+    composed = seen.settings.compose != "none"
+    if composed and Hasher(space, bases).hash(first["overrides"]) != first["hash"]:
+        raise _other_search(seen, f"`{seen.settings.config_name}` was edited")
     fresh = _fresh(seen, space, bases, count)
     cost = estimate(space, len(seen.left) + len(fresh), spent_of(seen))
     broken = over_budget(space, cost)
@@ -85,6 +94,12 @@ def _add(seen: Seen, environ: Mapping[str, str], count: int) -> tuple[dict[str, 
         jobs=len(matrix(left, max_jobs=seen.settings.max_jobs)["include"]),
     )
     return result, left
+
+
+def _other_search(seen: Seen, why: str) -> UserError:
+    message = f"{why} since the sweep was generated, so its runs say nothing of it."
+    hint = "Generate another sweep with `--name`, or this one anew with `--replace`."
+    return UserError("another search", message, hint, seen.space.file)
 
 
 def _based(seen: Seen, environ: Mapping[str, str]) -> tuple[Space, Bases]:
@@ -125,7 +140,7 @@ def _install(
     sweep, width = seen.manifest.header["sweep"], seen.manifest.header["width"]
     writer = Writer(space, bases.groups)
     files = [(f"{trial.name(width)}.yaml", writer.text(trial, sweep)) for trial in fresh]
-    with locked(seen.folder), staging(seen.folder) as stage:
+    with staging(seen.folder) as stage:
         write_files(stage, files)
         if seen.settings.compose != "none":
             project = project_of(seen.settings, environ)

@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import shutil
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,12 +29,17 @@ _OWN = frozenset(
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a sweep's folder; a second writer is refused, not mixed in."""
+def locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
+    """Hold the lock of a sweep's folder; a second writer is refused, not mixed in.
+
+    It waits `patience` seconds for the first one to end.
+    """
     path = folder.parent / f".{folder.name}.lock"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = _acquired(path)
+        until = time.monotonic() + patience
+        while (lock := _acquired(path)) is None and time.monotonic() < until:
+            time.sleep(0.2)
     except OSError as error:
         message = f"{(error.strerror or 'failed').lower()}."
         raise UserError("cannot write", message, file=str(folder)) from None

@@ -24,6 +24,7 @@ from mlactions.sweep.folder import (
     write_files,
     write_scripts,
 )
+from mlactions.sweep.identity import search_hash
 from mlactions.sweep.lookup import Known, finished_elsewhere, key_of
 from mlactions.sweep.manifest import NAME, Manifest, read_manifest, row_text, write_manifest
 from mlactions.sweep.model import Space, Trial
@@ -265,12 +266,14 @@ def header_of(plan: Plan, settings: Settings) -> dict[str, Any]:
         "space": {
             "file": settings.space_name,
             "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "search": search_hash(read_space(settings)),
         },
         "method": plan.space.method,
         "metric": None
         if metric is None
         else {"name": metric.name, "goal": metric.goal, "target": metric.target},
         "config_name": settings.config_name,
+        "imports": list(settings.imports),
         "seed_parameter": plan.space.seed_parameter,
         "retry": plan.space.retry,
         "reuse_across_commits": plan.space.reuse_across_commits,

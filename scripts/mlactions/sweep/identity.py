@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mlactions.sweep.model import Space
 from mlactions.values import flatten
 
 PREFIX = "sha256:"
@@ -61,3 +62,17 @@ def fingerprint(document: Mapping[str, Any], without: Iterable[str] = ()) -> str
     left = set(without)
     settings = {".".join(map(str, place)): value for place, value in flatten(document)}
     return config_hash(fragment(key, settings[key]) for key in sorted(settings) if key not in left)
+
+
+def search_hash(space: Space) -> str:
+    """Return the hash of what a space says of the search: not its limits, its command or its name.
+
+    What is proposed for one search means nothing for another.
+    """
+    metric = (space.metric.name, space.metric.goal) if space.metric else None
+    parts = [
+        [(item.key, item.prefix, item.domain, item.when) for item in space.parameters],
+        [rule.tests for rule in space.exclude],
+        [space.method, space.seeds, space.seed_parameter, metric],
+    ]
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -14,14 +14,13 @@ from mlactions.errors import Exit
 from mlactions.publish import check_folder, empty_folder, out_folder
 from mlactions.runner import Runner
 from mlactions.settings import Status, check_key, option
-from mlactions.sweep.cli import WRITTEN, finish, tracking_uri
+from mlactions.sweep.cli import WRITTEN, ask_about, finish, tracking_uri
 from mlactions.sweep.extend import extend
-from mlactions.sweep.folder import locked
 from mlactions.sweep.jobs import MAX_JOBS
 from mlactions.sweep.lookup import check_data
 from mlactions.sweep.manifest import NAME, write_manifest
 from mlactions.sweep.settings import Settings
-from mlactions.sweep.standing import analysed, document, look, rows
+from mlactions.sweep.standing import analysed, document, held, rows
 from mlactions.user_python import without_credentials
 
 
@@ -49,6 +48,7 @@ def _options(function: Any) -> Any:
 @click.command("status")
 @_options
 @option("--no-analysis", is_flag=True, help="Leave out what `analyze` says of the runs.")
+@option("--ask", is_flag=True, help="Let the codex on the PATH propose a narrower space.")
 @click.pass_obj
 def status_command(runner: Runner, /, **given: Any) -> int:
     """Say which trials are finished, which are best, and what mattered.
@@ -58,13 +58,15 @@ def status_command(runner: Runner, /, **given: Any) -> int:
     caller = caller_environment(runner.environ)
     out = out_folder(given["out"], runner, "sweep")
     settings = _settings(given, caller)
-    seen = look(settings, caller)
-    empty_folder(out, "sweep", WRITTEN)
-    with locked(seen.folder):
+    check_folder(out, "sweep", WRITTEN)
+    with held(settings, caller) as seen:
         write_manifest(seen.folder / NAME, seen.manifest.header, rows(seen))
+    empty_folder(out, "sweep", WRITTEN)
     analysis = None if given["no_analysis"] else analysed(seen, caller)
     result = document(seen, "status", analysis=analysis)
     finish(result, seen.left, settings, out, runner)
+    if given["ask"]:
+        ask_about(out, settings, runner, caller)
     return Exit.FAILED_CHECK if result["status"] == Status.FAIL else Exit.PASS
 
 
@@ -84,9 +86,9 @@ def next_command(runner: Runner, /, **given: Any) -> int:
     out = out_folder(given["out"], runner, "sweep")
     settings = _settings(given, caller)
     check_folder(out, "sweep", WRITTEN)
-    seen = look(settings, caller)
     environ = without_credentials(user_environment(caller))
-    result, left = extend(seen, environ, count=given["count"])
+    with held(settings, caller) as seen:
+        result, left = extend(seen, environ, count=given["count"])
     empty_folder(out, "sweep", WRITTEN)
     finish(result, left, settings, out, runner)
     return Exit.FAILED_CHECK if result["refused"] else Exit.PASS

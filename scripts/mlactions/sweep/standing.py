@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,19 @@ from mlactions.settings import Status
 from mlactions.sweep.best import best, named, whole
 from mlactions.sweep.cli import NOTHING, absolute_uri, ask_mlflow
 from mlactions.sweep.cost import Spent, estimate
+from mlactions.sweep.folder import locked
+from mlactions.sweep.identity import search_hash
 from mlactions.sweep.jobs import listed, matrix
 from mlactions.sweep.lookup import Known, Reuse, finished_elsewhere, of_any_code
 from mlactions.sweep.manifest import NAME, Manifest, read_manifest, row_text
-from mlactions.sweep.model import Space
+from mlactions.sweep.model import Metric, Space
 from mlactions.sweep.result import head, space_document
 from mlactions.sweep.settings import Settings, read_space, sweep_name
 from mlactions.sweep.user.sweep_trials import State, code_version, head_commit
 from mlactions.text import plural
+
+PATIENCE = 120.0
+"""Seconds that a command waits for another one on the same sweep."""
 
 _DONE = frozenset({"finished", "running", "failed"})
 
@@ -37,6 +43,8 @@ class Seen:
     known: Known
     lookup: Mapping[str, Any]
     states: Mapping[int, State]
+    edited: bool = False
+    """Whether the space now says another search than the one that was generated."""
 
     @property
     def left(self) -> list[int]:
@@ -44,24 +52,40 @@ class Seen:
         return [number for number, state in self.states.items() if state.name not in _DONE]
 
 
-def look(settings: Settings, caller: Mapping[str, str]) -> Seen:
-    """Read the sweep's manifest, and ask MLflow about its trials."""
+@contextmanager
+def held(settings: Settings, caller: Mapping[str, str]) -> Iterator[Seen]:
+    """Look at a sweep and keep other writers away until what comes of it is written."""
     space = read_space(settings)
     folder = settings.configs / "sweeps" / sweep_name(settings.name, space)
+    if not (folder / NAME).exists():
+        read_manifest(folder / NAME)  # says what is missing
+    with locked(folder, PATIENCE):
+        yield look(settings, caller, space, folder)
+
+
+def look(settings: Settings, caller: Mapping[str, str], space: Space, folder: Path) -> Seen:
+    """Read the sweep's manifest, and ask MLflow about its trials."""
     manifest = read_manifest(folder / NAME)
     header = manifest.header
+    edited = search_hash(space) != header["space"]["search"]
+    if edited:
+        space = replace(space, metric=_metric(header))
     settings = _with(settings, header)
     if not settings.experiment:
         hint = "Name the experiment that the trials are recorded in: `--experiment`."
         raise UserError("bad input", "nothing says where to ask.", hint)
     code = code_version(str(settings.folder), settings.own)
-    known, lookup = ask_mlflow(settings, caller, code)
+    known, lookup = ask_mlflow(settings, caller, code, space)
     known = known or Known()
     states = {
         trial.number: known.state(trial, space.retry, settings.now_ms)
         for trial in manifest.trials()
     }
-    return Seen(settings, space, folder, manifest, known, lookup or NOTHING, states)
+    return Seen(settings, space, folder, manifest, known, lookup or NOTHING, states, edited=edited)
+
+
+def _metric(header: Mapping[str, Any]) -> Metric | None:
+    return None if header["metric"] is None else Metric(**header["metric"])
 
 
 def _with(settings: Settings, header: Mapping[str, Any]) -> Settings:
@@ -69,6 +93,7 @@ def _with(settings: Settings, header: Mapping[str, Any]) -> Settings:
     return replace(
         settings,
         config_name=header["config_name"],
+        imports=tuple(header["imports"]),
         experiment=settings.experiment or header["experiment"],
         tracking_uri=settings.tracking_uri or header["tracking_uri"],
         data=settings.data or header["data"],
@@ -116,6 +141,9 @@ def document(
     across = seen.settings.across_commits or space.reuse_across_commits
     reuse = Reuse(seen.lookup["code"], seen.settings.data, across)
     warnings = [elsewhere] if elsewhere else []
+    if seen.edited:
+        text = f"`{space.file}` was edited since: this is about the search as it was generated"
+        warnings.append(f"{text}, ranked by its metric.")
     warnings += of_any_code(reuse, counts["states"].get("finished", 0))
     status = Status.WARN if warnings else Status.PASS
     status = Status.FAIL if counts["states"].get("failed") else status
