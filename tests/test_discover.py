@@ -17,20 +17,25 @@ from mlactions.discover.conventions import conventions
 from mlactions.discover.counts import at_most_millions, parse_count, show_bytes, show_count
 from mlactions.discover.hub import read_endpoint
 from mlactions.discover.model import (
+    Candidate,
+    Citation,
     Constraints,
     Conventions,
     Entry,
     File,
     Kind,
+    Outcome,
     Settings,
     Split,
     is_repository,
 )
 from mlactions.discover.plan import plan
 from mlactions.discover.reading import read_entry
+from mlactions.discover.search import judge
 from mlactions.discover.snippets import snippets
 from mlactions.discover.words import MAX_WORDS, TASKS, read_task
 from mlactions.errors import UserError
+from mlactions.settings import Status
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 MODEL = Entry(
@@ -76,7 +81,9 @@ def reasons(entry: Entry, **wanted: Any) -> list[str]:
         ),
         ("Sentiment analysis in German", "text-classification", ("sentiment", "german")),
         ("translate English to German", "translation", ("english", "german")),
-        ("speech-to-text", "", ("speech-to-text",)),
+        ("speech-to-text", "automatic-speech-recognition", ()),
+        ("zero-shot image classification", "zero-shot-image-classification", ()),
+        ("bge-small", "", ("bge-small",)),
         ("automatic-speech-recognition for Swahili", "automatic-speech-recognition", ("swahili",)),
         ("OCR", "image-to-text", ("ocr",)),
         ("a small model for the task", "", ()),
@@ -248,6 +255,20 @@ def test_every_reason_is_named() -> None:
     entry = replace(MODEL, gated="", parameters=None, licence_card=(), licence_tags=())
     found = reasons(entry, licences=("mit",), max_parameters=1, not_gated=True)
     assert found == ["licence-unknown", "parameters-unknown", "gated-unknown"]
+
+
+def test_the_verdict_names_one_that_can_be_loaded_without_care() -> None:
+    risky = replace(MODEL, id="acme/risky", remote_code=True)
+    outcome = Outcome(
+        plan(Settings("model", "digits", Constraints())),
+        (),
+        tuple(Candidate(entry, (), Citation("", "card"), ()) for entry in (risky, MODEL)),
+        (),
+    )
+    verdict = judge(outcome, "model")
+    assert verdict.status is Status.PASS
+    assert MODEL.id in verdict.sentence
+    assert "risky" not in verdict.sentence
 
 
 def test_what_can_run_code_is_said() -> None:

@@ -22,6 +22,7 @@ from mlactions.discover.reading import read_entry
 from mlactions.discover.snippets import snippets
 from mlactions.runner import Runner
 from tests.fakes.hub import FakeHub, Repository, model
+from tests.github_html import page
 
 ROOT = Path(__file__).resolve().parents[1]
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -195,8 +196,10 @@ def test_the_reason_names_what_is_not_counted(tmp_path: Path) -> None:
         (
             ("extra/vae.safetensors", "pytorch_model.bin"),
             {"library_name": "transformers"},
-            ["safetensors-unproven"],
+            ["no-safetensors"],
         ),
+        (("vae/model.safetensors",), {"library_name": "transformers"}, ["no-safetensors"]),
+        (("vae/model.safetensors",), {"library_name": "diffusers"}, []),
         (("model.bin",), {}, ["no-safetensors"]),
     ],
 )
@@ -205,6 +208,59 @@ def test_safetensors_are_proven(
 ) -> None:
     given = {"safetensors": headers(F32=12), **more}
     assert codes(entry_of(*paths, **given), safetensors_only=True) == expected
+
+
+def test_weights_that_transformers_does_not_find_are_not_loaded_by_it() -> None:
+    (python,) = snippets(entry_of("vae/model.safetensors", library_name="transformers"), USES)
+    assert "from_pretrained" not in python.text
+    assert "hf_hub_download" in python.text
+
+
+@pytest.mark.parametrize(
+    ("paths", "known"),
+    [
+        (("model.Q4_K_M.gguf", "model.Q8_0.gguf", "model-f16.gguf"), True),
+        (("model-00001-of-00002.gguf", "model-00002-of-00002.gguf"), True),
+        (("Model-IQ3_XS.gguf", "model-UD-Q6_K-00001-of-00003.gguf"), True),
+        (("small.gguf", "big-70B.gguf"), False),
+    ],
+)
+def test_parameters_of_gguf_are_those_of_one_model(paths: tuple[str, ...], known: bool) -> None:
+    entry = entry_of(*paths, gguf={"total": 100})
+    assert entry.parameters == (100 if known else None)
+    expected = [] if known else ["parameters-unknown"]
+    assert codes(entry, max_parameters=1000) == expected
+
+
+def test_a_model_in_parts_is_fetched_whole() -> None:
+    (python,) = snippets(entry_of("m-00000-of-00009.gguf", "m-00001-of-00009.gguf"), Conventions())
+    assert 'allow_patterns=["m-*-of-00009.gguf", "*.json"]' in python.text
+
+
+def test_pickles_of_a_data_set_are_flagged() -> None:
+    raw = {"id": "acme/digits", "sha": SHA, "gated": False, "card": {"license": "mit"}}
+    raw |= {"tags": ["license:mit"]}
+    listed = [{"path": name, "size": 10} for name in ("train.pkl", "x.joblib", "raw.bin")]
+    entry = read_entry("dataset", {**raw, "siblings": listed})
+    assert needs_care(entry)
+    assert any("`train.pkl`" in text and "raw.bin" not in text for text in warnings_of(entry))
+    plain = read_entry("dataset", {**raw, "siblings": [{"path": "a.parquet", "size": 1}]})
+    assert not needs_care(plain)
+
+
+def test_what_the_scanner_suspects_is_said() -> None:
+    issues = [{"path": "model.safetensors", "level": "suspicious"}]
+    entry = entry_of("model.safetensors", security={"filesWithIssues": issues})
+    assert not codes(entry)
+    assert needs_care(entry)
+    assert any("suspicious: `model.safetensors`" in text for text in warnings_of(entry))
+
+
+def test_warnings_are_shown_as_github_shows_them(tmp_path: Path) -> None:
+    search(tmp_path, model("acme/own", files={"pytorch_model.bin": 9}))
+    text = page((tmp_path / "report.md").read_text()).text
+    assert "Mind: " in text
+    assert "**" not in text
 
 
 def test_a_pickle_among_many_files_is_seen() -> None:

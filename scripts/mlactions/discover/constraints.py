@@ -78,9 +78,10 @@ def _format(entry: Entry, wanted: Constraints) -> Iterator[Reason]:
     """Hold the files to their format: a name alone proves nothing."""
     if not wanted.safetensors_only:
         return
-    if not entry.safetensors:
+    if not entry.loaded_safetensors:
         held = f"; its weights are {_listed((entry.pickles[0].path,))}" if entry.pickles else ""
-        yield Reason("no-safetensors", f"it has no safetensors file{held}")
+        where = f" where `{entry.library}` looks for one" if entry.safetensors else ""
+        yield Reason("no-safetensors", f"it has no safetensors file{where}{held}")
     elif not entry.headers:
         text = "the Hub has not read the headers of its safetensors files"
         yield Reason("safetensors-unproven", text)
@@ -154,8 +155,13 @@ def _warnings(entry: Entry) -> Iterator[str]:
 
 
 def _risks(entry: Entry) -> Iterator[str]:
-    """Say what loading the weights can do that a format of data alone could not."""
+    """Say what loading the files can do that a format of data alone could not."""
+    if entry.suspicious:
+        yield f"the Hub's scanner calls files suspicious: {_listed(entry.suspicious[:3])}"
     if entry.kind != "model":
+        named = tuple(file.path for file in entry.pickles if not file.path.endswith(".bin"))
+        if named:
+            yield f"there are pickles among its files, which can run code: {_listed(named[:3])}"
         return
     if entry.data:
         if entry.alone:

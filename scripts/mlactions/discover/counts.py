@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from mlactions.errors import UserError
 
-_COUNT = re.compile(r"(?P<number>\d+(?:[_,]\d{3})*(?:\.\d+)?)\s*(?P<unit>[kKmMbBtTgG]?)")
+_COUNT = re.compile(r"(?P<number>[0-9]+(?:[_,][0-9]{3})*(?:\.[0-9]+)?)\s*(?P<unit>[kKmMbBtTgG]?)")
 _UNITS = {"": 0, "K": 3, "M": 6, "B": 9, "G": 9, "T": 12}
 _LARGEST = 10**18
 _STEP = 1000

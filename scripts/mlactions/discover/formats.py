@@ -24,7 +24,7 @@ _UNKNOWN = (
 _PACKED = (".bz2", ".gz", ".lz4", ".xz", ".zst")
 _NOT_PICKLED = ("openvino", "spiece", "tokenizer", "vocab")
 _BESIDE = ("optimizer", "rng_state", "scaler", "scheduler", "training_args")
-_ROOT_ONLY = ("timm", "transformers")
+ROOT_ONLY = ("timm", "transformers")
 """Libraries that load weights of the top folder alone."""
 
 
@@ -56,7 +56,7 @@ def beside(path: str) -> bool:
 def alone(paths: Iterable[str], library: str) -> tuple[str, ...]:
     """Return the weights that can run code and have no data format in their folder."""
     kinds = {path: loading(path) for path in paths if not beside(path)}
-    if library in _ROOT_ONLY:
+    if library in ROOT_ONLY:
         kinds = {path: kind for path, kind in kinds.items() if "/" not in path}
     safe = {_folder(path) for path, kind in kinds.items() if kind == "data"}
     risky = (path for path, kind in kinds.items() if kind in ("pickle", "code"))

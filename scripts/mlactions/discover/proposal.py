@@ -169,7 +169,7 @@ def _blocks(document: Mapping[str, Any]) -> Iterator[Block]:
     held = [entry for entry in entries if entry["held"]]
     struck = [entry for entry in entries if not entry["held"]]
     if document["error"]:
-        yield Paragraph((Strong("Not looked up: "), document["error"]))
+        yield Paragraph((Strong("Not looked up:"), " ", document["error"]))
     if held:
         yield Heading(2, "Ranked by Codex, looked up on the Hub")
         items = [entry["candidate"] for entry in held]

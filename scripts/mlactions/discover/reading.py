@@ -48,7 +48,8 @@ def read_entry(kind: Kind, raw: Mapping[str, Any], *, asked: str = "") -> Entry:
         files=len(files),
         size=sum(size or 0 for size in sizes) if files and None not in sizes else None,
         pickles=_largest(_pickled(files)),
-        unsafe=tuple(_unsafe(raw.get("security"))),
+        unsafe=tuple(_flagged(raw.get("security"), "unsafe")),
+        suspicious=tuple(_flagged(raw.get("security"), "suspicious")),
         citation=_long(raw.get("citation")),
         authors=_text(raw.get("author")),
     )
@@ -212,9 +213,9 @@ def _largest(files: Iterator[File]) -> tuple[File, ...]:
     return tuple(ordered[:MAX_FILES])
 
 
-def _unsafe(security: Any) -> Iterator[str]:
+def _flagged(security: Any, level: str) -> Iterator[str]:
     for item in map(_mapping, _list(_mapping(security).get("filesWithIssues"))):
-        if item.get("level") == "unsafe":
+        if item.get("level") == level:
             yield _text(item.get("path")) or "a file"
 
 

@@ -51,7 +51,7 @@ def _blocks(result: Mapping[str, Any]) -> Iterator[Block]:
     yield Paragraph(("Wanted: ", Untrusted(result["task"]), *_wanted(result)))
     if result["error"] is not None:
         asked = ("The Hub that was asked: ", Code(result["hub"]), ". ")
-        yield Paragraph((*asked, Strong("What to do: "), result["error"]["hint"]))
+        yield Paragraph((*asked, Strong("What to do:"), " ", result["error"]["hint"]))
     candidates = result["candidates"][:MAX_CANDIDATES]
     if candidates:
         yield comparison(result["kind"], candidates)
@@ -128,10 +128,12 @@ def _weights(item: Item) -> Inline:
     said = "pickle" if item["pickles"] else ""
     if not said and "data" not in kinds and kinds:
         said = "can run code" if "code" in kinds else "unknown format"
-    if said:
-        chip = Chip(Status.WARN, said)
-        beside: tuple[Span, ...] = (f"{', '.join(formats)}, ", chip) if formats else (chip,)
-        return beside
+    chips = [text for text in (said, "own code" if item["remote_code"] else "") if text]
+    if chips:
+        beside: list[Span] = [f"{', '.join(formats)}, "] if formats else []
+        for text in chips:
+            beside += [Chip(Status.WARN, text), " "]
+        return tuple(beside[:-1])
     return ", ".join(formats) or "unknown"
 
 
@@ -162,7 +164,7 @@ def use(item: Item, *, opened: bool = False) -> Block:
     """Return how to load and cite one candidate, and what to know before."""
     blocks: list[Block] = [_about(item)]
     if item["warnings"]:
-        blocks.append(Items(tuple((Strong("Mind: "), *spans_of(w)) for w in item["warnings"])))
+        blocks.append(Items(tuple((Strong("Mind:"), " ", *spans_of(w)) for w in item["warnings"])))
     for snippet in item["snippets"]:
         blocks += [
             Paragraph((snippet["title"], ":")),

@@ -133,11 +133,15 @@ def judge(outcome: Outcome, kind: Kind) -> Verdict:
         return Verdict(Status.FAIL, "no-candidate", _none(outcome.dropped, noun))
     count, seen = len(outcome.candidates), len(outcome.candidates) + len(outcome.dropped)
     hold = "holds" if count == 1 else "hold"
-    first = outcome.candidates[0].entry
+    safe = [item.entry for item in outcome.candidates if not needs_care(item.entry)]
+    first = safe[0] if safe else outcome.candidates[0].entry
     size = f" with {show_count(first.parameters)} parameters" if first.parameters else ""
     begin = f"{count} of {plural(seen, noun)} {hold} to every constraint"
-    most = f"{'it is' if count == 1 else 'the most downloaded is'} {first.id}{size}"
-    if all(needs_care(candidate.entry) for candidate in outcome.candidates):
+    which = "the most downloaded"
+    if 0 < len(safe) < count:
+        which += " that cannot run code of its own when it is loaded"
+    most = f"{'it is' if count == 1 else f'{which} is'} {first.id}{size}"
+    if not safe:
         them = "it" if count == 1 else "any of them"
         care = f"loading {them} can run code that nobody here has read"
         return Verdict(Status.WARN, "found", f"{begin}, but {care}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,10 @@ _SHARE = 20
 
 _QUANTISED = ("4-bit", "8-bit", "aqlm", "awq", "bitsandbytes", "compressed-tensors", "gptq", "hqq")
 _BASE = "base_model:adapter:"
+_PART = re.compile(r"-\d{5}-of-\d{5}$")
+_PACKING = re.compile(
+    r"[._-](?:ud[._-])?(?:i?q\d\w*|t?q\d\w*|bf16|f16|f32|fp16|fp32|fp8|mxfp4\w*)(?=$|[._-])"
+)
 _ADAPTER = "adapter_config.json"
 
 
@@ -29,9 +34,19 @@ def count_parameters(
         return None, "", text
     for source in ("safetensors", "gguf"):
         total = _count(_mapping(raw.get(source)).get("total"))
+        if total and source == "gguf" and len(_gguf_models(paths)) > 1:
+            text = "it has GGUF files of several models, and the Hub counts the parameters of one"
+            return None, "", text
         if total:
             return total, source, ""
     return None, "", ""
+
+
+def _gguf_models(paths: Sequence[str]) -> frozenset[str]:
+    """Return the models that GGUF files hold: its parts, and packed ones, are one model."""
+    names = (path.rpartition("/")[2] for path in paths if path.lower().endswith(".gguf"))
+    plain = (_PART.sub("", name.rpartition(".")[0].lower()) for name in names)
+    return frozenset(_PACKING.sub("", name) for name in plain)
 
 
 def has_headers(raw: Mapping[str, Any]) -> bool:

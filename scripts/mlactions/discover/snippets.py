@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from mlactions.discover.model import Conventions, Entry, File, Snippet
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
+_PARTS = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _TORCH = (".bin", ".ckpt", ".pt", ".pth")
 
@@ -64,13 +65,23 @@ def _writer(entry: Entry) -> Callable[[Entry], str] | None:
         "sentence-transformers": _sentence_transformers,
         "diffusers": _diffusers,
     }
-    unsafe = {"diffusers": not entry.safetensors, "timm": not _timm_is_safe(entry)}
+    unsafe = {
+        "diffusers": not entry.safetensors,
+        "timm": not _timm_is_safe(entry),
+        "transformers": not _transformers_finds(entry),
+    }
     return None if unsafe.get(entry.library) else writers.get(entry.library)
 
 
 def _timm_is_safe(entry: Entry) -> bool:
     """Return whether timm finds safetensors under the name it looks for; it takes pickles else."""
     return any(file.path == "model.safetensors" for file in entry.safetensors)
+
+
+def _transformers_finds(entry: Entry) -> bool:
+    """Return whether weights stand where transformers looks: in the top folder."""
+    held = (*entry.weights, *entry.pickles)
+    return not held or any("/" not in file.path for file in held)
 
 
 def auto_class(entry: Entry) -> str:
@@ -81,7 +92,7 @@ def auto_class(entry: Entry) -> str:
 def _transformers(entry: Entry) -> str:
     model = auto_class(entry)
     names = sorted({model, entry.processor} - {""}, key=str.lower)
-    safe = "use_safetensors=True" if entry.safetensors else "weights_only=True"
+    safe = "use_safetensors=True" if entry.loaded_safetensors else "weights_only=True"
     lines = [f"from transformers import {', '.join(names)}", "", *_constants(entry)]
     lines += [f"model = {model}.from_pretrained(", f"    NAME, revision=REVISION, {safe}", ")"]
     if entry.processor:
@@ -156,6 +167,9 @@ def _files(entry: Entry) -> str:
     if not names or (safe and len(entry.safetensors) > 1):
         return _snapshot(entry, only="*.safetensors" if safe else "")
     name = names[0]
+    parts = _PARTS.sub(r"-*-of-\1.gguf", name)
+    if parts != name:
+        return _snapshot(entry, only=parts)
     torch = not entry.data and name.endswith(_TORCH)
     lines = ["import torch"] if torch else []
     lines += ["from huggingface_hub import hf_hub_download"]
@@ -190,8 +204,8 @@ def _hydra(entry: Entry) -> str:
         if entry.config not in ("", "default") and _WORD.fullmatch(entry.config):
             lines.insert(2, f"name: {json.dumps(entry.config)}")
         return _joined(lines)
-    if entry.library == "transformers":
-        safe = "use_safetensors" if entry.safetensors else "weights_only"
+    if entry.library == "transformers" and _transformers_finds(entry):
+        safe = "use_safetensors" if entry.loaded_safetensors else "weights_only"
         target = f"_target_: transformers.{auto_class(entry)}.from_pretrained"
         lines = [target, f"pretrained_model_name_or_path: {name}"]
         return _joined([*lines, f"revision: {revision}", f"{safe}: true"])

@@ -106,7 +106,7 @@ def _split(word: str) -> list[str]:
 def _phrase(words: list[str]) -> tuple[int, int, str]:
     for length in range(min(len(words), 5), 0, -1):
         for start in range(len(words) - length + 1):
-            tag = _PHRASES.get(" ".join(words[start : start + length]))
+            tag = _PHRASES.get(" ".join(words[start : start + length]).replace("-", " "))
             if tag:
                 return start, start + length, tag
     return 0, 0, ""
