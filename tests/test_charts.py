@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlactions import charts
+from mlactions.between import by_step
 from mlactions.charts.scale import number, scale, times
 from mlactions.report import Chart, Coordinate, Coordinates, Interval, Intervals, Series
 from mlactions.settings import Status
@@ -131,6 +132,41 @@ def test_long_lines_keep_their_spikes() -> None:
     points = [one.attrib["points"].split() for one in draw(chart).iter("polyline")]
     assert len(points[0]) < 500
     assert len({pair.split(",")[1] for pair in points[0]}) == 2
+
+
+def test_a_line_over_steps_is_drawn_to_scale_and_goes_on_where_nothing_was_measured() -> None:
+    curves: list[tuple[str, dict[int, float | None]]] = [
+        ("a", {0: 0.0, 10: 1.0, 100: 1.0}),
+        ("b", {0: 0.0, 50: 0.5, 100: None}),
+    ]
+    block = by_step("loss by step", curves)
+    first, second = (list(map(float, line)) for line in polylines(block, "wide")[:2])
+    assert len(first) == 3, "step 50 was not measured, and does not break the line"
+    assert first[1] - first[0] == pytest.approx((first[2] - first[0]) / 10, abs=0.2)
+    assert len(second) == 2, "at NaN it ends"
+
+
+def polylines(block: Chart, shape: str) -> list[list[str]]:
+    """Return the places along the x axis of each line, without those of the key."""
+    lines = draw(block, shape).iter("polyline")
+    points = [one.attrib["points"].split() for one in lines if "key" not in one.attrib["class"]]
+    return [[pair.split(",")[0] for pair in one] for one in points]
+
+
+def test_a_spike_does_not_press_a_loss_to_the_floor() -> None:
+    values: dict[int, float | None] = {step: 0.7 - step / 1000 for step in range(40)}
+    values[10] = 80.0
+    plain = by_step("loss", [("loss", values)])
+    logged = by_step("loss", [("loss", values)], decades=True)
+    assert "100" in labels(logged)
+    assert "0.1" in labels(logged)
+    assert "0.1" not in labels(plain)
+    flat = by_step("loss", [("loss", {0: 0.5, 1: 0.6})], decades=True)
+    assert labels(flat) == labels(by_step("loss", [("loss", {0: 0.5, 1: 0.6})]))
+
+
+def labels(block: Chart) -> set[str]:
+    return {one.text or "" for one in draw(block, "wide").iter("text")}
 
 
 def test_a_mark_has_a_shape_of_its_own() -> None:

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mlactions import escaping, markdown
+from mlactions.between import by_step
 from mlactions.report import (
     Block,
     Chart,
@@ -343,7 +344,7 @@ def test_no_empty_strings() -> None:
 def test_text_cannot_leave_its_quotes(text: str) -> None:
     found = chart(0.1, title=text, y_label=text)
     for line in re.findall(r"(?:title|y-axis) (.*)", found):
-        assert re.fullmatch(r'"[^"`;#\[\]{}<>\\]+"( 0 --> 0\.1)?', line)
+        assert re.fullmatch(r'("[^"`;#\[\]{}<>\\]+")?( ?0 --> 0\.1)?', line)
         assert "%%" not in line
 
 
@@ -437,3 +438,30 @@ def test_one_long_bar_does_not_flatten_the_others() -> None:
 
 def test_where_all_pass_no_chart_is_needed() -> None:
     assert "mermaid" not in limits(Interval("cnn f1", -0.5, -0.9, 0.1, 1.0, Status.PASS))
+
+
+def test_a_long_curve_is_drawn_to_its_end() -> None:
+    values: dict[int, float | None] = {step: 1.0 + step for step in range(0, 1000, 10)}
+    drawn = markdown.render(report(by_step("loss by step", [("loss", values)])))
+    (axis,) = re.findall(r"x-axis \[(.*)\]", drawn)
+    places = [int(label) for label in re.findall(r"\d+", axis)]
+    assert (places[0], places[-1], len(places)) == (0, 990, 40)
+    (line,) = re.findall(r"line \[(.*)\]", drawn)
+    assert [float(value) for value in line.split(", ")][-1] == 991
+
+
+def test_a_curve_that_begins_later_has_a_chart_of_its_own() -> None:
+    dense: dict[int, float | None] = dict.fromkeys(range(48), 2.0)
+    sparse: dict[int, float | None] = {7: 1.0, 15: 0.9, 23: 0.8, 31: 0.7, 39: 0.6, 47: 0.5}
+    drawn = markdown.render(report(by_step("loss", [("loss", dense), ("val_loss", sparse)])))
+    assert re.findall(r'title "(.*)"', drawn) == ["loss: loss", "loss: val_loss"]
+    assert drawn.count("```mermaid") == 2
+
+
+def test_a_curve_that_breaks_is_drawn_up_to_there_and_says_so() -> None:
+    values: dict[int, float | None] = {step: None if step >= 50 else 1.0 for step in range(100)}
+    drawn = markdown.render(report(by_step("loss", [("loss", values)])))
+    assert 'title "loss, not finite from 50"' in drawn
+    (axis,) = re.findall(r"x-axis \[(.*)\]", drawn)
+    assert max(int(label) for label in re.findall(r"\d+", axis)) < 50
+    assert "y-axis" not in drawn, "an axis without a name needs none"

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlactions import terminal
+from mlactions.between import by_step
 from mlactions.report import (
     Block,
     Chart,
@@ -328,3 +329,15 @@ def test_optional_columns_go_before_the_table_is_given_up() -> None:
     assert "Interval" not in narrow.partition("…")[0]
     assert "… no room for Interval\n" in narrow
     assert "Interval" in text(block, cells=20)  # records have room for all
+
+
+def spark(block: Block) -> str:
+    return next(row for row in text(block).splitlines() if "→" in row)
+
+
+def test_a_sparkline_is_to_scale_and_a_spike_leaves_the_rest_to_be_read() -> None:
+    line = spark(by_step("loss", [("loss", {0: 0.0, 10: 1.0, 100: 1.0})]))
+    assert line.count("█") > 6 * line.count("▁"), "ten steps of a hundred rise"
+    values: dict[int, float | None] = {step: 0.7 if step % 2 else 0.4 for step in range(40)}
+    values[10] = 80.0
+    assert len({*spark(by_step("loss", [("loss", values)], decades=True))} & {*"▁▂▃▄▅▆▇█"}) > 2

@@ -126,13 +126,20 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """Values per category, beside a table. Mermaid in Markdown, SVG in HTML, bars in terminals."""
+    """Values per category, beside a table. Mermaid in Markdown, SVG in HTML, bars in terminals.
+
+    Lines may have `positions`, ascending numbers that say where their categories lie: steps, say.
+    A value that is None was not measured there, and the line goes on to the next one; at NaN or
+    infinity it breaks. With `decades` it may be drawn on a logarithmic axis, where it spans two.
+    """
 
     title: str
     categories: tuple[str, ...]
     series: tuple[Series, ...]
     y_label: str = ""
     kind: Literal["bar", "line"] = "bar"
+    positions: tuple[float, ...] = ()
+    decades: bool = False
 
 
 @dataclass(frozen=True)

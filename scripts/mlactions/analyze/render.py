@@ -9,6 +9,7 @@ from mlactions.analyze import tables
 from mlactions.analyze.below import below_best
 from mlactions.analyze.curve_table import curves
 from mlactions.analyze.model import FEWEST_CONFIGURATIONS
+from mlactions.between import by_step
 from mlactions.compare.messages import spans_of
 from mlactions.report import (
     Block,
@@ -143,20 +144,15 @@ def _curves(result: Document) -> Iterator[Block]:
 
 
 def _curve_chart(metric: str, drawn: list[Document]) -> Chart:
-    """Draw curves over common steps; each holds its last value until its own end."""
-    steps = sorted({step for item in drawn for step in item["steps"]})
-    size = -(-len(steps) // 100)
-    chosen = sorted({*steps[::size], steps[-1]})
-    series = []
-    for item in drawn:
-        known = list(zip(item["steps"], item["values"], strict=True))
-        values: list[float | None] = []
-        for step in chosen:
-            past = [value for at, value in known if at <= step]
-            values.append(past[-1] if past and step <= known[-1][0] else None)
-        mark = "" if item["why"] == "best" else ", failed"
-        series.append(Series(f"{item['run'][:8]}{mark}", tuple(values)))
-    return Chart(f"{metric} by step", tuple(map(str, chosen)), tuple(series), "", "line")
+    """Draw curves over the steps of all; where one was not measured, its line goes on."""
+    series = [
+        (
+            f"{item['run'][:8]}{'' if item['why'] == 'best' else ', failed'}",
+            dict(zip(item["steps"], item["values"], strict=True)),
+        )
+        for item in drawn
+    ]
+    return by_step(f"{metric} by step", series)
 
 
 def _runs(result: Document) -> Iterator[Block]:

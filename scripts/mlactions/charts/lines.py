@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from mlactions.between import spans_decades
 from mlactions.charts.legend import (
     COLOURS,
     capped,
@@ -15,7 +16,7 @@ from mlactions.charts.legend import (
     stroke,
     value_at,
 )
-from mlactions.charts.scale import Scale, number, scale
+from mlactions.charts.scale import Decades, Scale, decades, number, scale
 from mlactions.charts.svg import Drawing, fitted, text_size
 from mlactions.report import Chart
 
@@ -32,15 +33,16 @@ Point = tuple[int, float]
 class _Layout:
     """Pixels of the plot's edges; the value axis runs from `bottom` up to `top`."""
 
-    axis: Scale
+    axis: Scale | Decades
     left: float
     right: float
     top: float
     bottom: float
-    categories: int
+    positions: tuple[float, ...]
 
-    def x(self, position: int) -> float:
-        share = position / (self.categories - 1) if self.categories > 1 else 0.5
+    def x(self, place: int) -> float:
+        low, high = self.positions[0], self.positions[-1]
+        share = (self.positions[place] - low) / (high - low) if high > low else 0.5
         return self.left + share * (self.right - self.left)
 
     def y(self, value: float | Decimal) -> float:
@@ -50,8 +52,9 @@ class _Layout:
 def draw(chart: Chart, width: float, key: str) -> str:
     """Return the chart as SVG."""
     drawn = capped(chart)
-    runs = [list(_runs(series.values, len(drawn.categories))) for series in drawn.series]
-    axis = scale(value for series in runs for run in series for _, value in run)
+    runs = [list(_runs(series.values, drawn)) for series in drawn.series]
+    known = [value for series in runs for run in series for _, value in run]
+    axis = decades(known) if chart.decades and spans_decades(known) else scale(known)
     entries, top = legend(drawn, width)
     layout = _Layout(
         axis=axis,
@@ -59,7 +62,7 @@ def draw(chart: Chart, width: float, key: str) -> str:
         right=width - 8.0,
         top=top + 6.0,
         bottom=top + 6.0 + _HEIGHT,
-        categories=len(drawn.categories),
+        positions=chart.positions or tuple(map(float, range(len(drawn.categories)))),
     )
     drawing = Drawing(width, layout.bottom + _AXIS, key, "lines", chart.title, description(drawn))
     draw_legend(drawing, entries, lines=True)
@@ -94,20 +97,25 @@ def _draw_run(
     places = [(layout.x(at), layout.y(value)) for at, value in run]
     if len(places) > 1:
         drawing.shape(stroke(series), places, closed=False)
-    if len(run) == 1 or layout.categories <= _DOTS:
+    if len(run) == 1 or len(run) <= _DOTS:
         for (at, value), (x, y) in zip(run, places, strict=True):
             drawing.group(f"{chart.categories[at]}, {chart.series[series].name}: {number(value)}")
             drawing.dot(f"fill-{colour}", x, y, 3.0)
             drawing.end_group()
 
 
-def _runs(values: tuple[float | None, ...], categories: int) -> Iterator[list[Point]]:
-    """Yield the stretches of a series between its missing values, thinned where they are long."""
+def _runs(values: tuple[float | None, ...], chart: Chart) -> Iterator[list[Point]]:
+    """Yield the stretches of a series, thinned where they are long.
+
+    Where categories have positions, a value that was not measured does not end a stretch.
+    """
     run: list[Point] = []
-    for position in range(categories):
+    for position in range(len(chart.categories)):
         value = value_at(values, position)
         if value is not None:
             run.append((position, value))
+        elif chart.positions and (position >= len(values) or values[position] is None):
+            continue
         elif run:
             yield _thinned(run)
             run = []

@@ -35,6 +35,35 @@ class Scale:
         return tuple(_scientific(tick, digits) for tick in self.ticks)
 
 
+@dataclass(frozen=True)
+class Decades:
+    """A logarithmic axis between powers of ten; values are positive."""
+
+    low: int
+    high: int
+
+    @property
+    def ticks(self) -> tuple[Decimal, ...]:
+        """Powers of ten, not more than about five of them."""
+        step = -(-(self.high - self.low) // 5)
+        return tuple(Decimal(1).scaleb(at) for at in range(self.low, self.high + 1, step))
+
+    def share(self, value: float | Decimal) -> float:
+        """Return where a positive value lies, clipped to 0 (low) … 1 (high)."""
+        position = (math.log10(value) - self.low) / (self.high - self.low)
+        return min(max(position, 0.0), 1.0)
+
+    def labels(self) -> tuple[str, ...]:
+        """Return the ticks as text."""
+        return tuple(number(float(tick)) for tick in self.ticks)
+
+
+def decades(values: Sequence[float]) -> Decades:
+    """Return a logarithmic axis around positive values."""
+    low = math.floor(math.log10(min(values)))
+    return Decades(low, max(math.ceil(math.log10(max(values))), low + 1))
+
+
 def scale(values: Iterable[float], *, include: Sequence[float] = (), count: int = 5) -> Scale:
     """Return an axis of about `count` round steps around finite values and those to `include`."""
     known = [_decimal(value) for value in (*values, *include)] or [Decimal(0), Decimal(1)]

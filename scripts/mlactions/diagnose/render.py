@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mlactions.between import by_step
 from mlactions.compare.messages import spans_of
 from mlactions.diagnose.probes import PROBES, told
 from mlactions.report import (
@@ -21,7 +22,6 @@ from mlactions.report import (
     Listing,
     Paragraph,
     Report,
-    Series,
     Strong,
     Table,
     Untrusted,
@@ -132,31 +132,23 @@ def _curves(result: Document) -> Iterator[Block]:
         yield Heading(2, "Curves")
     for items in drawn:
         level = constant["loss"] if constant and items is losses else None
-        yield _chart(items, level)
+        yield _chart(items, level, decades=items is losses)
     for role in ("rate", "gradient"):
         item = by_name.get(roles[role])
         if item and len(item["steps"]) > 1:
-            yield _chart([item], None)
+            yield _chart([item], None, decades=True)
 
 
-def _chart(items: Sequence[Document], constant: float | None) -> Chart:
-    """Draw metrics over the steps of all; each holds its last value until the next."""
-    steps = sorted({step for item in items for step in item["steps"]})
-    series = [Series(item["metric"], _filled(item, steps)) for item in items]
+def _chart(items: Sequence[Document], constant: float | None, *, decades: bool) -> Chart:
+    """Draw metrics over the steps of all."""
+    curves: list[tuple[str, dict[int, float | None]]] = [
+        (item["metric"], dict(zip(item["steps"], item["values"], strict=True))) for item in items
+    ]
     if constant is not None:
-        series.append(Series("constant predictor", tuple(constant for _ in steps)))
+        steps = {step for _, values in curves for step in values}
+        curves.append(("constant predictor", dict.fromkeys(steps, constant)))
     title = " and ".join(item["metric"] for item in items)
-    return Chart(f"{title} by step", tuple(map(str, steps)), tuple(series), "", "line")
-
-
-def _filled(item: Document, steps: Sequence[int]) -> tuple[float | None, ...]:
-    known = dict(zip(item["steps"], item["values"], strict=True))
-    first, last = item["steps"][0], item["steps"][-1]
-    values: list[float | None] = []
-    for step in steps:
-        before = values[-1] if values and first <= step <= last else None
-        values.append(known.get(step, before))
-    return tuple(values)
+    return by_step(f"{title} by step", curves, decades=decades)
 
 
 def _against(against: Document) -> Iterator[Block]:
@@ -166,6 +158,8 @@ def _against(against: Document) -> Iterator[Block]:
     if not against["run"]:
         return
     yield Heading(2, "Against the run that was good")
+    known = (" ", Untrusted(f"({against['name']})")) if against["name"] else ()
+    yield Paragraph(("It is held against ", Code(against["run"][:12]), *known, "."))
     changes = against["changes"]
     if not changes:
         yield Paragraph(("Nothing that was logged differs from ", Code(against["run"][:12]), "."))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
+from mlactions.between import evenly, measured, spans_decades, value_between
 from mlactions.charts import (
     Range,
     Whisker,
@@ -89,10 +91,23 @@ def _sparklines(block: Chart, theme: Theme, cells: int) -> list[str]:
         first, last = (theme.line(number(value)) for value in (known[0], known[-1]))
         ends = f"{first} {theme.glyphs.arrow} {last}"
         room = max(cells - label - 2 - width(ends), _NARROWEST)
+        if block.positions:
+            values = _even(block.positions, series.values, room)
+        if block.decades and spans_decades(known):
+            values = [None if value is None else math.log10(value) for value in values]
         spark = _spark(values, room, theme.glyphs.spark)
         name = _padded(theme.line(series.name), label, theme)
         lines.append(shorten(f"{name} {spark} {ends}", cells, theme.glyphs.ellipsis))
     return lines + _more(len(block.series) - len(shown), theme)
+
+
+def _even(
+    positions: Sequence[float], values: Sequence[float | None], room: int
+) -> list[float | None]:
+    """Return values at equal distances, one for each cell or more, so that steps have lengths."""
+    points = measured(positions, values)
+    places = evenly(positions, max(len(positions), room))
+    return [finite(value_between(points, place)) for place in places]
 
 
 def _spark(values: Sequence[float | None], room: int, levels: str) -> str:
