@@ -344,6 +344,34 @@ def test_without_a_token_none_is_sent(
     assert not [r for r in hub.state.requests if "authorization" in r.headers]
 
 
+def test_a_login_that_was_saved_on_the_machine_is_not_used(hub: FakeHub, tmp_path: Path) -> None:
+    """Also where huggingface_hub was imported before, and so takes what is saved for a token."""
+    (tmp_path / "token").write_text("hf_saved_CANARY")
+    script = (
+        "import sys; sys.path.insert(0, 'scripts'); import huggingface_hub\n"
+        "from mlactions.discover.hub import HuggingFace\n"
+        "from mlactions.discover.model import Query\n"
+        "assert huggingface_hub.get_token() == 'hf_saved_CANARY'\n"
+        "found = HuggingFace(sys.argv[1]).search('model', Query(search='resnet'), 3)\n"
+        "print([hit.id for hit in found])"
+    )
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HF_HOME": str(tmp_path),
+        "HF_TOKEN_PATH": str(tmp_path / "token"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script, hub.url],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "['acme/resnet']\n"
+    assert [r.headers.get("authorization") for r in hub.state.requests] == [None]
+
+
 def test_offline_is_said(hub: FakeHub, tmp_path: Path) -> None:
     ran = discover(hub, tmp_path, HF_HUB_OFFLINE="1")
     assert ran.code == 2
