@@ -326,6 +326,11 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             job("- uses: $/actions/drift\n  env:\n    X: ${{ secrets.mlflow-tracking-token }}"),
         ),
         Case(
+            job("- run: x\n  env:\n    X: ${{ secrets.SETUP_TOKEN }}"),
+            job("- run: x\n  env:\n    X: ${{ secrets.SETUP_TOKEN }}").replace("one:", "propose:"),
+            "workflows/init.yml",
+        ),
+        Case(
             job("- uses: $/actions/discover\n  env:\n    X: ${{ secrets.mlflow-tracking-token }}"),
             job("- uses: $/actions/discover\n  env:\n    X: ${{ secrets.hf-token }}"),
         ),
@@ -406,6 +411,11 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             job("- run: x", permissions=WRITE),
             job("- run: x", permissions=WRITE).replace("  one:", "  propose:"),
             "workflows/baseline-update.yml",
+        ),
+        Case(
+            job(f"- uses: {CHECKOUT}").replace("  one:", "  propose:"),
+            job("- uses: actions/download-artifact@x").replace("  one:", "  propose:"),
+            "workflows/init.yml",
         ),
     ),
     "comment-permissions": (

@@ -48,10 +48,13 @@ BESIDE_WRITER = (
 WRITER_SCRIPTS = {
     ("workflows/baseline-update.yml", "propose"),
     ("workflows/export.yml", "upload"),
+    ("workflows/init.yml", "propose"),
     ("workflows/sweep.yml", "again"),
     ("workflows/train.yml", "requeue"),
     (".github/workflows/release.yml", "publish"),
 }
+# The job that adds workflows, which no job's own token may.
+OWN_TOKEN = ("workflows/init.yml", "propose")
 # Who reads MLflow gets what opens it, and nothing else.
 READS_MLFLOW = (
     "actions/analyze",

@@ -12,6 +12,7 @@ from dev.lint_actors import (
     CALLERS,
     CODEX,
     DECIDE,
+    OWN_TOKEN,
     READS_HUB,
     READS_MLFLOW,
     WRITER_SCRIPTS,
@@ -34,6 +35,7 @@ _MLFLOW_SECRET = re.compile(
     r"\$\{\{ (?:\([\w.=' |-]+\) && )?secrets\.mlflow[-_]tracking[-_]\w+(?: \|\| '')? \}\}",
     re.IGNORECASE,
 )
+_OWN_TOKEN = re.compile(r"\$\{\{ secrets\.SETUP_TOKEN \}\}")
 _HUB_SECRET = re.compile(r"\$\{\{ secrets\.hf[-_]token \}\}", re.IGNORECASE)
 # `checkpoint-key` is a place in a file.
 _SECRET_INPUT = re.compile(r"(^|-)(token|secret|password)$|(?<!^checkpoint)-key$")
@@ -181,6 +183,8 @@ def _key_place(document: Document) -> Findings:
                     continue
                 if step.runs_action(*READS_HUB) and _HUB_SECRET.fullmatch(text):
                     continue
+                if (document.name, job.name) == OWN_TOKEN and _OWN_TOKEN.fullmatch(text):
+                    continue
                 if _SECRET.search(text):
                     yield line, "a secret is given to the step that calls Codex and to no other"
             if "openai-api-key" in step.given:
@@ -210,7 +214,8 @@ def _secret_inputs(document: Document) -> Iterator[tuple[int, str]]:
 @rule("writer-alone", "who can write must run neither code nor an agent", into=ROLES)
 def _writer_alone(document: Document) -> Findings:
     for job in workflow_jobs(document):
-        if not writes(job) or "uses" in job.data:
+        can_write = writes(job) or (document.name, job.name) == OWN_TOKEN
+        if not can_write or "uses" in job.data:
             continue
         for step in job.steps:
             if step.uses and not step.runs_action(*BESIDE_WRITER):

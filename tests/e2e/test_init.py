@@ -22,11 +22,13 @@ from mlactions.schema import resource
 from tests.e2e.bridge import CACHE_MODE, ROOT
 from tests.e2e.conftest import MakeScratch
 from tests.e2e.gate_repository import template
-from tests.e2e.harness import Act, tool_path
+from tests.e2e.harness import STAND_INS, Act, Run, tool_path
 from tests.fakes.github import FakeGitHub
+from tests.fakes.github_state import ALL_SCOPES, Identity
 from tests.init_repositories import SHAPES
 
 PIN = "a" * 40
+SETUP_TOKEN = "a-token-that-may-add-workflows"
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,22 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["uv", "pip", "install", "--quiet", "--python", str(folder / "bin/python"), *managers]
     subprocess.run(command, check=True)
     return folder / "bin"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pack this checkout: a wheel has to bring all that `init` and `doctor` read."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = ["uv", "build", "--wheel", "-q", "--out-dir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True)
+    return next(folder.glob("*.whl"))
+
+
+def installing(word: str, wheel: Path) -> str:
+    """Return a template that installs this checkout, packed, where it names a release."""
+    text, count = re.subn(r"git\+https://\S+ # v\S+", str(wheel), template(word))
+    assert count == 1
+    return text
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -98,18 +116,11 @@ def test_the_gate_that_was_written_runs(  # noqa: PLR0917  # one fixture more th
 
 
 def test_the_weekly_check_runs_as_it_is_written(
-    act: Act, scratch: MakeScratch, tmp_path: Path
+    act: Act, scratch: MakeScratch, wheel: Path
 ) -> None:
-    """Its library is this checkout, packed: the wheel has to bring all that doctor reads."""
-    subprocess.run(
-        ["uv", "build", "--wheel", "-q", "--out-dir", str(tmp_path), str(ROOT)], check=True
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    released = re.compile(r"git\+https://\S+ # v\S+")
-    text, count = released.subn(str(wheel), template("doctor"))
-    assert count == 1
     wrong = template("gate").replace("0" * 40, PIN).replace("configs:", "config:")
-    project = scratch({".github/workflows/doctor.yml": text, ".github/workflows/gate.yml": wrong})
+    files = {"doctor": installing("doctor", wheel), "gate": wrong}
+    project = scratch({f".github/workflows/{name}.yml": text for name, text in files.items()})
 
     done = act.run(project, "workflow_dispatch", workflow=".github/workflows/doctor.yml")
 
@@ -118,3 +129,49 @@ def test_the_weekly_check_runs_as_it_is_written(
     assert note.fields["file"] == ".github/workflows/gate.yml"
     assert "Did you mean `configs`?" in note.message
     assert "mlactions doctor" in done.summary
+
+
+@pytest.mark.parametrize("secret", [SETUP_TOKEN, ""])
+def test_the_template_opens_a_draft_with_what_fits(
+    act: Act, scratch: MakeScratch, hub: FakeGitHub, wheel: Path, secret: str
+) -> None:
+    """Only a token of its own may add workflows; without one the files are kept, and it is said."""
+    hub.tokens[SETUP_TOKEN] = Identity("octo", "User", ALL_SCOPES | {"workflows"})
+    project = scratch(
+        {**SHAPES["existing"], ".github/workflows/init.yml": installing("init", wheel)}
+    )
+    head = project.git("rev-parse", "HEAD")
+    hub.store.branches["main"] = head
+    with_gh = Act(act.folder, act.library, path=f"{STAND_INS / 'gh'}:{tool_path()}")
+
+    run = with_gh.run(
+        project,
+        "workflow_dispatch",
+        workflow=".github/workflows/init.yml",
+        payload={"repository": {"default_branch": "main", "full_name": project.name}},
+        api=hub.url,
+        secrets={"SETUP_TOKEN": secret},
+        env={"INPUT_PIN": PIN},
+    )
+
+    assert run.job("init").ok, run.log
+    kept = {p.relative_to(run.artifacts / "init/files").as_posix() for p in files_below(run)}
+    assert ".github/workflows/gate.yml" in kept
+    assert not kept & {"AGENTS.md", ".github/workflows/audit.yml"}
+    if not secret:
+        assert run.exit_code == 1
+        assert "Add the secret SETUP_TOKEN" in run.log
+        assert hub.requests == []
+        return
+    assert run.exit_code == 0, run.log
+    (pull,) = hub.store.pulls.values()
+    assert (pull.base_ref, pull.draft, pull.title) == ("main", True, "Set up model checks")
+    assert "gate / compare" in pull.body
+    written = {path: data for (name, path), data in hub.store.files.items() if name != "main"}
+    assert written.keys() == kept
+    assert f"gate.yml@{PIN}".encode() in written[".github/workflows/gate.yml"]
+
+
+def files_below(run: Run) -> list[Path]:
+    """Return the files that the init job handed on."""
+    return [path for path in (run.artifacts / "init/files").rglob("*") if path.is_file()]

@@ -114,6 +114,8 @@ def get_content(call: Call) -> Reply:
 @operation("repos/create-or-update-file-contents", "contents")
 def put_content(call: Call) -> Reply:
     path, branch = call.parameters["path"], _branch(call, call.body.get("branch"))
+    if path.startswith(".github/workflows/") and "workflows" not in call.identity.writes:
+        raise Refusal(403, "Resource not accessible by integration", status="403")
     old = call.store.files.get((branch, path))
     given = call.body.get("sha")
     if old is not None and given is None:

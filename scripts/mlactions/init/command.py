@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from mlactions import terminal
+from mlactions import markdown, terminal
 from mlactions.errors import Exit, UserError
 from mlactions.evaluate.git import Git
 from mlactions.evaluate.tree import MAX_SOURCE_BYTES, resolved
@@ -70,6 +70,7 @@ def command(runner: Runner, /, **given: Any) -> int:
     report = render(found, plan, pin=pin)
     unfold = "--dry-run shows all"
     terminal.show(report, runner.stream, runner.environ, verbose=given["dry_run"], unfold=unfold)
+    runner.summary(markdown.render(render(found, plan, pin=pin, listings=False)))
     if given["dry_run"]:
         runner.say("\nNothing was written: this was a dry run.")
         return Exit.PASS

@@ -24,13 +24,13 @@ from mlactions.settings import Status
 from mlactions.text import plural
 
 
-def render(found: Findings, plan: Plan, *, pin: str) -> Report:
-    """Return the report of a plan."""
+def render(found: Findings, plan: Plan, *, pin: str, listings: bool = True) -> Report:
+    """Return the report of a plan, with the files' texts where `listings`."""
     return Report(
         title="mlactions init",
         status=Status.PASS if plan.files else Status.SKIPPED,
         verdict=_verdict(plan),
-        blocks=tuple(_blocks(found, plan, pin)),
+        blocks=tuple(_blocks(found, plan, pin, listings)),
     )
 
 
@@ -41,7 +41,7 @@ def _verdict(plan: Plan) -> str:
     return f"{plural(len(plan.files), 'file')} to write; nothing is overwritten.{kept}"
 
 
-def _blocks(found: Findings, plan: Plan, pin: str) -> Iterator[Block]:
+def _blocks(found: Findings, plan: Plan, pin: str, listings: bool) -> Iterator[Block]:
     yield Heading(2, "What this repository is")
     yield Table((Column("what"), Column("found"), Column("where")), tuple(_rows(found, plan)))
     if found.notes:
@@ -50,7 +50,7 @@ def _blocks(found: Findings, plan: Plan, pin: str) -> Iterator[Block]:
         yield Heading(2, "What will be written")
         rows = tuple((Code(file.path), words(file.reason)) for file in plan.files)
         yield Table((Column("file"), Column("why")), rows)
-        for file in plan.files:
+        for file in plan.files if listings else ():
             added = "".join(f"+{line}\n" for line in file.text.splitlines())
             count = plural(len(file.text.splitlines()), "line")
             yield Details((Code(file.path), f", {count}"), (Listing(added, "diff"),))
