@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import shutil
 import signal
 import stat
@@ -154,6 +155,48 @@ def test_a_folder_that_another_could_have_prepared_is_not_used(tmp_path: Path) -
     assert done.returncode == Exit.BAD_INPUT
     assert done.stderr.startswith("error: there is no folder for the environment: set HOME")
     assert not list((tmp_path / "theirs").iterdir())
+
+
+SERVER, DATABASE = "http://127.0.0.1:9", "sqlite:///m.db"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "extras"),
+    [
+        ("analyze", {}, ["mlflow"]),
+        (f"analyze --tracking-uri {SERVER}", {}, []),
+        (f"analyze --tracking-uri={SERVER}", {"MLFLOW_TRACKING_URI": DATABASE}, []),
+        (f"analyze --tracking-uri {DATABASE}", {"MLFLOW_TRACKING_URI": SERVER}, ["mlflow"]),
+        (f"analyze --tracking-uri {DATABASE} --filter x='see http://x'", {}, ["mlflow"]),
+        ("analyze", {"INPUT_TRACKING_URI": DATABASE, "MLFLOW_TRACKING_URI": SERVER}, ["mlflow"]),
+        (f"analyze --tracking-uri {SERVER} --ask", {}, ["mcp", "hydra"]),
+        ("drift --tracking-uri mlruns", {"MLFLOW_TRACKING_URI": SERVER}, ["mlflow"]),
+        ("drift", {"MLFLOW_TRACKING_URI": SERVER}, []),
+        ("diagnose --log train.log", {}, []),
+        ("sweep --config-name train", {}, ["sweep"]),
+        ("sweep --config-name train", {"MLFLOW_TRACKING_URI": DATABASE}, ["sweep", "mlflow"]),
+        (f"sweep status --tracking-uri {SERVER}", {}, ["sweep"]),
+        ("sweep status", {}, ["sweep", "mlflow"]),
+        ("ask run --mcp mlflow", {}, ["mcp"]),
+    ],
+)
+def test_a_word_gets_what_it_needs_to_read_from_where_it_is_told(
+    tmp_path: Path, arguments: str, environ: dict[str, str], extras: list[str]
+) -> None:
+    (tmp_path / "uv").write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >{tmp_path}/told\nexit 9\n')
+    (tmp_path / "uv").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [ROOT / "scripts/run", *shlex.split(arguments)],
+        env={"PATH": path, "HOME": str(tmp_path), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 9, done.stderr
+    told = (tmp_path / "told").read_text().splitlines()
+    assert [line.partition("=")[2] for line in told if line.startswith("--extra=")] == extras
+    assert f"what `{arguments.split(maxsplit=1)[0]}` needs" in done.stderr
 
 
 def test_setting_up_leaves_the_path_of_user_code_alone(tmp_path: Path) -> None:
