@@ -177,7 +177,9 @@ def log(server: Mlflow, experiment: str, row: Mapping[str, Any], **changes: Any)
     }
     value = changes.pop("score", None)
     metrics = {} if value is None else {"score": [value]}
+    given = changes.pop("params", None)
     params = {name: str(item) for name, item in row["overrides"].items()}
+    params = params if given is None else given
     return server.run(experiment, params, tags=tags, metrics=metrics, **changes)
 
 
@@ -272,6 +274,24 @@ def test_status_says_what_is_best_and_what_mattered(tmp_path: Path, mlflow_serve
     assert "```mermaid" in report
     assert "<svg" in (tmp_path / "out" / "report.html").read_text()
     assert project.manifest()["trials"][0]["status"] == "finished"
+
+
+@pytest.mark.parametrize("params", [{}, {"lr": "same"}])
+def test_an_analysis_agrees_with_the_best_whatever_the_training_logs(
+    tmp_path: Path, mlflow_server: Mlflow, params: dict[str, str]
+) -> None:
+    text = SPACE.replace("[0.1, 0.2, 0.3]", "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]") + "seeds: 2\n"
+    name = f"sweep-unlogged-{len(params)}"
+    project, experiment, _ = tracked(tmp_path, mlflow_server, name, text)
+    for row in project.manifest()["trials"]:
+        score = row["overrides"]["training.max_lr"] / 10 + 0.001 * row["seed"]
+        log(mlflow_server, experiment, row, score=score, params=params)
+        log(mlflow_server, experiment, row, score=9, params=params, commit="f" * 40)
+    done = project.later("status")
+    assert "best `score` 1 over 2 seeds (`0019`, `0020`)" in done.result["verdict"]
+    analysis = done.result["analysis"]
+    assert analysis["verdict"].startswith("20 finished runs, best `score` 1 over 2 seeds")
+    assert [item["name"] for item in analysis["parameters"]] == ["training.max_lr"]
 
 
 def test_bounds_of_the_best_stay_within_the_metric_as_in_an_analysis() -> None:

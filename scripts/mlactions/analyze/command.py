@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -30,7 +30,7 @@ from mlactions.confidential import masked
 from mlactions.curves import Direction
 from mlactions.environment import caller_environment
 from mlactions.errors import Exit, UserError
-from mlactions.mlflow_store import Store, caution, open_store
+from mlactions.mlflow_store import Run, Store, caution, open_store
 from mlactions.publish import empty_folder, out_folder, publish
 from mlactions.runner import Annotation, Level, Runner
 from mlactions.schema import load_json, validate
@@ -85,10 +85,17 @@ def analyse(
     settings: Settings,
     previous: Mapping[str, Any] | None,
     recorder: records.Recorder | None = None,
+    *,
+    given: Iterable[Run] | None = None,
 ) -> dict[str, Any]:
-    """Read the runs, then the histories that are worth it, and return the result's document."""
+    """Read the runs, then the histories that are worth it, and return the result's document.
+
+    `given` are runs of the experiment that somebody else has chosen.
+    """
     experiment = store.experiment(settings.experiment)
-    found_runs = store.runs([experiment.id], filter=condition(settings))
+    found_runs = given
+    if found_runs is None:
+        found_runs = store.runs([experiment.id], filter=condition(settings))
     # Hidden before anything is kept of them: a report, and Codex, get to see what is read.
     hidden = (replace(run, params=masked(run.params)) for run in found_runs)
     runs = hidden if recorder is None else recorder.watch(hidden)

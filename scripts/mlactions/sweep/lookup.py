@@ -73,6 +73,11 @@ def key_of(trial: Trial) -> tuple[str, str]:
     return f"{HASH_PREFIX}{trial.hash}", "" if trial.seed is None else str(trial.seed)
 
 
+def of_trials() -> str:
+    """Return what MLflow is asked for to get the runs of trials alone."""
+    return f"tags.`{mlflow_tags.CONFIG_HASH}` LIKE '{HASH_PREFIX}%'"
+
+
 def look_up(
     store: Store, experiment: str, reuse: Reuse, metric: str = "", sweep: str = ""
 ) -> Known:
@@ -86,8 +91,7 @@ def look_up(
             return Known()
         raise
     known = Known()
-    condition = f"tags.`{mlflow_tags.CONFIG_HASH}` LIKE '{HASH_PREFIX}%'"
-    for run in store.runs([identity], filter=condition):
+    for run in store.runs([identity], filter=of_trials()):
         key = (run.tags[mlflow_tags.CONFIG_HASH], run.tags.get(mlflow_tags.SEED, ""))
         if reuse.takes(run):
             _note(known, key, run, metric)

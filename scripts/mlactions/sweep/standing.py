@@ -10,6 +10,7 @@ from typing import Any
 
 from mlactions.analyze.words import number
 from mlactions.errors import UserError
+from mlactions.mlflow_store import Run, Store
 from mlactions.schema import validate
 from mlactions.settings import Status
 from mlactions.sweep.best import best, named, whole
@@ -18,13 +19,14 @@ from mlactions.sweep.cost import Spent, estimate
 from mlactions.sweep.folder import locked
 from mlactions.sweep.identity import search_hash
 from mlactions.sweep.jobs import listed, matrix
-from mlactions.sweep.lookup import Known, Reuse, finished_elsewhere, of_any_code
+from mlactions.sweep.lookup import Known, Reuse, finished_elsewhere, of_any_code, of_trials
 from mlactions.sweep.manifest import NAME, Manifest, read_manifest, row_text
 from mlactions.sweep.model import Metric, Space
 from mlactions.sweep.result import head, space_document
 from mlactions.sweep.settings import Settings, read_space, sweep_name
 from mlactions.sweep.user.sweep_trials import State, code_version, head_commit
 from mlactions.text import plural
+from mlactions.values import show
 
 PATIENCE = 120.0
 """Seconds that a command waits for another one on the same sweep."""
@@ -110,7 +112,10 @@ def rows(seen: Seen) -> Iterator[str]:
 
 
 def analysed(seen: Seen, caller: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return what `analyze` says of the sweep's runs; None where there is no metric to rank by."""
+    """Return what `analyze` says of the trials' runs; None where there is no metric to rank by.
+
+    What varies is what the sweep has set: a training need not log it, nor under the same names.
+    """
     metric = seen.space.metric
     if metric is None or not any(state.attempts for state in seen.states.values()):
         return None
@@ -127,7 +132,23 @@ def analysed(seen: Seen, caller: Mapping[str, str]) -> dict[str, Any] | None:
         day_ms=int(seen.settings.now_ms),
     )
     with open_store(absolute_uri(seen.settings), caller) as store:
-        return analyse(store, settings, None)
+        identity = store.experiment(seen.settings.experiment).id
+        return analyse(store, settings, None, given=_runs(seen, store, identity))
+
+
+def _runs(seen: Seen, store: Store, experiment: str) -> Iterator[Run]:
+    """Yield the runs that count for the trials, with the parameters of those."""
+    trials = {
+        attempt.id: row
+        for row in seen.manifest.rows
+        for attempt in seen.states[row["number"]].attempts
+    }
+    for run in store.runs([experiment], filter=of_trials()):
+        if run.id in trials:
+            row = trials[run.id]
+            seed = {} if row["seed"] is None else {seen.space.seed_parameter: row["seed"]}
+            values = {**row["overrides"], **seed}
+            yield replace(run, params={name: show(value) for name, value in values.items()})
 
 
 def document(
