@@ -374,7 +374,7 @@ def test_in_slurm_every_node_starts_torchrun() -> None:
     environ = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "gpu[03-05,9],cpu1"}
     made = launched(settings("python train.py", nnodes=2), environ)
     assert made[:4] == ("srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1")
-    assert "--rdzv-endpoint=gpu03:29500" in made
+    assert "--rdzv-endpoint=gpu03:29507" in made
     assert "--rdzv-id=7" in made
     assert surrounding(environ) == "slurm"
     assert surrounding({"RAY_JOB_ID": "1"}) == "ray"
@@ -409,6 +409,41 @@ def test_two_processes_train_together_and_the_one_that_fails_is_named(project: P
     assert bad.code == 1
     assert bad.outputs["evidence"] == "FileNotFoundError: shard-1.bin"
     assert bad.outputs["failure"] == "data-missing"
+
+
+# Starts the tasks of a step here, as srun does on the nodes of its allocation.
+SRUN = """\
+#!/bin/bash
+tasks=1
+while [[ "$1" == --* ]]; do
+  if [[ "$1" == --ntasks=* ]]; then tasks=${1#*=}; fi
+  shift
+done
+code=0
+for ((task = 0; task < tasks; task++)); do SLURM_PROCID=$task "$@" & done
+for ((task = 0; task < tasks; task++)); do wait -n || code=$?; done
+exit "$code"
+"""
+
+
+def test_the_torchruns_of_two_nodes_meet_and_train_together(project: Project) -> None:
+    (project.folder / "ranks.py").write_text(RANKS)
+    tools = project.folder / "tools"
+    tools.mkdir()
+    (tools / "srun").write_text(SRUN)
+    (tools / "srun").chmod(0o755)
+    environ = {
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "SLURM_JOB_ID": str(os.getpid()),
+        "SLURM_JOB_NODELIST": "127.0.0.[1-2]",
+    }
+    options = ("--nnodes", "2", "--nproc-per-node", "1", "--command", f"{EXAMPLE_PYTHON} ranks.py")
+    call = project.end(project.start(*options, **environ))
+    assert call.code == 0, call.said
+    assert "rank 0 of 2 sum 3.0" in call.said
+    assert "rank 1 of 2 sum 3.0" in call.said
+    command = call.result["command"]
+    assert (command["nnodes"], command["inside"]) == (2, "slurm")
 
 
 def test_two_trainings_never_share_a_folder(project: Project) -> None:

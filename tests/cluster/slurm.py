@@ -17,8 +17,10 @@ from pathlib import Path
 
 from tests.cluster.daemons import Daemons, end, free_ports, started_by, wait_until
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue", "sinfo")
-NODES = ("one", "two")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "sinfo")
+NODES = ("127.0.0.2", "127.0.0.3")
+"""Their names, by which programs on them find each other."""
+
 CPUS = 2
 """Of each node, whatever the machine has: three times as many trials wait as can run."""
 

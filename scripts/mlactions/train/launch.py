@@ -9,8 +9,9 @@ from mlactions.errors import UserError
 from mlactions.evaluate.template import Template
 from mlactions.train.model import Inside, Settings
 
-PORT = 29500
-"""The port of torchrun's rendezvous, as its documentation has it."""
+PORTS = range(29500, 30500)
+"""The ports of torchrun's rendezvous, from the one of its documentation on: each job takes one by
+its number, so that jobs whose first node is the same do not meet."""
 
 _TORCHRUN = "torch.distributed.run"
 _WITH_VALUE = frozenset({"-W", "-X"})
@@ -41,12 +42,16 @@ def launched(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
     host = first_host(environ.get("SLURM_JOB_NODELIST", ""))
     meeting = (
         "--rdzv-backend=c10d",
-        f"--rdzv-endpoint={host}:{PORT}",
+        f"--rdzv-endpoint={host}:{_port(environ['SLURM_JOB_ID'])}",
         f"--rdzv-id={environ['SLURM_JOB_ID']}",
     )
     step = ("srun", f"--nodes={settings.nnodes}", f"--ntasks={settings.nnodes}")
     starter = (*step, "--ntasks-per-node=1", "--kill-on-bad-exit=1")
     return (*starter, *python, "-m", _TORCHRUN, *_processes(settings), *meeting, *rest)
+
+
+def _port(job: str) -> int:
+    return PORTS[int(job) % len(PORTS)] if job.isdecimal() else PORTS[0]
 
 
 def _processes(settings: Settings) -> tuple[str, ...]:
