@@ -225,6 +225,13 @@ def test_single_values_are_no_chapter_of_curves() -> None:
     assert "Learning curves\n" not in shown(found)
 
 
+def test_too_few_to_tell_are_no_table_of_dashes() -> None:
+    told = shown(analyse(runs_of([0.1, 0.2], lr=[1, 2], opt=["adam", "sgd"])))
+    assert "What varies" in told
+    assert "not tested" not in told
+    assert "| `lr` | 1 … 2 |" in " ".join(told.split(" "))
+
+
 @pytest.mark.parametrize(
     "other",
     [

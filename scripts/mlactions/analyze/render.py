@@ -11,6 +11,7 @@ from mlactions.analyze.curve_table import curves
 from mlactions.analyze.model import FEWEST_CONFIGURATIONS
 from mlactions.between import by_step
 from mlactions.compare.messages import spans_of
+from mlactions.curves import FEWEST
 from mlactions.report import (
     Block,
     Chart,
@@ -89,6 +90,10 @@ def _parameters(result: Document) -> Iterator[Block]:
     found = result["parameters"]
     if not found:
         return
+    if all(item["verdict"] == "untested" for item in found):
+        yield Heading(2, "What varies")
+        yield tables.tried(result)
+        return
     yield Heading(2, "What matters")
     yield tables.parameters(result)
     tested = [item for item in found if item["share"] is not None][:BARS]
@@ -135,7 +140,10 @@ def _curves(result: Document) -> Iterator[Block]:
         yield Paragraph(("No learning curves: these runs logged one value each.",))
         return
     yield Heading(2, "Learning curves")
-    yield curves(result)
+    if any(item["curve"]["shape"] != "too-short" for item in result["curves"]):
+        yield curves(result)
+    else:
+        yield Paragraph((f"Too short to tell their shape: that takes {FEWEST} values.",))
     metric = result["settings"]["metric"]
     mine = [item for item in result["curves"] if item["metric"] == metric]
     drawn = [item for item in mine if len(item["steps"]) > 1]

@@ -138,6 +138,19 @@ def parameters(result: Document) -> Table:
     return Table(columns, rows)
 
 
+def tried(result: Document) -> Table:
+    """Return every parameter that varies with its values, where nothing more can be told."""
+    found = result["parameters"][:MAX_PARAMETERS]
+    rows = tuple((Code(item["name"]), _tried(item)) for item in found)
+    return Table((Column("Parameter"), Column("Tried")), rows)
+
+
+def _tried(item: Document) -> str:
+    if item["low"] == item["high"]:
+        return f"{item['distinct']} values"
+    return f"{item['low']} … {item['high']}"
+
+
 def _parameter(item: Document) -> tuple[Inline, ...]:
     partners: tuple[Span, ...] = ()
     if item["partners"]:
@@ -150,16 +163,13 @@ def _parameter(item: Document) -> tuple[Inline, ...]:
         rho = f"{item['rho']:+.2f}"
         if item["rho_low"] is not None:
             rho += f" [{item['rho_low']:+.2f}, {item['rho_high']:+.2f}]"
-    tried = f"{item['low']} … {item['high']}"
-    if item["low"] == item["high"]:
-        tried = f"{item['distinct']} values"
     return (
         (_VERDICTS[item["verdict"]], *partners),
         Code(item["name"]),
         _share(item["share"]),
         _share(item["pedanova"]),
         rho,
-        tried,
+        _tried(item),
         (item["best"] or "–") if item["kind"] == "number" else Code(item["best"] or "–"),
     )
 
