@@ -155,6 +155,8 @@ def test_the_same_run_in_mlflow_and_what_differs_from_the_last_good_one(
     _, result, said = diagnose(tmp_path / "out", *place, "--against", "last-good")
     assert result["diagnosis"] == "scheduler-unit", said
     assert result["against"]["run"] == runs["healthy"]  # the newer one has a NaN
+    assert "2026-09-21, val_accuracy 0." in result["against"]["name"]
+    assert result["against"]["name"].split(",")[0] in said
     changed = {c["name"]: (c["here"], c["there"]) for c in result["against"]["changes"]}
     assert changed["training.schedule"] == ("step", "onecycle")
     assert changed["training.step_size"] == ("4", "")

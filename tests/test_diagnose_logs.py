@@ -165,6 +165,20 @@ def test_a_run_that_is_ill_gets_its_cause(case: str) -> None:
     assert found.causes[0].strength in {"shown", "likely"}
 
 
+@pytest.mark.parametrize("params", [{}, {"lr": 0.01}])
+def test_the_rate_that_was_logged_counts(params: dict[str, Any]) -> None:
+    found = diagnosed(lines(lambda i, _: f"step={i} lr: 10.0 loss={'nan' if i else 0.7}"), params)
+    assert (found.causes[0].code, found.causes[0].strength) == ("learning-rate-too-high", "likely")
+    told = {sign.code for sign in found.signs}
+    assert ("rate-not-as-configured" in told) == bool(params)
+
+
+def test_what_would_tell_more_is_named() -> None:
+    text = lines(lambda i, _: f"step={i} loss={1.1 + 0.01 * (i % 2)}")
+    assert "name them with `config`" in diagnosed(text, {}).verdict
+    assert "name them with `config`" not in diagnosed(text, {"seed": 1}).verdict
+
+
 def test_a_schedule_that_acts_where_it_should_raises_nothing() -> None:
     for params, rate in (
         ({"step_size": 30}, lambda i: 0.1 * 0.1 ** (i // 30)),

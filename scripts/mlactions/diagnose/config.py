@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mlactions.curves import finite_values
 from mlactions.diagnose.model import Number, Roles, Sign, Training
 from mlactions.diagnose.words import number
 from mlactions.values import parse
@@ -28,6 +29,10 @@ OPTIMIZERS = ("optimizer", "optimizer_name", "optim", "optimiser")
 ADAPTIVE_RATES = (1e-7, 2e-2)
 PLAIN_RATES = (1e-5, 2.0)
 """Learning rates in use, for Adam and its kin, and for SGD."""
+
+HIGHER = 2.0
+CONTRADICTS = 5.0
+"""A rate so many times the configured one was scaled by no batch size."""
 
 UPPER = 5.0
 """So near to the highest usual rate, one that does harm may be too high."""
@@ -90,17 +95,25 @@ def is_adaptive(optimizer: str) -> bool | None:
 def checks(training: Training, roles: Roles) -> Iterator[Sign]:
     """Yield what is unusual about the settings."""
     params = training.params
-    yield from _rate(params)
+    yield from _rate(training, roles)
     yield from _decay(params)
     yield from _warm_up(training, roles)
 
 
-def _rate(params: Mapping[str, Any]) -> Iterator[Sign]:
-    found = find(params, RATES)
-    if found is None:
-        return
-    optimizer = optimizer_of(params)
-    yield from rate_signs(found.value, optimizer, f"`{found.key}`")
+def _rate(training: Training, roles: Roles) -> Iterator[Sign]:
+    """Judge the configured rate, or the logged one where that is another: it was trained with."""
+    found, optimizer = find(training.params, RATES), optimizer_of(training.params)
+    logged = [value for _, value in finite_values(training.series.get(roles.rate, ()))]
+    peak = max(logged, default=0.0)
+    if peak > HIGHER * (found.value if found else 0.0):
+        if found and found.value > 0 and peak > CONTRADICTS * found.value:
+            told = f"`{roles.rate}` was logged as {number(peak)}, and `{found.key}` is"
+            told = f"{told} {number(found.value)}: an override, or the settings of another run."
+            about: dict[str, Number] = {"logged": peak, "configured": found.value}
+            yield Sign("rate-not-as-configured", "warn", told, roles.rate, about)
+        yield from rate_signs(peak, optimizer, f"`{roles.rate}`, as it was logged,")
+    elif found is not None:
+        yield from rate_signs(found.value, optimizer, f"`{found.key}`")
 
 
 def rate_signs(value: float, optimizer: str, called: str) -> Iterator[Sign]:

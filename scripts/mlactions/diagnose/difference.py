@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from mlactions.compare.rules import Git
@@ -16,10 +18,11 @@ from mlactions.drift.packages import same_version
 from mlactions.errors import UserError
 from mlactions.mlflow_store import Run, Store
 from mlactions.text import plural
-from mlactions.values import match, show
+from mlactions.values import match, parse, show
 
 LAST_GOOD = "last-good"
 MAX_SEARCHED = 200
+MANY = 2.0
 MAX_FILES = 40
 MAX_VALUE = 200
 MAX_DIFF_BYTES = 20_000
@@ -39,7 +42,19 @@ def against(store: Store, training: Training, wanted: str, metric: str, git: Git
     else:
         hint = "Write `last-good` or `run:ID`."
         raise UserError("bad input", f"`against` is {wanted!r}.", hint)
-    return compare(training, other, git)
+    differences = compare(training, other, git)
+    return replace(differences, name=_told(store.run(other.name), metric))
+
+
+def _told(run: Run, metric: str) -> str:
+    """Return what a person knows a run by: its name, its day, its score."""
+    roles = roles_of(run.metrics)
+    score = metric or roles.held_out_score or roles.held_out_loss
+    day = (
+        datetime.fromtimestamp(run.start_ms / 1000, UTC).date().isoformat() if run.start_ms else ""
+    )
+    value = f"{score} {run.metrics[score]:.6g}" if score in run.metrics else ""
+    return ", ".join(part for part in (run.name, day, value) if part)
 
 
 def _last_good(store: Store, training: Training, metric: str) -> tuple[Run | None, str]:
@@ -95,12 +110,25 @@ def _settings(here: Mapping[str, Any], there: Mapping[str, Any]) -> Iterator[Cha
             found = match(here[key], there[key])
             if found == "same":
                 continue
-            note = {"beyond": "cut by MLflow", "order": "another order"}.get(found, "")
+            known = {"beyond": "cut by MLflow", "order": "another order"}
+            note = known.get(found, "") or _times(here[key], there[key])
         else:
             note = "only here" if key in here else "only there"
         ours = _shown(key, here[key]) if key in here else ""
         theirs = _shown(key, there[key]) if key in there else ""
         yield Change("setting", key, ours, theirs, note)
+
+
+def _times(here: Any, there: Any) -> str:
+    """Say how many times as large a number is, where that is worth a word."""
+    ours, theirs = (parse(value) if isinstance(value, str) else value for value in (here, there))
+    for value in (ours, theirs):
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            return ""
+    larger = max(ours, theirs) / min(ours, theirs)
+    if not math.isfinite(larger) or larger < MANY:
+        return ""
+    return f"{larger:,.3g} times {'as large' if ours > theirs else 'smaller'}"
 
 
 def shown_settings(params: Mapping[str, Any]) -> dict[str, str]:

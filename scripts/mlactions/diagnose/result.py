@@ -118,7 +118,10 @@ def _verdict(
         return said[:MAX_TEXT]
     maybe = [_lower(cause.title) for cause in causes[:3]]
     open_causes = f" Possible are: {'; '.join(maybe)}." if maybe else ""
-    return f"{worst} Why is unknown: no rule explains it for certain.{open_causes}"[:MAX_TEXT]
+    unread = training.kind != "mlflow" and not training.params
+    unread_settings = " Its settings were not read: name them with `config`." if unread else ""
+    told = f"{worst} Why is unknown: no rule explains it for certain."
+    return f"{told}{open_causes}{unread_settings}"[:MAX_TEXT]
 
 
 def _lower(text: str) -> str:

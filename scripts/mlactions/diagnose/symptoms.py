@@ -29,6 +29,7 @@ WIDE = 0.05
 FAR_ABOVE = 1.3
 """A loss that began so many times above the constant predictor's is another loss than that."""
 
+LEAST_SHOWN = 0.01
 FLAT_PARTS = 20
 FAR_FROM_NOTHING = 0.2
 
@@ -124,7 +125,7 @@ def _movement(name: str, loss: Sequence[Value]) -> Iterator[Sign]:
     about: dict[str, Number] = {"first": first, "best": best, "end": end}
     noise = NOISE_FACTOR * noise_of([value for _, value in loss]) / math.sqrt(len(loss) / 10)
     if end > first + max(MOVED * abs(first), noise):
-        told = f"`{name}` ended at {number(end)}, above its start of {number(first)}."
+        told = f"`{name}` ended around {number(end)}, above its start of {number(first)}."
         yield Sign("diverged", "fail", told, name, about)
     elif first - best < MOVED * abs(first) and is_steady(loss):
         yield slow(name, loss)
@@ -170,7 +171,9 @@ def _late(name: str, loss: Sequence[Value], first: float, end: float) -> Iterato
         told = f"`{name}` did not move for the first {share:.0%} of the run."
         yield Sign("late-start", "warn", told, name, {"share": round(share, 3)})
     if first > 0 and (first - end) / first < 1 / 2:
-        told = f"`{name}` got better by {(first - end) / first:.0%} only, to {number(end)}."
+        share = (first - end) / first
+        shown = f"{share:.0%}" if share >= LEAST_SHOWN else "less than 1%"
+        told = f"`{name}` got better by {shown} only, to {number(end)}."
         yield Sign("learned-little", "notice", told, name, {"first": first, "end": end})
 
 
