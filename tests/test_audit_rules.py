@@ -94,6 +94,30 @@ def rules_of(found: Audit) -> list[str]:
     return [item.rule for item in found.findings]
 
 
+@pytest.mark.parametrize(
+    ("code", "library"),
+    [
+        ("import jax\ndef f(p):\n    return jax.value_and_grad(loss)(p)\n", "JAX"),
+        ("import xgboost as xgb\ndef f(d):\n    return xgb.train({}, d)\n", "XGBoost"),
+        ("import lightgbm\ndef f(x, y):\n    lightgbm.LGBMClassifier().fit(x, y)\n", "LightGBM"),
+        (
+            "from catboost import CatBoost\ndef f(x):\n    m = CatBoost()\n    m.fit(x)\n",
+            "CatBoost",
+        ),
+        ("import keras\ndef f(m, x):\n    keras.utils.set_random_seed(1)\n    m.fit(x)\n", "Keras"),
+    ],
+)
+def test_a_training_that_is_not_judged_is_named(code: str, library: str, tmp_path: Path) -> None:
+    found = look(tmp_path, train_py=f"{code}if __name__ == '__main__':\n    f(*load())\n")
+    assert [(item.rule, item.level) for item in found.findings] == [("training-not-judged", "note")]
+    assert library in found.findings[0].message
+
+
+def test_code_of_a_library_that_trains_nothing_is_not_named(tmp_path: Path) -> None:
+    code = "import xgboost\nif __name__ == '__main__':\n    xgboost.Booster().predict(x)\n"
+    assert not look(tmp_path, predict_py=code).findings
+
+
 def test_names_are_followed_through_scopes(tmp_path: Path) -> None:
     text = """
 import torch as t

@@ -7,10 +7,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from mlactions.audit.model import Conditional, Function, Summary
-from mlactions.audit.names import is_main_guard
-from mlactions.audit.rules import determinism
-from mlactions.audit.source import Source, called, constant, keyword, last_part, receiver
+from mlactions.audit import lateness
+from mlactions.audit.model import Conditional, Function, Step, Summary
+from mlactions.audit.names import Scope, is_main_guard
+from mlactions.audit.rules import determinism, loading, seeds
+from mlactions.audit.source import Source, called, constant, keyword, last_part
+from mlactions.audit.training import HUGGING, LIGHTNING, training
 
 _SEED_NAME = re.compile(
     r"(?:seed_everything|seed_all|seed_it_all|fix_seeds?|fix_random_seeds?|init_seeds?|make_reproducible"
@@ -26,9 +28,14 @@ _NUMPY = frozenset(
     | {"uniform", "normal", "beta", "binomial", "multinomial", "dirichlet", "poisson", "gamma"}
     | {"exponential", "standard_normal", "laplace", "triangular", "ranf", "sample"}
 )
-_TRAINERS = ("lightning", "pytorch_lightning")
-_HUGGING = ("transformers", "trl", "sentence_transformers", "setfit")
-_TORCH = frozenset({"torch", "lightning", "pytorch_lightning", "accelerate", "transformers", "trl"})
+_TORCH = LIGHTNING | HUGGING | {"torch", "accelerate", "fastai"}
+_SEEDERS = {
+    **dict.fromkeys(("torch.manual_seed", "torch.random.manual_seed"), "seed.torch"),
+    "torch.set_rng_state": "seed.torch",
+    **dict.fromkeys(("torch.cuda.manual_seed", "torch.cuda.manual_seed_all"), "seed.cuda"),
+    **dict.fromkeys(("numpy.random.seed", "numpy.random.set_state"), "seed.numpy"),
+    **dict.fromkeys(("random.seed", "random.setstate"), "seed.random"),
+}
 _STARTERS = frozenset({"hydra.main", "click.command", "typer.command", "fire.Fire", "app.command"})
 _METRICS = frozenset({"log_metric", "log_metrics"})
 _PARAMS = frozenset(
@@ -42,14 +49,22 @@ def summarize(source: Source) -> Summary:
     references: dict[str, set[str]] = defaultdict(set)
     effects: dict[str, dict[str, int]] = defaultdict(dict)
     names = source.names
-    torch = bool(source.roots & _TORCH)
+    if source.roots & _TORCH:
+        effects[""]["torch"] = 1
     for node, scope in names.loads:
         name = "" if _is_inner(source, node) else names.name(node, scope)
         if name and not name.startswith("builtins."):
             references[scope.key].add(name)
+            if name in _SEEDERS:  # called, or handed to something that calls it
+                effects[scope.key].setdefault(_SEEDERS[name], node.lineno)
+    calls: dict[str, list[tuple[ast.Call, str, str]]] = defaultdict(list)
     for call, scope, name in source.calls:
-        for effect in _effects(source, call, name, torch=torch):
+        done = list(_effects(source, call, scope, name))
+        for effect in done:
             effects[scope.key].setdefault(effect, call.lineno)
+        if lateness.is_direct(scope):
+            ordered = [item for item in done if item.startswith(("seed.", "draw.", "use."))]
+            calls[scope.key] += [(call, name, item) for item in ordered or [""] if item or name]
     for node, scope in names.texts:
         for effect in _text_effects(node):
             effects[scope.key].setdefault(effect, node.lineno)
@@ -59,7 +74,10 @@ def summarize(source: Source) -> Summary:
     return Summary(
         path=source.path,
         functions={
-            key: Function(frozenset(references[key]), dict(effects[key])) for key in sorted(keys)
+            key: Function(
+                frozenset(references[key]), dict(effects[key]), _steps(source, calls.get(key, []))
+            )
+            for key in sorted(keys)
         },
         exports=dict(names.module.imports),
         stars=tuple(names.stars),
@@ -72,8 +90,17 @@ def summarize(source: Source) -> Summary:
     )
 
 
+def _steps(source: Source, calls: list[tuple[ast.Call, str, str]]) -> tuple[Step, ...]:
+    """Return the order of calls, for functions where something seeds; it is asked of no other."""
+    if any("seed" in (effect or last_part(name)).lower() for _, name, effect in calls):
+        return lateness.steps(source, calls)
+    return ()
+
+
 def _conditional(source: Source) -> Iterator[Conditional]:
     yield from determinism.candidates(source)
+    yield from loading.candidates(source)
+    yield from seeds.candidates(source)
 
 
 def _is_inner(source: Source, node: ast.expr) -> bool:
@@ -81,11 +108,15 @@ def _is_inner(source: Source, node: ast.expr) -> bool:
     return isinstance(source.names.parents.get(node), ast.Attribute)
 
 
-def _effects(source: Source, call: ast.Call, name: str, *, torch: bool) -> Iterator[str]:
+def _effects(source: Source, call: ast.Call, scope: Scope, name: str) -> Iterator[str]:
     what = last_part(name) or called(call)
     root = name.partition(".")[0]
-    if torch:
-        yield from _training(source, call, what, root)
+    yield from training(source, call, scope, name, what)
+    yield from loading.handling(source, call, scope, name)
+    yield from _hugging(call, what, root)
+    if name in _SEEDERS:
+        yield _SEEDERS[name]
+    yield from lateness.draws(call, name)
     yield from _seeding(call, name, what, root)
     if root == "random" and what in _RANDOM and name.count(".") == 1:
         yield "use.random"
@@ -104,34 +135,16 @@ def _effects(source: Source, call: ast.Call, name: str, *, torch: bool) -> Itera
         yield "cuda"
 
 
-def _training(source: Source, call: ast.Call, what: str, root: str) -> Iterator[str]:
-    of = receiver(call).lower()
-    if what == "backward" and isinstance(call.func, ast.Attribute):
-        yield "backward"
-    if what == "step" and any(part in of for part in ("optim", "opt", "scaler", "adam", "sgd")):
-        yield "step"
-    if what == "fit" and "trainer" in of and source.roots & set(_TRAINERS):
-        yield "train"
-    if what == "train" and "trainer" in of and source.roots & set(_HUGGING):
-        yield "train"
-        yield "seed.all"  # Trainer seeds everything from its arguments, 42 unless told otherwise
+def _hugging(call: ast.Call, what: str, root: str) -> Iterator[str]:
     full = constant(keyword(call, "full_determinism")) is True
-    if what.endswith("TrainingArguments") and root in _HUGGING and full:
+    if what.endswith("TrainingArguments") and root in HUGGING and full:
         yield from ("deterministic", "cublas")
 
 
 def _seeding(call: ast.Call, name: str, what: str, root: str) -> Iterator[str]:
     if name.startswith("@"):
         return  # followed into its own body
-    if name in {"torch.manual_seed", "torch.random.manual_seed", "torch.set_rng_state"}:
-        yield "seed.torch"
-    elif name in {"torch.cuda.manual_seed", "torch.cuda.manual_seed_all"}:
-        yield "seed.cuda"
-    elif name in {"numpy.random.seed", "numpy.random.set_state"}:
-        yield "seed.numpy"
-    elif name in {"random.seed", "random.setstate"}:
-        yield "seed.random"
-    elif root not in {"torch", "numpy", "random"} and _SEED_NAME.fullmatch(what):
+    if root not in {"torch", "numpy", "random"} and _SEED_NAME.fullmatch(what):
         is_generator = what == "manual_seed" and isinstance(call.func, ast.Attribute) and not name
         if not is_generator:
             yield f"seed.call.{name}" if name else "seed.all"
@@ -190,7 +203,8 @@ def _entry(
                 line = line or function.lineno
                 started.append(function.name)
     body = effects.get("", {})
-    script = "train" in body or {"backward", "step"} <= set(body)
+    trained = [at for effect, at in body.items() if effect.partition(".")[0] == "train"]
+    script = bool(trained) or {"backward", "step"} <= set(body)
     if line is None and (source.notebook is not None or script):
-        line = body.get("backward") or body.get("train", 1)
+        line = body.get("backward") or min(trained, default=1)
     return line, tuple(started)

@@ -41,15 +41,15 @@ def audit(inventory: Inventory) -> Audit:
         _read_list(inventory, path, work)
     if inventory.tracked:
         work.findings += repository.check(list(_checkpoints(inventory)))
-    found = list(programs(Project(work.summaries), _settings(inventory)))
-    work.findings += (item for _, findings in found for item in findings)
+    found, findings = programs(Project(work.summaries), _settings(inventory))
+    work.findings += findings
     work.findings += [_not_audited(skip) for skip in work.skipped]
     work.findings = _unique(iter(work.findings))
     kept, silenced, about = apply(work.findings, work.suppressions)
     return Audit(
         findings=tuple(sorted([*kept, *about], key=_order)),
         suppressed=tuple(sorted(silenced, key=lambda pair: _order(pair[0]))),
-        programs=tuple(program for program, _ in found),
+        programs=tuple(found),
         skipped=tuple(sorted(work.skipped, key=lambda skip: (skip.file, skip.place.line))),
         files=work.files,
         lines=work.lines,

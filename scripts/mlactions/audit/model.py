@@ -75,23 +75,41 @@ class Skip:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A call in a function that seeds: an effect, or `call.name`; `branches` stand around it."""
+
+    what: str
+    branches: frozenset[tuple[int, str]]
+    finding: Finding
+
+
+@dataclass(frozen=True)
 class Function:
     """What a function, method or module body refers to and does.
 
     `refs` are dotted names, `@name` for one of the same module. `effects` say what it does, each
-    with the first source line: `seed.torch`, `use.numpy`, `train`, …
+    with the first source line: `seed.torch`, `use.numpy`, `train`, … `steps` order the calls of
+    functions that seed.
     """
 
     refs: frozenset[str]
     effects: Mapping[str, int]
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
 class Conditional:
-    """A finding that counts only in a program of a certain kind, at a function of a module."""
+    """A finding that counts in programs with the effects `when` and none of `unless`.
 
-    function: str
+    It stands in `function` of its file, which the program has to reach; None: anywhere in the file.
+    `alone`: it also counts in a file that no program reaches.
+    """
+
     finding: Finding
+    function: str | None = None
+    when: frozenset[str] = frozenset()
+    unless: frozenset[str] = frozenset()
+    alone: bool = False
 
 
 @dataclass(frozen=True)

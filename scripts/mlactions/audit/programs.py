@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+from mlactions.audit.conditions import Conditions, Node
+from mlactions.audit.lateness import Lateness
 from mlactions.audit.model import Finding, Function, Level, Program, Rule, Summary
-from mlactions.audit.rules import configuration, determinism, seeds
+from mlactions.audit.rules import configuration, determinism, own, seeds
 from mlactions.audit.source import joined, last_part
+from mlactions.audit.training import OTHER
 
-Node = tuple[str, str]
 _MAX_HOPS = 6
 
 
@@ -35,7 +37,26 @@ class Project:
         """Return every function that running a file reaches."""
         summary = self.files[path]
         starts = ["", *summary.starts, *(["__main__"] if "__main__" in summary.functions else [])]
-        stack: list[Node] = [(path, key) for key in starts]
+        return self._closure([(path, key) for key in starts], self._next)
+
+    def inside(self, path: str, name: str) -> dict[Node, Function]:
+        """Return the functions that calling a name runs: of a class its constructor alone."""
+
+        def run(node: Node, function: Function) -> Iterator[Node]:
+            for reference in sorted(function.refs):
+                yield from self._run(node[0], reference)
+
+        return self._closure(list(self._run(path, name)), run)
+
+    def _run(self, path: str, name: str) -> Iterator[Node]:
+        for node in self._meant(path, name):
+            method = last_part(node[1])
+            if method and ("." not in node[1] or method in {"__init__", last_part(name)}):
+                yield node
+
+    def _closure(
+        self, stack: list[Node], onward: Callable[[Node, Function], Iterable[Node]]
+    ) -> dict[Node, Function]:
         found: dict[Node, Function] = {}
         while stack:
             node = stack.pop()
@@ -43,7 +64,7 @@ class Project:
             if node in found or function is None:
                 continue
             found[node] = function
-            stack.extend(self._next(node, function))
+            stack.extend(onward(node, function))
         return found
 
     def _next(self, node: Node, function: Function) -> tuple[Node, ...]:
@@ -122,21 +143,31 @@ def _nearest(path: str, found: Sequence[str]) -> str:
     return max(found, key=lambda item: (len(posixpath.commonprefix([path, item])), item))
 
 
-def programs(project: Project, settings: frozenset[str]) -> Iterator[tuple[Program, list[Finding]]]:
-    """Yield each entry point that trains, or logs to MLflow, with what its program lacks.
+def programs(project: Project, settings: frozenset[str]) -> tuple[list[Program], list[Finding]]:
+    """Return each entry point that trains, or logs to MLflow, and what the programs lack.
 
     `settings` are effects that files other than Python have: a variable set in a Dockerfile.
     """
+    found: list[Program] = []
+    findings: list[Finding] = []
+    conditions = Conditions(project.files)
     for path, summary in sorted(project.files.items()):
         if summary.entry is None:
             continue
         reached = project.reach(path)
         effects = _effects(project, reached) | settings
-        if not effects & {"train", "log.metrics"}:
+        if "log.metrics" not in effects and not trains(effects):
             continue
         files = tuple(sorted({node[0] for node in reached}))
-        program = Program(path, summary.entry_place, effects, files)
-        yield program, list(_judge(project, program, reached))
+        found.append(Program(path, summary.entry_place, effects, files))
+        findings += _judge(project, found[-1], reached)
+        conditions.ask(effects, files, reached)
+    return found, [*findings, *conditions.findings()]
+
+
+def trains(effects: Collection[str]) -> bool:
+    """Say whether a program trains a model, with PyTorch or another library."""
+    return any(effect.partition(".")[0] == "train" for effect in effects)
 
 
 def _effects(project: Project, reached: Mapping[Node, Function]) -> frozenset[str]:
@@ -147,7 +178,7 @@ def _effects(project: Project, reached: Mapping[Node, Function]) -> frozenset[st
                 found.add(effect)
             elif not project.resolves(path, effect.removeprefix("seed.call.")):
                 found.add("seed.all")  # a helper of a library
-    if {"backward", "step"} <= found:
+    if {"backward", "step", "torch"} <= found:
         found.add("train")
     return frozenset(found)
 
@@ -156,15 +187,40 @@ def _judge(
     project: Project, program: Program, reached: Mapping[Node, Function]
 ) -> Iterator[Finding]:
     effects = program.effects
+    yield from _others(project, program)
     if "train" in effects:
         yield from _seeds(project, program)
         yield from _deterministic(project, program, reached)
+        yield from Lateness(project, reached).findings()
     if "log.metrics" in effects and "log.params" not in effects:
         text = "This program logs metrics to MLflow and no parameters."
         yield _finding(project, program, configuration.NOT_LOGGED, text)
 
 
-def _seeds(project: Project, program: Program) -> Iterator[Finding]:
+def _others(project: Project, program: Program) -> Iterator[Finding]:
+    """Name the libraries whose training is not judged; Keras draws from generators known here."""
+    names = others(program)
+    if not names:
+        return
+    if "train" not in program.effects and _SEEDED_ALL & set(names):
+        yield from _seeds(project, program, torch=False)
+    text = (
+        f"{joined(names)} {'trains' if len(names) == 1 else 'train'} here; only PyTorch is known."
+    )
+    yield _finding(project, program, own.NOT_JUDGED, text)
+
+
+def others(program: Program) -> list[str]:
+    """Return the libraries other than PyTorch that a program trains with and no rule knows."""
+    names = (effect.removeprefix(OTHER) for effect in program.effects if effect.startswith(OTHER))
+    return sorted(set(names) - _RULED)
+
+
+_SEEDED_ALL = frozenset({"Keras", "TensorFlow"})
+_RULED = frozenset({"scikit-learn"})
+
+
+def _seeds(project: Project, program: Program, *, torch: bool = True) -> Iterator[Finding]:
     effects = program.effects
     seeded = {effect.removeprefix("seed.") for effect in effects if effect.startswith("seed.")}
     if "all" in seeded:
@@ -178,11 +234,11 @@ def _seeds(project: Project, program: Program) -> Iterator[Finding]:
         for name in ("numpy", "random")
         if f"use.{name}" in effects and name not in seeded
     ]
-    if "torch" not in seeded:
+    if torch and "torch" not in seeded:
         only = " (`torch.cuda.manual_seed` leaves the CPU's)" if "cuda" in seeded else ""
         missing.insert(0, f"`torch.manual_seed`{only}")
     if missing:
-        level: Level = "error" if "torch" not in seeded else "warning"
+        level: Level = "error" if torch and "torch" not in seeded else "warning"
         text = f"This program never calls {joined(missing, 'or')}."
         yield _finding(project, program, seeds.PARTIAL, text, level)
 
@@ -216,10 +272,6 @@ def _deterministic(
     if any(effect.startswith("seed.") for effect in effects):
         text = "This program trains on a GPU with a seed, and without deterministic algorithms."
         yield _finding(project, program, determinism.OFF, text)
-    for path in program.files:
-        for item in project.files[path].conditional:
-            if (path, item.function) in reached:
-                yield item.finding
 
 
 def _finding(

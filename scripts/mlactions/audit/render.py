@@ -143,8 +143,14 @@ def _why(rows: Sequence[Row], rules: Mapping[str, Row]) -> Iterator[Block]:
         yield Details("Why, and what to do", (Items(tuple(items)), silence))
 
 
+def _determinism(row: Row) -> str:
+    if row["deterministic"]:
+        return "asked for"
+    return f"not judged ({', '.join(row['libraries'])})" if row["libraries"] else "–"
+
+
 def _programs(rows: Sequence[Row]) -> Iterator[Block]:
-    rows = [row for row in rows if row["trains"]]
+    rows = [row for row in rows if row["trains"] or row["libraries"]]
     if not rows:
         return
     columns = (
@@ -158,7 +164,7 @@ def _programs(rows: Sequence[Row]) -> Iterator[Block]:
         (
             Code(f"{row['file']}:{row['line']}"),
             row["seeds"],
-            "asked for" if row["deterministic"] else "–",
+            _determinism(row),
             "named" if row["gpu"] else "–",
             str(row["files"]),
         )

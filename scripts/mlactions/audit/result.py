@@ -10,7 +10,7 @@ from typing import Any
 from mlactions.audit.baseline import Baseline, Split, fingerprint
 from mlactions.audit.engine import nothing
 from mlactions.audit.model import Audit, Finding, Program, Rule
-from mlactions.audit.programs import seeded_by
+from mlactions.audit.programs import others, seeded_by
 from mlactions.audit.rules import FAMILIES, RULES
 from mlactions.audit.score import Point, counts, score
 from mlactions.audit.texts import clean, shortened
@@ -164,6 +164,7 @@ def _program(item: Program) -> dict[str, Any]:
         "file": item.path,
         "line": item.place.line,
         "trains": "train" in effects,
+        "libraries": others(item),
         "seeds": seeded_by(item),
         "deterministic": "deterministic" in effects,
         "gpu": "cuda" in effects,

@@ -7,7 +7,7 @@ import contextlib
 import io
 import tokenize
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -95,6 +95,37 @@ class Source:
         """Every call with its scope and the dotted name of what is called, "" if unknown."""
         names = self.names
         return [(call, scope, names.name(call.func, scope)) for call, scope in names.calls]
+
+    @cached_property
+    def held(self) -> Mapping[str, Sequence[tuple[ast.expr, Scope]]]:
+        """What attributes are assigned, by dotted name: `@Engine.optimizer`."""
+        found: dict[str, list[tuple[ast.expr, Scope]]] = {}
+        for node, scope in self.names.assigned:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                name = self.names.name(target, scope) if isinstance(target, ast.Attribute) else ""
+                if name and node.value is not None:
+                    found.setdefault(name, []).append((node.value, scope))
+        return found
+
+    @cached_property
+    def declared(self) -> Mapping[tuple[ast.AST, str], ast.expr]:
+        """The types that assignments declare, by the scope's node and the name."""
+        return {
+            (scope.node, node.target.id): node.annotation
+            for node, scope in self.names.assigned
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        }
+
+    @cached_property
+    def bases(self) -> Mapping[str, Sequence[str]]:
+        """The bases of the module's classes, by `@Class`, as dotted names."""
+        module = self.names.module
+        return {
+            f"@{node.name}": [self.names.name(base, module) for base in node.bases]
+            for node in self.tree.body
+            if isinstance(node, ast.ClassDef)
+        }
 
 
 def parse_source(path: str, data: bytes) -> Source:

@@ -30,7 +30,7 @@ RULES: Mapping[str, Rule] = {
 }
 FAMILIES = tuple(dict.fromkeys(rule.family for rule in RULES.values()))
 CHECKS: tuple[Check, ...] = (
-    *(module.check for module in _MODULES),
+    *(module.check for module in _MODULES if module is not loading),
     configuration.check,
     dependencies.check_notebook,
 )

@@ -121,6 +121,8 @@ METHODS: Mapping[str, Callable[[ast.Call], bool]] = {
     "scatter_reduce_": _product,
     "histc": _always,
 }
+_ON_GPU = frozenset({"train", "cuda"})
+_ASKED = frozenset({"deterministic"})
 
 
 def check(source: Source) -> Iterator[Finding]:
@@ -156,4 +158,4 @@ def candidates(source: Source) -> Iterator[Conditional]:
             test = METHODS.get(function.attr)
         if test is not None and test(call):
             text = f"`{name or ast.unparse(function)}` has no deterministic CUDA kernel."
-            yield Conditional(scope.key, source.finding(OPERATOR, call, text))
+            yield Conditional(source.finding(OPERATOR, call, text), scope.key, _ON_GPU, _ASKED)

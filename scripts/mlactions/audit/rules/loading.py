@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from mlactions.audit.model import Finding, Rule
-from mlactions.audit.source import Source, constant, is_open, keyword, last_part
+from mlactions.audit.model import Conditional, Rule
+from mlactions.audit.names import Scope
+from mlactions.audit.origins import origin
+from mlactions.audit.source import Source, called, constant, is_open, keyword, last_part, receiver
 
 FAMILY = "data-loading"
 _NOTES = "https://docs.pytorch.org/docs/stable/notes/randomness.html#dataloader"
@@ -34,25 +36,29 @@ SHUFFLE = Rule(
 )
 RULES = (WORKERS, SHUFFLE)
 
+# What programs do to loaders, as effects.
+SEEDED_WORKERS, FRAMEWORK, GENERATOR = "workers.seeded", "loaders.framework", "loaders.generator"
+_HANDLED = frozenset({GENERATOR})
+_ORDERED = frozenset({FRAMEWORK, GENERATOR})
 _SAMPLERS = frozenset({"RandomSampler", "WeightedRandomSampler", "SubsetRandomSampler"})
 
 
-def check(source: Source) -> Iterator[Finding]:
+def candidates(source: Source) -> Iterator[Conditional]:
     """Yield loaders that train and whose order hangs on the global generator."""
-    seeded = _seeds_workers(source)
-    for call, _, name in source.calls:
+    for call, scope, name in source.calls:
         if not name.startswith(("torch.", "torch_geometric.", "monai.")):
             continue
         if is_open(call) or keyword(call, "generator") is not None:
             continue
         last = last_part(name)
         if last in _SAMPLERS:
-            yield source.finding(SHUFFLE, call, f"`{last}` has no `generator`.")
+            finding = source.finding(SHUFFLE, call, f"`{last}` has no `generator`.")
+            yield Conditional(finding, scope.key, unless=_ORDERED, alone=True)
         elif last == "DataLoader":
-            yield from _loader(source, call, seeded=seeded)
+            yield from _loader(source, call, scope)
 
 
-def _loader(source: Source, call: ast.Call, *, seeded: bool) -> Iterator[Finding]:
+def _loader(source: Source, call: ast.Call, scope: Scope) -> Iterator[Conditional]:
     shuffle = keyword(call, "shuffle", 2)
     shuffles = shuffle is not None and constant(shuffle) not in (False, None)
     sampled = any(
@@ -61,16 +67,30 @@ def _loader(source: Source, call: ast.Call, *, seeded: bool) -> Iterator[Finding
     )
     workers = keyword(call, "num_workers", 5)
     works = workers is not None and constant(workers) != 0
-    if works and (shuffles or sampled) and keyword(call, "worker_init_fn") is None and not seeded:
-        text = "The loader's workers have neither `worker_init_fn` nor `generator`."
-        yield source.finding(WORKERS, call, text)
-    elif constant(shuffle) is True:
-        yield source.finding(SHUFFLE, call, "The loader shuffles without a `generator`.")
+    works = works and (shuffles or sampled) and keyword(call, "worker_init_fn") is None
+    if works:
+        asked = "" if isinstance(workers, ast.Constant) else ", if it has any,"
+        text = f"The loader's workers{asked} have neither `worker_init_fn` nor `generator`."
+        finding = source.finding(WORKERS, call, text, level="note" if asked else None)
+        yield Conditional(finding, scope.key, unless=_HANDLED | {SEEDED_WORKERS}, alone=True)
+    if constant(shuffle) is True:
+        finding = source.finding(SHUFFLE, call, "The loader shuffles without a `generator`.")
+        when = frozenset({SEEDED_WORKERS} if works else ())
+        yield Conditional(finding, scope.key, when, _ORDERED, alone=True)
 
 
-def _seeds_workers(source: Source) -> bool:
-    """Lightning's `seed_everything(workers=True)` gives every loader a `worker_init_fn`."""
-    return any(
-        last_part(name) == "seed_everything" and constant(keyword(call, "workers", 1)) is True
-        for call, _, name in source.calls
-    )
+def handling(source: Source, call: ast.Call, scope: Scope, name: str) -> Iterator[str]:
+    """Yield what a framework does to the loaders that it is given.
+
+    Lightning and Fabric make the order follow their `seed_everything`, whose `workers=True` gives
+    loaders a `worker_init_fn`; Accelerate gives each a synchronised generator.
+    """
+    what = last_part(name) or called(call)
+    if what == "seed_everything" and constant(keyword(call, "workers", 1)) is True:
+        yield SEEDED_WORKERS
+    if what in {"setup_dataloaders", "LightningCLI"}:
+        yield FRAMEWORK
+    if what == "prepare" and isinstance(call.func, ast.Attribute):
+        made = origin(source, call.func.value, scope)
+        if made.startswith("accelerate.") or receiver(call) == "accelerator":
+            yield GENERATOR

@@ -16,6 +16,16 @@ NOT_AUDITED = Rule(
     "Mend it, or leave it out by name with `exclude`.",
     _HERE,
 )
+NOT_JUDGED = Rule(
+    "training-not-judged",
+    FAMILY,
+    "note",
+    "A program trains with a library whose training is not judged",
+    "The rules about seeds and deterministic kernels of programs know PyTorch; that they found"
+    " nothing here says nothing.",
+    "Seed it as the library documents, and run it twice: `--double-run` compares any command.",
+    _HERE,
+)
 NO_REASON = Rule(
     "suppression-without-reason",
     FAMILY,
@@ -44,4 +54,4 @@ UNUSED = Rule(
     "Remove it.",
     _HERE,
 )
-RULES = (NOT_AUDITED, NO_REASON, UNKNOWN, UNUSED)
+RULES = (NOT_AUDITED, NOT_JUDGED, NO_REASON, UNKNOWN, UNUSED)

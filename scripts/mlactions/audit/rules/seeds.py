@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
-from mlactions.audit.model import Finding, Rule
+from mlactions.audit.model import Conditional, Finding, Rule
 from mlactions.audit.names import Scope
-from mlactions.audit.source import Source, constant, is_open, keyword, last_part
+from mlactions.audit.source import Source, called, constant, is_open, keyword, last_part
 
 FAMILY = "seeds"
 _TORCH = "https://docs.pytorch.org/docs/stable/notes/randomness.html"
@@ -54,6 +55,36 @@ ENTROPY = Rule(
     " repeated.",
     "https://docs.python.org/3/library/random.html#random.seed",
 )
+LATE = Rule(
+    "seed-too-late",
+    FAMILY,
+    "warning",
+    "Random numbers are drawn before the seed is set",
+    "What was drawn by then, first weights or the order of the data, differs in every run: the seed"
+    " only fixes what follows it.",
+    "Seed first: before models are built, data is shuffled or split.",
+    _TORCH,
+)
+OPTIONAL = Rule(
+    "seed-optional",
+    FAMILY,
+    "warning",
+    "The seed is set only where one is given, and by default none is",
+    "Whoever starts the program without the option gets another result each time, and nothing says"
+    " which seed it was.",
+    "Give the option a default, or draw a seed where none is given and log it.",
+    _TORCH,
+)
+ESTIMATOR = Rule(
+    "estimator-unseeded",
+    FAMILY,
+    "warning",
+    "An estimator that draws has no `random_state`",
+    "Without `random_state` scikit-learn draws from NumPy's global generator, which this program"
+    " does not seed: each fit gives another model.",
+    "Pass `random_state=seed`.",
+    "https://scikit-learn.org/stable/common_pitfalls.html#controlling-randomness",
+)
 TOO_LATE = Rule(
     "hash-seed-too-late",
     FAMILY,
@@ -64,7 +95,7 @@ TOO_LATE = Rule(
     "Set it where the program is started (workflow, Dockerfile, launcher), or sort sets.",
     "https://docs.python.org/3/using/cmdline.html#envvar-PYTHONHASHSEED",
 )
-RULES = (MISSING, PARTIAL, UNSEEDED, ENTROPY, TOO_LATE)
+RULES = (MISSING, PARTIAL, LATE, OPTIONAL, UNSEEDED, ESTIMATOR, ENTROPY, TOO_LATE)
 
 _MAKERS = frozenset(
     {"numpy.random.default_rng", "numpy.random.RandomState", "random.Random"}
@@ -73,6 +104,14 @@ _MAKERS = frozenset(
 _SEEDERS = frozenset(
     {"random.seed", "numpy.random.seed", "torch.manual_seed", "torch.random.manual_seed"}
     | {"torch.cuda.manual_seed", "torch.cuda.manual_seed_all"}
+    | {"jax.random.PRNGKey", "jax.random.key", "tensorflow.random.set_seed"}
+)
+# scikit-learn's classes that draw with their default arguments.
+_DRAWING = re.compile(
+    r"(?:RandomForest|ExtraTrees?|Bagging|GradientBoosting|DecisionTree|MLP|SGD)"
+    r"(?:Classifier|Regressor)|IsolationForest|RandomTreesEmbedding|Perceptron|TSNE|FastICA"
+    r"|(?:MiniBatch|Bisecting)?KMeans|SpectralClustering|(?:Bayesian)?GaussianMixture|BernoulliRBM"
+    r"|TruncatedSVD|LatentDirichletAllocation|(?:Gaussian|Sparse)RandomProjection|RandomizedSearchCV"
 )
 _HELPERS = frozenset({"seed_everything", "set_seed", "manual_seed"})
 _RANDOM_SOURCES = frozenset(
@@ -96,13 +135,79 @@ def check(source: Source) -> Iterator[Finding]:
             yield source.finding(ENTROPY, call, f"`{name}` cannot be seeded.")
         elif name in _SEEDERS or last_part(name) in _HELPERS:
             yield from _seeding(source, call, scope, name)
+    yield from _optional(source)
     yield from _hash_seed(source)
+
+
+def candidates(source: Source) -> Iterator[Conditional]:
+    """Yield estimators without `random_state`: they count where NumPy is not seeded."""
+    for call, scope, name in source.calls:
+        drawing = name.startswith("sklearn.") and _DRAWING.fullmatch(last_part(name))
+        if drawing and not is_open(call) and _is_none(keyword(call, "random_state")):
+            text = f"`{last_part(name)}` has no `random_state`."
+            finding = source.finding(ESTIMATOR, call, text)
+            yield Conditional(finding, scope.key, unless=_NUMPY_SEEDED, alone=True)
+
+
+_NUMPY_SEEDED = frozenset({"seed.numpy", "seed.all"})
+
+
+def is_seeding(name: str) -> bool:
+    """Say whether a dotted name is a function that seeds a generator or all of them."""
+    return name in _SEEDERS or last_part(name) in _HELPERS
+
+
+def _optional(source: Source) -> Iterator[Finding]:
+    """Yield the seeding that hangs on an option whose default is none."""
+    unset = set(_unset(source))
+    if not unset:
+        return
+    first: tuple[ast.Call, str] | None = None
+    for call, _, name in source.calls:
+        if is_seeding(name):
+            option = _guard(source, call)
+            if option not in unset:
+                return
+            first = first or (call, option)
+    if first is not None:
+        text = f"Without `{first[1]}`, whose default is none, nothing is seeded."
+        yield source.finding(OPTIONAL, first[0], text)
+
+
+def _unset(source: Source) -> Iterator[str]:
+    """Yield options of argparse and click that are None where they are not given."""
+    for call, _, _ in source.calls:
+        if called(call) not in {"add_argument", "option"} or is_open(call):
+            continue
+        flag = next((text for item in call.args if str(text := constant(item))[:2] == "--"), None)
+        required = constant(keyword(call, "required")) is True or keyword(call, "action")
+        if flag and not required and _is_none(keyword(call, "default")):
+            yield str(flag)[2:].replace("-", "_")
+
+
+def _guard(source: Source, call: ast.Call) -> str:
+    """Return the option that an `if` around a call asks for: `if args.seed is not None`."""
+    before: ast.AST = call
+    for above in source.names.above(call):
+        if isinstance(above, ast.If) and before in above.body:
+            match above.test:
+                case ast.Compare(asked, [ast.IsNot()], [ast.Constant(None)]):
+                    return last_part(ast.unparse(asked))
+                case ast.Name() | ast.Attribute():
+                    return last_part(ast.unparse(above.test))
+        before = above
+    return ""
 
 
 def _is_empty(call: ast.Call) -> bool:
     if is_open(call):
         return False
     given = call.args[0] if call.args else keyword(call, "seed")
+    return _is_none(given)
+
+
+def _is_none(given: ast.expr | None) -> bool:
+    """Say whether an argument is absent or None."""
     return given is None or constant(given) is None
 
 
