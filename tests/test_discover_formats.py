@@ -232,6 +232,62 @@ def test_parameters_of_gguf_are_those_of_one_model(paths: tuple[str, ...], known
     assert codes(entry, max_parameters=1000) == expected
 
 
+@pytest.mark.parametrize(
+    ("paths", "sizes", "total", "known"),
+    [
+        (("m-Q4_K_M.gguf", "m-F32.gguf"), (4, 28), 7, True),
+        (("m-Q4_K_M.gguf", "m-F32.gguf"), (4, 280), 7, False),
+        (("m.gguf", "model.safetensors"), (4, 28), 7, False),
+    ],
+)
+def test_a_count_of_gguf_has_to_fit_its_files(
+    paths: tuple[str, ...], sizes: tuple[int, ...], total: int, known: bool
+) -> None:
+    listed = [{"path": path, "size": size * 10**9} for path, size in zip(paths, sizes, strict=True)]
+    entry = entry_of(siblings=listed, gguf={"total": total * 10**9})
+    assert (entry.parameters is not None) is known
+
+
+@pytest.mark.parametrize("other", ["big.onnx", "pytorch_model.bin"])
+def test_what_was_counted_is_what_is_fetched(other: str) -> None:
+    listed = [{"path": "m.Q8_0.gguf", "size": 5}, {"path": other, "size": 9**12}]
+    given = {"library_name": "transformers", "gguf": {"total": 100}}
+    (python,) = snippets(entry_of(siblings=listed, **given), USES)
+    assert 'hf_hub_download(NAME, "m.Q8_0.gguf"' in python.text
+
+
+@pytest.mark.parametrize(
+    ("paths", "library", "expected"),
+    [
+        (("model.safetensors",), "transformers", "use_safetensors=True"),
+        (("model-00001-of-00002.safetensors",), "transformers", "use_safetensors=True"),
+        (("pytorch_model.bin", "vae/model.safetensors"), "transformers", "weights_only=True"),
+        (("pytorch_model.bin", "x.safetensors"), "transformers", "weights_only=True"),
+        (("consolidated.safetensors",), "transformers", "load_file(path)"),
+        (("adapter_model.safetensors",), "transformers", "load_file(path)"),
+        (("onnx/model.onnx", "optimizer.pt"), "transformers", 'NAME, "onnx/model.onnx"'),
+        (("m.gguf",), "transformers", 'NAME, "m.gguf"'),
+        (("flux.safetensors",), "diffusers", "load_file(path)"),
+        (("unet/diffusion_pytorch_model.safetensors",), "diffusers", "use_safetensors=True"),
+    ],
+)
+def test_a_loader_is_called_only_for_what_it_finds(
+    paths: tuple[str, ...], library: str, expected: str
+) -> None:
+    python, *config = snippets(entry_of(*paths, library_name=library), USES)
+    assert expected in python.text
+    called = library == "transformers" and expected.endswith("=True")
+    argument = expected.replace("=True", ": true")
+    assert [argument in snippet.text for snippet in config] == [True] * called
+
+
+def test_the_top_folder_is_not_crowded_out() -> None:
+    many = [{"path": f"checkpoint-{n}/model.safetensors", "size": 9_000} for n in range(20)]
+    listed = [*many, {"path": "model.safetensors", "size": 10}]
+    (python, _) = snippets(entry_of(siblings=listed, library_name="transformers"), USES)
+    assert "from_pretrained" in python.text
+
+
 def test_a_model_in_parts_is_fetched_whole() -> None:
     (python,) = snippets(entry_of("m-00000-of-00009.gguf", "m-00001-of-00009.gguf"), Conventions())
     assert 'allow_patterns=["m-*-of-00009.gguf", "*.json"]' in python.text

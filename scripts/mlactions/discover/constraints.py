@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlactions.discover.counts import show_count
+from mlactions.discover.formats import ROOT_ONLY
 from mlactions.discover.model import NOUNS, REVISION, Constraints, Entry, Reason
 from mlactions.discover.snippets import no_code
 
@@ -78,7 +79,7 @@ def _format(entry: Entry, wanted: Constraints) -> Iterator[Reason]:
     """Hold the files to their format: a name alone proves nothing."""
     if not wanted.safetensors_only:
         return
-    if not entry.loaded_safetensors:
+    if not _reachable(entry):
         held = f"; its weights are {_listed((entry.pickles[0].path,))}" if entry.pickles else ""
         where = f" where `{entry.library}` looks for one" if entry.safetensors else ""
         yield Reason("no-safetensors", f"it has no safetensors file{where}{held}")
@@ -88,6 +89,12 @@ def _format(entry: Entry, wanted: Constraints) -> Iterator[Reason]:
     elif entry.alone:
         text = f"no safetensors stand beside {_listed(entry.alone[:3])}"
         yield Reason("safetensors-unproven", text)
+
+
+def _reachable(entry: Entry) -> bool:
+    """Return whether its library finds safetensors: some look into the top folder alone."""
+    anywhere = entry.library not in ROOT_ONLY
+    return any(anywhere or "/" not in file.path for file in entry.safetensors)
 
 
 def _gated(entry: Entry, wanted: Constraints) -> Iterator[Reason]:

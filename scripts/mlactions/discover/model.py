@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from mlactions.discover.formats import ROOT_ONLY, loading
+from mlactions.discover.formats import loading
 from mlactions.errors import UserError
 from mlactions.settings import Status
 
@@ -160,15 +160,6 @@ class Entry:
     def safetensors(self) -> tuple[File, ...]:
         """The weights that nothing executes when they are read."""
         return tuple(file for file in self.weights if file.path.endswith(".safetensors"))
-
-    @property
-    def loaded_safetensors(self) -> tuple[File, ...]:
-        """Those that its library looks at: some take the weights of the top folder alone."""
-        return tuple(
-            file
-            for file in self.safetensors
-            if self.library not in ROOT_ONLY or "/" not in file.path
-        )
 
     @property
     def data(self) -> tuple[File, ...]:

@@ -209,7 +209,8 @@ def _pickled(files: Sequence[File]) -> Iterator[File]:
 
 
 def _largest(files: Iterator[File]) -> tuple[File, ...]:
-    ordered = sorted(files, key=lambda file: (-(file.size or 0), file.path))
+    """Return the largest, those of the top folder first: that is where loaders look."""
+    ordered = sorted(files, key=lambda file: ("/" in file.path, -(file.size or 0), file.path))
     return tuple(ordered[:MAX_FILES])
 
 

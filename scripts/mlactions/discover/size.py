@@ -20,6 +20,10 @@ _PACKING = re.compile(
     r"[._-](?:ud[._-])?(?:i?q\d\w*|t?q\d\w*|bf16|f16|f32|fp16|fp32|fp8|mxfp4\w*)(?=$|[._-])"
 )
 _ADAPTER = "adapter_config.json"
+_WIDEST = 4
+"""Bytes that a parameter takes at most in a GGUF file, which also holds some megabytes of words."""
+
+_WORDS = 64 * 1024 * 1024
 
 
 def count_parameters(
@@ -34,17 +38,33 @@ def count_parameters(
         return None, "", text
     for source in ("safetensors", "gguf"):
         total = _count(_mapping(raw.get(source)).get("total"))
-        if total and source == "gguf" and len(_gguf_models(paths)) > 1:
-            text = "it has GGUF files of several models, and the Hub counts the parameters of one"
-            return None, "", text
+        why = _uncounted(raw, paths, total) if total and source == "gguf" else ""
         if total:
-            return total, source, ""
+            return (None, "", why) if why else (total, source, "")
     return None, "", ""
+
+
+def _uncounted(raw: Mapping[str, Any], paths: Sequence[str], total: int) -> str:
+    """Return why the parameters of a GGUF file, which the Hub counts, are not those of the model.
+
+    Names alone prove no size: no file may hold more than so many parameters can fill.
+    """
+    if any(path.endswith(".safetensors") for path in paths):
+        return "the Hub has counted its GGUF file, not its safetensors"
+    listed = map(_mapping, raw.get("siblings") or ())
+    sizes = [_count(item.get("size")) for item in listed if _is_gguf(item.get("path"))]
+    if len(_gguf_models(paths)) > 1 or max(sizes, default=0) > _WIDEST * total + _WORDS:
+        return "it has GGUF files of several models, and the Hub counts the parameters of one"
+    return ""
+
+
+def _is_gguf(path: Any) -> bool:
+    return isinstance(path, str) and path.lower().endswith(".gguf")
 
 
 def _gguf_models(paths: Sequence[str]) -> frozenset[str]:
     """Return the models that GGUF files hold: its parts, and packed ones, are one model."""
-    names = (path.rpartition("/")[2] for path in paths if path.lower().endswith(".gguf"))
+    names = (path.rpartition("/")[2] for path in paths if _is_gguf(path))
     plain = (_PART.sub("", name.rpartition(".")[0].lower()) for name in names)
     return frozenset(_PACKING.sub("", name) for name in plain)
 

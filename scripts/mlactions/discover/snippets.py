@@ -15,6 +15,12 @@ _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
 _PARTS = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _TORCH = (".bin", ".ckpt", ".pt", ".pth")
+_PRETRAINED = re.compile(r"(?:model|pytorch_model)(?:-\d{5}-of-\d{5})?\.(?:safetensors|bin)")
+"""Weights as transformers names them, in the top folder."""
+
+_COMPONENT = re.compile(r"[^/]+/diffusion_pytorch_model(?:-\d{5}-of-\d{5})?\.safetensors")
+"""Weights of a part of a pipeline of diffusers."""
+
 
 _AUTO: Mapping[str, str] = {
     "automatic-speech-recognition": "AutoModelForSpeechSeq2Seq",
@@ -66,11 +72,13 @@ def _writer(entry: Entry) -> Callable[[Entry], str] | None:
         "diffusers": _diffusers,
     }
     unsafe = {
-        "diffusers": not entry.safetensors,
+        "diffusers": not any(_COMPONENT.fullmatch(file.path) for file in entry.safetensors),
         "timm": not _timm_is_safe(entry),
         "transformers": not _transformers_finds(entry),
     }
-    return None if unsafe.get(entry.library) else writers.get(entry.library)
+    counted_elsewhere = entry.parameters_from == "gguf"
+    unfit = counted_elsewhere or unsafe.get(entry.library, False)
+    return None if unfit else writers.get(entry.library)
 
 
 def _timm_is_safe(entry: Entry) -> bool:
@@ -79,9 +87,14 @@ def _timm_is_safe(entry: Entry) -> bool:
 
 
 def _transformers_finds(entry: Entry) -> bool:
-    """Return whether weights stand where transformers looks: in the top folder."""
-    held = (*entry.weights, *entry.pickles)
-    return not held or any("/" not in file.path for file in held)
+    """Return whether weights stand where transformers looks, by the names that it looks for."""
+    return any(_PRETRAINED.fullmatch(file.path) for file in (*entry.weights, *entry.pickles))
+
+
+def _how_to_be_safe(entry: Entry) -> str:
+    """Return the argument that keeps transformers to tensors, whichever file it finds."""
+    tensors = any(_PRETRAINED.fullmatch(file.path) for file in entry.safetensors)
+    return "use_safetensors" if tensors else "weights_only"
 
 
 def auto_class(entry: Entry) -> str:
@@ -92,7 +105,7 @@ def auto_class(entry: Entry) -> str:
 def _transformers(entry: Entry) -> str:
     model = auto_class(entry)
     names = sorted({model, entry.processor} - {""}, key=str.lower)
-    safe = "use_safetensors=True" if entry.loaded_safetensors else "weights_only=True"
+    safe = f"{_how_to_be_safe(entry)}=True"
     lines = [f"from transformers import {', '.join(names)}", "", *_constants(entry)]
     lines += [f"model = {model}.from_pretrained(", f"    NAME, revision=REVISION, {safe}", ")"]
     if entry.processor:
@@ -153,7 +166,12 @@ def _fetched(entry: Entry) -> bool:
 
 
 def _preferred(entry: Entry) -> tuple[File, ...]:
-    """Return the weights to fetch. Never a pickle because the names of safer ones are odd."""
+    """Return the weights to fetch. Never a pickle because the names of safer ones are odd.
+
+    What was counted is what is fetched: the Hub counts the parameters of GGUF files too.
+    """
+    if entry.parameters_from == "gguf":
+        return tuple(file for file in entry.data if file.path.endswith(".gguf"))
     return entry.safetensors or entry.data or entry.pickles or entry.weights
 
 
@@ -204,12 +222,12 @@ def _hydra(entry: Entry) -> str:
         if entry.config not in ("", "default") and _WORD.fullmatch(entry.config):
             lines.insert(2, f"name: {json.dumps(entry.config)}")
         return _joined(lines)
-    if entry.library == "transformers" and _transformers_finds(entry):
-        safe = "use_safetensors" if entry.loaded_safetensors else "weights_only"
+    if _writer(entry) is _transformers:
+        safe = _how_to_be_safe(entry)
         target = f"_target_: transformers.{auto_class(entry)}.from_pretrained"
         lines = [target, f"pretrained_model_name_or_path: {name}"]
         return _joined([*lines, f"revision: {revision}", f"{safe}: true"])
-    if entry.library == "timm" and _timm_is_safe(entry):
+    if _writer(entry) is _timm:
         model = json.dumps(f"hf-hub:{entry.id}@{entry.revision}")
         return _joined(["_target_: timm.create_model", f"model_name: {model}", "pretrained: true"])
     return ""
