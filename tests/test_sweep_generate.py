@@ -161,6 +161,47 @@ ConfigStore.instance().store(name="schema", node=Schema)
     assert "ValidationError" in done.said
 
 
+def test_a_config_of_the_config_store_alone_is_found(tmp_path: Path) -> None:
+    module = """\
+from dataclasses import dataclass
+from hydra.core.config_store import ConfigStore
+@dataclass
+class Config:
+    lr: float = 0.1
+    seed: int = 3
+ConfigStore.instance().store(name="stored", node=Config)
+"""
+    text = "program: train.py\nparameters:\n  lr: {values: [0.1, 0.2]}\n"
+    project = Project.make(tmp_path, text, {"train.yaml": "{}\n"})
+    (tmp_path / "registered.py").write_text(module)
+    given = ["--import-module", "registered", "--config-name"]
+    done = project.sweep(*given, "stored")
+    assert done.code == 0, done.said
+    assert [row["seed"] for row in project.manifest()["trials"]] == [3, 3]
+    told = project.sweep(*given, "sotred", "--replace")
+    assert (told.code, "sotred" in told.said) == (2, True)
+    assert "Traceback" not in told.said
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("python train.py && echo done", "&&"),
+        ("python train.py; echo", ";"),
+        ("python train.py | tee log", "|"),
+        ("python train.py 2>&1", ">&"),
+        ("python train.py '&&' \"a;b\" a\\;b", ""),
+        ("bash -c 'python train.py \"$@\" && echo done' bash", ""),
+    ],
+)
+def test_what_only_a_shell_reads_is_refused_in_a_command(
+    tmp_path: Path, line: str, word: str
+) -> None:
+    project = Project.make(tmp_path, "parameters: {note: {values: [a]}}\n")
+    done = project.sweep("--no-compose", "--command", line)
+    assert (done.code, f"holds `{word}`" in done.said) == ((2, True) if word else (0, False))
+
+
 STRANGE = [
     "with space",
     " leading and trailing ",

@@ -13,6 +13,7 @@ from mlactions.errors import UserError
 from mlactions.schema import schema
 from mlactions.strict_yaml import parse_yaml
 from mlactions.sweep.domains import Choice, Glob, Numbers
+from mlactions.sweep.trials import STARTUP
 from tests.sweep_support import space, values
 
 RANDOM = "method: random\nrun_cap: 4\nparameters:\n  x: "
@@ -128,6 +129,13 @@ def test_seeds_among_the_parameters_are_seeds() -> None:
     assert [item.key for item in found.parameters] == ["lr"]
 
 
+def test_wandbs_first_example_needs_no_cap() -> None:
+    text = "program: train.py\nmethod: bayes\nmetric: {name: loss, goal: minimize}\n"
+    found = space(text + "parameters:\n  lr: {min: 0.0001, max: 0.1}\n")
+    assert "no `run_cap`: `sweep next` proposes trials as often as it is asked" in found.notes
+    assert len(values(text + "parameters:\n  lr: {min: 0.0001, max: 0.1}\n")) == STARTUP
+
+
 def test_hydra_sweeper_params_of_a_config_are_read() -> None:
     found = space("hydra:\n  sweeper:\n    params:\n      lr: choice(1,2)\nmodel: x\n")
     assert [item.key for item in found.parameters] == ["lr"]
@@ -201,6 +209,7 @@ BAD = {
         "2 seeds",
         2,
     ),
+    "sobol without a cap": ("method: sobol\nparameters: {a: 1}\n", "needs `run_cap`", 1),
     "tpe without a metric": (
         "method: tpe\nrun_cap: 2\nparameters: {a: 1}\n",
         "TPE needs `metric`",

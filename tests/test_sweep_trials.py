@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from itertools import islice
 from pathlib import Path
+from statistics import pstdev
 from typing import Any
 
 import pytest
@@ -221,6 +222,18 @@ exclude: [{kind: b, x: {min: 4}}]
         loss = (tried["x"] - 2) ** 2 + (tried["kind"] == "b")
         seen.append(Observed(tried, loss))
     assert min(item.mean for item in seen if item.mean is not None) < 0.1
+
+
+def test_what_tpe_proposes_at_once_lies_apart() -> None:
+    head = "method: tpe\nmetric: {name: m}\nparameters:\n"
+    found = space(f"{head}  x: {{min: -5.0, max: 5.0}}\n")
+    seen: list[Observed] = []
+    for _ in range(40):
+        tried = dict(next(propose(found, seen)))
+        seen.append(Observed(tried, (tried["x"] - 2) ** 2))
+    for _ in range(16):
+        seen.append(Observed(dict(next(propose(found, seen)))))  # all run at the same time
+    assert pstdev(item.values["x"] for item in seen[40:]) > 1  # 0.3 where each is asked alone
 
 
 def test_tpe_knows_every_distribution() -> None:

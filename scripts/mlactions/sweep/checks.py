@@ -106,7 +106,7 @@ def check_method(space: Space, source: Source) -> None:
                 hint = "Write `values`, add `q`, or choose `method: random`."
                 place = ("parameters", parameter.key)
                 raise source.wrong(place, message, hint, "infinite grid")
-    elif space.run_cap is None:
+    elif space.run_cap is None and space.method != "tpe":  # which is asked for more by `sweep next`
         hint = "Write for example `run_cap: 20`."
         raise source.wrong(("method",), f"`{space.method}` needs `run_cap`.", hint)
     if space.wanted == 0:

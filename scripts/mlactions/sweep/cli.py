@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,13 +18,14 @@ from mlactions.environment import caller_environment, user_environment
 from mlactions.errors import Exit, UserError
 from mlactions.publish import check_folder, empty_folder, out_folder, publish
 from mlactions.runner import Annotation, Runner
-from mlactions.settings import check_key, lines_option, option
+from mlactions.settings import Sections, check_key
 from mlactions.sweep.facts import facts
 from mlactions.sweep.generate import generate
 from mlactions.sweep.jobs import MAX_JOBS, matrix, one_line, ranges, train_matrix
 from mlactions.sweep.lookup import Known, Reuse, check_data, look_up, of_any_code
 from mlactions.sweep.manifest import NAME, read_manifest
 from mlactions.sweep.model import Space
+from mlactions.sweep.options import options
 from mlactions.sweep.render import render
 from mlactions.sweep.result import document
 from mlactions.sweep.scripts import BACKENDS
@@ -46,10 +48,11 @@ NOTHING: Mapping[str, Any] = {
     "code": "",
     "data": "",
 }
+_OPERATORS = frozenset(";<>|&")
 _OVER_HTTP = ("http://", "https://")
 
 
-class _Group(click.Group):
+class _Group(Sections, click.Group):
     """`sweep` alone generates; its other commands are imported when they are called."""
 
     def list_commands(self, _context: click.Context) -> list[str]:
@@ -60,34 +63,20 @@ class _Group(click.Group):
 
         return {"next": later.next_command, "status": later.status_command}.get(name)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options by heading, and the commands below."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
 
 @click.group(
     "sweep",
     cls=_Group,
     invoke_without_command=True,
+    subcommand_metavar="[next|status]",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@option("--space", metavar="FILE", default="configs/sweep.yaml", show_default=True, help="Space.")
-@option("--config-dir", metavar="DIR", default="configs", show_default=True, help="Config tree.")
-@option("--config-name", metavar="NAME", default="", help="The config that trials change.")
-@lines_option("--backend", metavar="NAME", help="shell, matrix, slurm, ray, hydra; default: shell.")
-@option("--name", default="", help="The sweep's name; default: the file's.")
-@option("--command", default="", metavar="LINE", help="Training command; default: the file's.")
-@option("--python", default="python", show_default=True, help="The project's Python, for Hydra.")
-@lines_option("--import-module", metavar="MODULE", help="Registers resolvers or ConfigStore.")
-@option("--compose-all", is_flag=True, help="Compose every trial, not one of each kind.")
-@option("--no-compose", is_flag=True, help="Do not ask Hydra whether trials compose.")
-@option("--no-files", is_flag=True, help="Write the manifest only.")
-@option("--replace", is_flag=True, help="Write over another sweep of the same name.")
-@option("--tracking-uri", metavar="URI", default="", help="Default: MLFLOW_TRACKING_URI.")
-@option("--experiment", metavar="NAME", default="", help="Experiment that trials are recorded in.")
-@option("--data-version", metavar="TEXT", default="", help="Version of the data, as you name it.")
-@option("--reuse-across-commits", is_flag=True, help="Take results of other commits.")
-@option("--max-jobs", type=click.IntRange(1, MAX_JOBS), default=MAX_JOBS, help="Of the matrix.")
-@option("--working-directory", default=".", help="Folder that paths are relative to.")
-@option("--key", default="sweep", help="Name of the comment and the artifact.")
-@option("--out", type=click.Path(path_type=Path), help="Folder for result and reports.")
-@option("--ask", is_flag=True, help="Let the codex on the PATH propose a better space.")
+@options
 @click.pass_context
 def command(context: click.Context, /, **given: Any) -> int:
     """Generate the trials of a search space. Nothing is executed.
@@ -179,6 +168,12 @@ def _command(line: str) -> str:
         raise UserError("bad input", message, "Close its quotes.") from None
     if "\n" in line.strip():
         raise UserError("bad input", "`command` has several lines.", "Write one command.")
+    plain = re.sub(r"\\[;<>|&]", "_", line)
+    words = shlex.shlex(plain, posix=False, punctuation_chars=True)
+    for word in words:
+        if set(word) <= _OPERATORS:
+            hint = "Put it into a script, or write `bash -c '… \"$@\"' bash`."
+            raise UserError("bad input", f"`command` holds `{word}`: no shell reads it.", hint)
     return line.strip()
 
 

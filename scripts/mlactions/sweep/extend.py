@@ -44,7 +44,7 @@ def extend(
         text = f"The target {space.metric.target:g} of {space.metric.name} is reached"
         return document(seen, "next", verdict=f"{text}: no more trials."), seen.left
     per = max(len(space.seeds), 1)
-    room = (space.wanted or 0) - len(seen.manifest.rows) // per
+    room = count if space.wanted is None else space.wanted - len(seen.manifest.rows) // per
     if room <= 0:
         text = f"All {space.run_cap:,} runs of `run_cap` are there: no more trials."
         return document(seen, "next", verdict=text), seen.left

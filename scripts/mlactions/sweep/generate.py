@@ -72,7 +72,8 @@ def project_of(settings: Settings, environ: Mapping[str, str]) -> hydra.Project:
     if not settings.configs.is_dir():
         hint = "It is the folder of the configs, relative to `working-directory`."
         raise UserError("bad input", f"`config-dir` is {settings.config_dir!r}.", hint)
-    if not any(
+    # Modules may put it into the ConfigStore: then Hydra says whether it is there.
+    if not settings.imports and not any(
         (settings.configs / f"{settings.config_name}{end}").is_file() for end in (".yaml", ".yml")
     ):
         found = config_names(settings.configs, settings.space)

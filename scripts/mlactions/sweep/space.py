@@ -154,6 +154,8 @@ def _word(value: Any) -> str:
 def _notes(document: Mapping[str, Any]) -> Iterator[str]:
     if document.get("method") == "bayes":
         yield "`method: bayes` is done by TPE (Optuna), not by W&B's Gaussian process"
+    if document.get("method") in {"bayes", "tpe"} and "run_cap" not in document:
+        yield "no `run_cap`: `sweep next` proposes trials as often as it is asked"
     for key in ("entity", "project"):
         if key in document:
             yield f"`{key}` has no effect: runs are recorded in MLflow"

@@ -86,6 +86,8 @@ def resolve_globs(space: Space, options: Mapping[str, Sequence[str]]) -> Space:
 
 def size(space: Space) -> int:
     """Return how many configurations a space has at most, without making them."""
+    if space.method == "tpe" and space.wanted is None:
+        return STARTUP
     if space.method != "grid":
         return space.wanted or 0
     full = math.prod(len(item.domain.levels() or ()) for item in space.parameters)
@@ -95,8 +97,8 @@ def size(space: Space) -> int:
 def make_trials(space: Space, bases: Bases, *, first: int = 1) -> Iterator[Trial]:
     """Yield the trials: configuration by configuration, each with all its seeds."""
     wanted = space.wanted
-    if space.method == "tpe" and wanted is not None:
-        wanted = min(wanted, STARTUP)
+    if space.method == "tpe":
+        wanted = STARTUP if wanted is None else min(wanted, STARTUP)
     found = _distinct(configurations(space), space, bases)
     number = first
     for values, digest in found if wanted is None else islice(found, wanted):
@@ -191,7 +193,7 @@ def configurations(space: Space) -> Iterator[Values]:
     if space.method == "grid":
         yield from _grid(space)
         return
-    wanted = space.wanted or 0
+    wanted = size(space)
     found = points(space.method, len(space.parameters), space.sampler_seed, wanted)
     for point in islice(found, PATIENCE * wanted + 1000):
         values = at_point(space, point)
