@@ -203,6 +203,8 @@ def test_nothing_that_changes_anything_is_offered_unless_it_is_named(tmp_path: P
     assert tools() == list(MLFLOW_READING)
     assert home(tmp_path, *given, "--mlflow-tools", "set_trace_tag")[0] == 0
     assert tools() == [*MLFLOW_READING, "set_trace_tag"]
+    text = " ".join((tmp_path / "config.toml").read_text().split("\n# "))
+    assert "The tools are those that read, and set_trace_tag;" in text
     code, said = home(tmp_path, *given, "--mlflow-tools", "*")
     assert code == 2
     assert "delete_run" in said
@@ -220,6 +222,15 @@ def test_no_secret_and_no_address_is_in_the_home(tmp_path: Path) -> None:
     assert "MLFLOW_TRACKING_PASSWORD" in document["mlflow"]["env_vars"]
     assert document["huggingface"]["bearer_token_env_var"] == "HF_TOKEN"
     assert document["huggingface"]["enabled_tools"] == list(HUB_READING)
+
+
+def test_who_has_not_logged_in_is_told_how(tmp_path: Path) -> None:
+    _, said = home(tmp_path)
+    assert f"CODEX_HOME={tmp_path} codex login" in said
+    assert said.rstrip().endswith('--sandbox read-only -C . "Which run was best, and why?"')
+    assert "codex login" not in home(tmp_path, CODEX_API_KEY="CANARY")[1]
+    write(tmp_path / "auth.json", "{}")
+    assert "codex login" not in home(tmp_path)[1]
 
 
 def test_without_a_token_the_hub_is_asked_as_nobody(tmp_path: Path) -> None:

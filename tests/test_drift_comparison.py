@@ -26,6 +26,7 @@ from mlactions.drift.model import (
 )
 from mlactions.drift.packages import _rows as package_rows
 from mlactions.drift.packages import normal, pins, same_version
+from mlactions.drift.places import is_place
 from mlactions.drift.result import Context, judge, sentence
 from mlactions.drift.rules import parse_rules
 from mlactions.errors import UserError
@@ -444,6 +445,35 @@ def test_what_the_rules_let_pass_is_no_drift_and_is_told() -> None:
         "No drift that counts from the deployed run aaaaaaaa: 1 setting differs, by the rules no"
         " drift."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("checkpoint_dir", ("/a", "b"), True),
+        ("tracking_uri", ("sqlite:///x.db", ""), True),
+        ("data.num_workers", ("0", "4"), True),
+        ("data.train", ("/data/train.csv", "./train.csv"), True),
+        ("optim.weight_decay", ("0.02", "0.01"), False),
+        ("model.path_dropout", ("0.1", "0.2"), False),
+        ("model.name", ("vit/small", "vit/base"), False),
+        ("data.digest", ("5edc214a", "71e99887"), False),
+    ],
+)
+def test_a_place_is_told_from_a_setting_of_the_model(
+    name: str, values: tuple[str, str], *, expected: bool
+) -> None:
+    assert is_place(name, *values) == expected
+
+
+def test_what_makes_another_model_is_named_first() -> None:
+    document = {"cache_dir": "a", "log_dir": "b", "num_workers": 4, "weight_decay": 0.02}
+    params = {"cache_dir": "x", "log_dir": "y", "num_workers": "0", "weight_decay": "0.01"}
+    deployed = Deployed(Run("a" * 32, "1", status="FINISHED"), params)
+    verdict = judge(compare(config(document), params, Rules()), deployed)
+    context = Context({}, {"from": "none"}, "sqlite:///x", deployed=deployed)
+    said = sentence(verdict, context)
+    assert said.index("weight_decay is 0.02, not 0.01") < said.index("cache_dir")
 
 
 def test_a_package_that_is_pinned_twice_is_the_same_only_if_both_are() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from mlactions.bundle import write_atomic
-from mlactions.codex import sandbox_fault
+from mlactions.codex import KEY_VARIABLE, sandbox_fault
 from mlactions.codex_home.config import (
     FIRST_LINE,
     PROFILES,
@@ -35,6 +36,9 @@ from mlactions.errors import Exit, UserError
 from mlactions.runner import Annotation, Runner
 from mlactions.schema import read_text
 from mlactions.settings import lines_option, option
+
+_LOGIN = "auth.json"
+"""What `codex login` leaves in a home."""
 
 _CREDENTIALS = ("_USERNAME", "_PASSWORD", "_TOKEN")
 
@@ -78,7 +82,7 @@ def command(
         runner.annotate(Annotation("warning", message, "codex-home"))
     runner.output("codex-home", str(home.folder))
     runner.say(f"Codex home: {home.folder}\n")
-    runner.say(how_to_call(home))
+    runner.say(how_to_call(home, caller_environment(runner.environ)))
     return Exit.PASS
 
 
@@ -120,16 +124,16 @@ def _check_own(folder: Path) -> None:
         raise UserError("bad input", message, "Name a new folder.", file=str(config))
 
 
-def how_to_call(home: Home) -> str:
+def how_to_call(home: Home, environ: Mapping[str, str]) -> str:
     """Return what a person types; a profile's file is looked for, because Codex does not."""
-    lines = [f"export CODEX_HOME={shlex.quote(str(home.folder))}"]
+    folder = shlex.quote(str(home.folder))
+    lines = []
+    if not (environ.get(KEY_VARIABLE) or (home.folder / _LOGIN).exists()):
+        lines += ["# It has no login, whoever is logged in elsewhere. Once, or set CODEX_API_KEY:"]
+        lines += [f"CODEX_HOME={folder} codex login", "# Then:"]
+    lines.append(f"export CODEX_HOME={folder}")
     if home.uri and not holds_password(home.uri):
         lines.append(f"export {URI}={shlex.quote(home.uri)}")
-    call = "codex exec --strict-config --sandbox read-only -C FOLDER - <prompt.md"
-    if home.profile:
-        file = profile_file(home.profile)
-        call = f"codex exec --strict-config -p {home.profile} -C FOLDER - <prompt.md"
-        call = f'test -f "$CODEX_HOME/{file}" && {call}'
     secret = [
         name
         for server in home.servers
@@ -138,4 +142,10 @@ def how_to_call(home: Home) -> str:
     ]
     if secret:
         lines.append(f"# Set, if a server asks for credentials: {', '.join(secret)}.")
-    return "\n".join([*lines, call])
+    how, question = "--sandbox read-only", "Which run was best, and why?"
+    if home.profile:
+        how, question = f"-p {home.profile}", "Fetch the data that configs/data.yaml names."
+    call = f'codex exec --strict-config {how} -C . "{question}"'
+    if home.profile:
+        call = f'test -f "$CODEX_HOME/{profile_file(home.profile)}" && {call}'
+    return "\n".join([*lines, "# `-C` is the folder that Codex works in:", call])

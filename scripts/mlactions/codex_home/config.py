@@ -25,7 +25,7 @@ _COMMENT = f"""\
 _SERVERS_COMMENT = """\
 
 # These run outside the sandbox, with the variables that are named and no others. The tools are
-# those that read; a server that does not start ends the call.
+# {tools}; a server that does not start ends the call.
 """
 
 _BASE: dict[str, Any] = {
@@ -82,7 +82,9 @@ def home_config(endpoint: Endpoint | None = None, servers: Sequence[Server] = ()
     text = _COMMENT + dumps(document)
     if servers:
         tables = {server.name: dict(server.table) for server in servers}
-        text += _SERVERS_COMMENT + dumps({"mcp_servers": tables})
+        named = [tool for server in servers for tool in server.changing]
+        tools = f"those that read, and {', '.join(named)}" if named else "those that read"
+        text += _SERVERS_COMMENT.format(tools=tools) + dumps({"mcp_servers": tables})
     return text
 
 

@@ -86,11 +86,15 @@ _ALWAYS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Server:
-    """A server: its name in Codex, its configuration, and the variables it is given."""
+    """A server: its name in Codex, its configuration, and the variables it is given.
+
+    `changing` are those of its tools that do more than read.
+    """
 
     name: str
     table: Mapping[str, Any]
     variables: tuple[str, ...]
+    changing: tuple[str, ...] = ()
 
 
 def mlflow_server(python: Path, folder: Path, more: Sequence[str] = ()) -> Server:
@@ -118,7 +122,7 @@ def mlflow_server(python: Path, folder: Path, more: Sequence[str] = ()) -> Serve
             "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
         },
     }
-    return Server("mlflow", table, names)
+    return Server("mlflow", table, names, tuple(dict.fromkeys(more)))
 
 
 def hub_server(*, token: bool, url: str = HUB_URL) -> Server:

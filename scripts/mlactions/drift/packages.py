@@ -35,7 +35,7 @@ def packages(settings: Settings, deployed: Deployed, store: Store, rules: Rules)
 
 
 def _unknown(why: str) -> Row:
-    return Row("package", "packages", "unknown", "notice", note=why)
+    return Row("package", "packages", "unknown", "notice", note=f"none was compared: {why}")
 
 
 def _logged(deployed: Deployed, store: Store) -> str | None:

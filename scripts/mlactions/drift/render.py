@@ -8,6 +8,7 @@ from typing import Any
 
 from mlactions.compare.messages import spans_of
 from mlactions.drift.history import CHANGED
+from mlactions.drift.places import is_place
 from mlactions.drift.result import KINDS, counted
 from mlactions.report import (
     Block,
@@ -204,8 +205,10 @@ def _code(rows: Sequence[Row]) -> Iterator[Block]:
 
 
 def _first_rules(rules: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[Block]:
-    """Offer a rules file where there is none: most first drifts mean nothing."""
-    names = [row["name"] for row in rows if row["kind"] == "parameter"][:MAX_PASTED]
+    """Offer a rules file where there is none: where a model runs often means nothing."""
+    found = [row for row in rows if row["kind"] == "parameter"]
+    names = [row["name"] for row in found if is_place(row["name"], row["current"], row["logged"])]
+    names = names[:MAX_PASTED]
     if rules["from"] == "none" and names:
         told = Paragraph(
             ("Where a difference means nothing, say so in ", Code("configs/drift.yaml"), ":")

@@ -18,6 +18,7 @@ from mlactions.drift.model import (
     Settings,
     Verdict,
 )
+from mlactions.drift.places import is_place
 from mlactions.settings import Status
 from mlactions.text import plural
 
@@ -80,11 +81,13 @@ def undetermined(state: str, message: str) -> Verdict:
     return Verdict(Status.FAIL, state, (), (Finding(state, "fail", message),))
 
 
-def _severity(row: Row) -> tuple[int, int, int]:
+def _severity(row: Row) -> tuple[int, int, int, bool]:
+    """Put what makes another model before what only runs it elsewhere."""
     return (
         _RANK[row.level],
         list(KINDS).index(row.kind),
         _STATES.get(row.state, 9),
+        is_place(row.name, row.current, row.logged),
     )
 
 
