@@ -21,7 +21,7 @@ from mlactions.runner import Annotation, Runner
 from mlactions.settings import Sections, check_key
 from mlactions.sweep.facts import facts
 from mlactions.sweep.generate import generate
-from mlactions.sweep.jobs import MAX_JOBS, matrix, one_line, ranges, train_matrix
+from mlactions.sweep.jobs import matrix, one_line, ranges, train_matrix
 from mlactions.sweep.lookup import Known, Reuse, check_data, look_up, of_any_code
 from mlactions.sweep.manifest import NAME, read_manifest
 from mlactions.sweep.model import Space
