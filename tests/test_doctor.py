@@ -5,14 +5,19 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from dev.lint_actors import CODEX, runs_user_code
+from dev.lint_actors import measures as measures_job
+from dev.lint_model import Document, parse
 from mlactions.__main__ import run
 from mlactions.doctor.check import Checkup, check
+from mlactions.doctor.interface import CODE_WORKFLOWS, ROLES, role_of
 from mlactions.doctor.model import Problem
 from mlactions.init.packages import find_packages
 from mlactions.runner import Runner
@@ -382,3 +387,137 @@ def test_names_that_are_no_text_or_speak_to_the_runner_are_shown_safely(
     assert code == 1, said
     assert "\n::error::owned" not in said
     assert "to mend" in summary.read_text(encoding="utf-8")
+
+
+def table_of_the_threat_model() -> dict[str, str]:
+    """Return the role of each action by its name, as the documentation has it."""
+    lines = (ROOT / "docs/threat-model.md").read_text().splitlines()
+    rows = [re.fullmatch(r"\| (\w+) \((.*)\) \|.*", line) for line in lines]
+    return {name: row[1] for row in rows if row for name in re.findall(r"`([\w/-]+)`", row[2])}
+
+
+def documents_of(path: Path) -> Document:
+    return parse(path.relative_to(ROOT).as_posix(), path.read_text())
+
+
+def test_the_roles_are_those_of_the_threat_model() -> None:
+    assert dict(ROLES) == table_of_the_threat_model()
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("actions/**/action.yml")), ids=str)
+def test_every_action_has_the_role_that_its_steps_give_it(path: Path) -> None:
+    name = path.relative_to(ROOT).as_posix()
+    document = documents_of(path)
+    step = [step for _, step in document.steps()]
+    measures = any(runs_user_code(item) for item in step)
+    asks = any(item.uses == CODEX for item in step)
+    writes = "token" in document.data.get("inputs", {})
+    wanted = "measure" if measures else "ask" if asks else "write" if writes else "decide"
+    assert role_of(name) == wanted
+
+
+def test_the_workflows_that_run_code_are_known() -> None:
+    paths = [
+        path for path in ROOT.glob(".github/workflows/*.yml") if "workflow_call" in path.read_text()
+    ]
+    found = {path.name for path in paths if any(map(measures_job, documents_of(path).jobs))}
+    assert found == CODE_WORKFLOWS
+
+
+def steps(*lines: str, grants: str = "contents: read", on: str = "workflow_dispatch") -> str:
+    """Return a workflow of one job."""
+    body = "".join(f"      - {line}\n" for line in lines)
+    return (
+        f"on: {on}\npermissions: {{}}\njobs:\n  one:\n    runs-on: ubuntu-24.04\n"
+        f"    permissions: {{{grants}}}\n    steps:\n{body}"
+    )
+
+
+def ours(name: str, given: str = "{}") -> str:
+    return f"uses: {OWN}/{name}@{PIN}\n        with: {given}"
+
+
+CODE = "uses: ./.github/actions/mine"
+ASK = ours("actions/ask", "{bundle: x}")
+PROPOSE = ours("actions/propose", "{task: backbone}")
+CHECK = ours("actions/propose/check", "{bundle: x, sha256: y}")
+PUBLISH = ours("actions/propose/publish", "{bundle: x, checked: y, sha256: z}")
+WRITES = "contents: write, pull-requests: write"
+CHECKOUT = f"uses: actions/checkout@{PIN}\n        with: {{persist-credentials: false}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "at"),
+    [
+        (steps("run: python train.py", PROPOSE), "holds the key", "actions/propose@"),
+        (steps(CODE, ASK), "holds the key", "actions/ask@"),
+        (steps(CODE, PROPOSE), "holds the key", "actions/propose@"),
+        (steps(CHECK, PROPOSE), "holds the key", "actions/propose@"),
+        (steps(CHECK, grants=WRITES), "may write: contents", "propose/check@"),
+        (steps(CODE, PUBLISH, grants=WRITES), "writes beside", "propose/publish@"),
+        (steps(PROPOSE, PUBLISH, grants=WRITES), "writes beside", "propose/publish@"),
+        (steps(CHECKOUT, "run: make", PUBLISH, grants=WRITES), "writes beside", "publish@"),
+        (steps(CHECKOUT, "run: make", ours("actions/comment")), "writes beside", "comment@"),
+    ],
+)
+def test_each_role_has_a_job_of_its_own(text: str, says: str, at: str) -> None:
+    files = {**FILES, ".github/workflows/gate.yml": text}
+    problem = only(checked(files), "roles-mixed")
+    assert says in problem.message
+    assert problem.line == line_of(files, at)
+
+
+@pytest.mark.parametrize("name", ["actions/propose", ".github/workflows/propose.yml"])
+def test_what_writes_code_is_started_by_a_person_alone(name: str) -> None:
+    if name.endswith(".yml"):
+        text = f"on: [workflow_dispatch, issues]\njobs:\n  one:\n    uses: {OWN}/{name}@{PIN}\n"
+    else:
+        text = steps(PROPOSE, on="[workflow_dispatch, issues]")
+    files = {**FILES, ".github/workflows/gate.yml": text}
+    problem = only(checked(files), "dispatch-only")
+    assert (problem.severity, problem.line) == ("fail", 1)
+    fine = text.replace(", issues", "")
+    found = checked({**FILES, ".github/workflows/gate.yml": fine}).problems
+    assert "dispatch-only" not in {problem.rule for problem in found}
+
+
+@pytest.mark.parametrize(
+    ("uri", "rule", "severity"),
+    [
+        ("http://u:secretpw@mlflow.company.net", "password-in-file", "fail"),
+        ("https://mlflow.company.net?token=secretpw", "password-in-file", "fail"),
+        ("http://127.0.0.1:5000", "loopback-address", "warn"),
+        ("http://localhost:5000", "loopback-address", "warn"),
+    ],
+)
+def test_an_address_that_no_workflow_should_hold_is_named(
+    uri: str, rule: str, severity: str
+) -> None:
+    text = (
+        f"on: push\njobs:\n  one:\n    uses: {OWN}/.github/workflows/drift.yml@{PIN}\n    with:\n"
+    )
+    files = {**FILES, ".github/workflows/gate.yml": f"{text}      tracking-uri: {uri}\n"}
+    problem = only(checked(files), rule)
+    assert (problem.severity, problem.line) == (severity, 6)
+    assert "secretpw" not in f"{problem.message} {problem.fix}"
+
+
+def test_a_password_in_a_command_is_named() -> None:
+    files = with_gate("python evaluate.py", "curl https://u:secretpw@h/x; python evaluate.py")
+    problem = only(checked(files), "password-in-file")
+    assert problem.line == line_of(files, "command:")
+    fine = with_gate("python evaluate.py", "curl https://u:$TOKEN@h/x; python evaluate.py")
+    assert "password-in-file" not in {problem.rule for problem in checked(fine).problems}
+
+
+def test_the_set_up_check_alone_checks_no_model(tmp_path: Path) -> None:
+    """What init writes where nothing evaluates: the way on is said, and it is no circle."""
+    folder = repository(tmp_path, {"train.py": "parser.parse_args()\n"})
+    init(folder, "--yes")
+    (folder / ".github/workflows/audit.yml").unlink()
+    code, said = doctor(folder)
+    assert code == 0
+    assert "1 workflow of this library looked at" in said
+    assert ".github/workflows/doctor.yml" in said
+    assert "--command" in said
+    assert "No workflow uses this library" not in said

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from mlactions.doctor import addresses, roles, uses
 from mlactions.doctor import files as rules_of_files
-from mlactions.doctor import roles, uses
 from mlactions.doctor.interface import Interface, Load, read_interface
 from mlactions.doctor.model import Problem, Severity, Workflow
 from mlactions.errors import UserError
@@ -43,6 +43,10 @@ def check(
         message = "No workflow uses this library."
         fix = "Run `mlactions init`."
         problems.append(Problem(".github/workflows", 1, "not-set-up", "warn", message, fix))
+    elif not any(use.is_ours for workflow in ours for use in workflow.used):
+        message = "Only this check of the set-up is here: nothing looks at a model or at its code."
+        fix = "Run `mlactions init --dry-run`: it says what it lacks, such as `--command`."
+        problems.append(Problem(ours[0].path, 1, "no-model-checked", "warn", message, fix))
     interfaces: dict[str, Interface | None] = {}
     for workflow in ours:
         problems += _workflow(workflow, interfaces, load, own)
@@ -97,9 +101,12 @@ def _workflow(
     for rule in (
         uses.keys_in_text,
         uses.wide_keys,
+        addresses.passwords,
+        addresses.out_of_reach,
         roles.permissions,
         roles.roles,
         roles.events,
+        roles.dispatch,
         roles.checkouts,
         roles.runners,
     ):

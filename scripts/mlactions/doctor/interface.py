@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from mlactions.doctor.model import mapping
 from mlactions.schema import parse_yaml
@@ -11,22 +12,36 @@ from mlactions.schema import parse_yaml
 Load = Callable[[str], str | None]
 """Returns a file of this library by its path; None where there is none."""
 
-MEASURE = frozenset(
-    {
-        "action.yml",
-        "actions/evaluate/action.yml",
-        "actions/train/action.yml",
-        "actions/audit/measure/action.yml",
-        "actions/diagnose/probe/action.yml",
-        "actions/export/action.yml",
-        "actions/export/measure/action.yml",
-        "actions/export/retry/action.yml",
-    }
-)
-"""Actions that run the repository's code."""
+Role = Literal["measure", "decide", "ask", "write"]
 
-ASK, COMMENT = "actions/ask/action.yml", "actions/comment/action.yml"
+_NAMES: Mapping[Role, str] = {
+    "measure": """evaluate train export/measure export/retry audit/measure diagnose/probe
+        propose/check""",
+    "decide": """compare sweep export/verify export/smoke analyze drift discover audit diagnose
+        note""",
+    "ask": "ask propose",
+    "write": "comment propose/publish",
+}
+ROLES: Mapping[str, Role] = {name: role for role, names in _NAMES.items() for name in names.split()}
+"""Who runs the repository's code, who decides, who has the key, who writes: as the threat model."""
+
+WHOLE = frozenset({"action.yml", "actions/export/action.yml"})
+"""Actions that do in one job what others spread over several: they measure too."""
+
+CODE_WORKFLOWS = frozenset({"audit.yml", "diagnose.yml", "export.yml", "gate.yml", "propose.yml"})
+"""Reusable workflows that run the repository's code in one of their jobs."""
+
 _LEVELS = ("none", "read", "write")
+
+
+def role_of(path: str) -> Role | None:
+    """Return the role of an action's file: its own, else that of the action it is a part of."""
+    if path in WHOLE:
+        return "measure"
+    name = path.removeprefix("actions/").removesuffix("/action.yml")
+    while name and name not in ROLES:
+        name = name.rpartition("/")[0]
+    return ROLES.get(name)
 
 
 @dataclass(frozen=True)

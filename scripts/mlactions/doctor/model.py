@@ -108,8 +108,9 @@ class Workflow:
 
     @property
     def is_ours(self) -> bool:
-        """Tell a workflow that uses this library."""
-        return any(use.is_ours for use in self.used)
+        """Tell a workflow that uses this library, or installs it for a command."""
+        installs = f"git+https://github.com/{OWN}" in self.text
+        return installs or any(use.is_ours for use in self.used)
 
     def uses_of(self, job: str) -> Iterator[Use]:
         """Yield what a job uses."""

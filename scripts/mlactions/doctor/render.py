@@ -57,10 +57,10 @@ def _blocks(checkup: Checkup, tools: Mapping[str, bool]) -> Iterator[Block]:
         yield Heading(2, Code(file))
         of_file = [problem for problem in checkup.problems if problem.file == file]
         yield Table(
-            (Column("line", "right"), Column(""), Column("what, and what to do")), _rows(of_file)
+            (Column("Line", "right"), Column(""), Column("What, and what to do")), _rows(of_file)
         )
     yield Heading(2, "What was looked at")
-    yield Table((Column("what"), Column("found")), tuple(_seen(checkup, tools)))
+    yield Table((Column("What"), Column("Found")), tuple(_seen(checkup, tools)))
     if checkup.secrets:
         yield Paragraph("Secrets that workflows name; whether GitHub has them, it does not tell:")
         named = sorted(checkup.secrets.items())

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from mlactions.doctor.interface import ASK, COMMENT, MEASURE
+from mlactions.doctor.interface import CODE_WORKFLOWS, role_of
 from mlactions.doctor.model import Problem, Use, Workflow, mapping, steps
 
 HOSTED = (
@@ -17,6 +17,8 @@ HOSTED = (
     *("macos-latest", "macos-26", "macos-15", "macos-14"),
 )
 _STRANGERS = frozenset({"pull_request_target", "workflow_run", "issue_comment"})
+_BY_HAND = frozenset({"workflow_dispatch", "workflow_call"})
+_PROPOSES = re.compile(r"(actions/propose|\.github/workflows/propose)(/.*)?(\.yml)?")
 _GUARD = re.compile(r"head\.repo\.(full_name|fork)")
 _DECIDE = re.compile(r"actions/(compare|evaluate)/action\.yml|action\.yml")
 
@@ -42,23 +44,32 @@ def permissions(workflow: Workflow) -> Iterator[Problem]:
 def roles(workflow: Workflow) -> Iterator[Problem]:
     """Yield jobs in which the key, or a token that writes, meets the repository's code."""
     for name, job in workflow.jobs.items():
-        used = {use.own_path: use for use in workflow.uses_of(name) if use.is_ours}
-        measures = next((use for path, use in used.items() if path in MEASURE), None)
-        scripts = [i for i, step in enumerate(steps(job)) if "run" in step]
-        if ASK in used and (measures or scripts):
+        used = [use for use in workflow.uses_of(name) if not use.calls_workflow]
+        by_role = {role_of(use.own_path): use for use in reversed(used) if use.is_ours}
+        measures, asks, writes = (by_role.get(role) for role in ("measure", "ask", "write"))
+        local = any(use.target.startswith("./") for use in used)
+        scripts = any("run" in step for step in steps(job))
+        if asks and (measures or local or scripts):
             message = f"Job `{name}` holds the key and runs code, which can read it from /proc."
             fix = "Ask in a job of its own, with checkout and download-artifact before it only."
-            yield Problem(workflow.path, used[ASK].line(), "roles-mixed", "fail", message, fix)
+            yield _mixed(asks, message, fix)
         granted = mapping(job.get("permissions") or workflow.data.get("permissions"))
-        writes = sorted(key for key, level in granted.items() if level == "write")
-        if measures and writes:
-            message = f"Job `{name}` runs the repository's code and may write: {', '.join(writes)}."
-            fix = "Grant it `contents: read`, and comment in a job of its own."
-            yield Problem(workflow.path, measures.line(), "roles-mixed", "fail", message, fix)
-        if COMMENT in used and (measures or ASK in used):
-            message = f"Job `{name}` comments beside what runs code or holds the key."
-            fix = "Comment in a job of its own."
-            yield Problem(workflow.path, used[COMMENT].line(), "roles-mixed", "fail", message, fix)
+        writable = sorted(key for key, level in granted.items() if level == "write")
+        if measures and writable:
+            listed = ", ".join(writable)
+            message = f"Job `{name}` runs the repository's code and may write: {listed}."
+            fix = "Grant it `contents: read`, and write in a job of its own."
+            yield _mixed(measures, message, fix)
+        # A script beside a checkout may start what was checked out.
+        started = scripts and any(use.target == "actions/checkout" for use in used)
+        if writes and (measures or asks or local or started):
+            message = f"Job `{name}` writes beside what runs code or holds the key."
+            fix = "Write in a job of its own, with download-artifact before it only."
+            yield _mixed(writes, message, fix)
+
+
+def _mixed(use: Use, message: str, fix: str) -> Problem:
+    return Problem(use.workflow.path, use.line(), "roles-mixed", "fail", message, fix)
 
 
 def events(workflow: Workflow) -> Iterator[Problem]:
@@ -80,8 +91,18 @@ def events(workflow: Workflow) -> Iterator[Problem]:
 
 def _runs_code(use: Use) -> bool:
     if use.calls_workflow:
-        return any(word in use.own_path for word in ("gate", "audit", "export", "train"))
-    return use.own_path in MEASURE
+        return use.own_path.rpartition("/")[2] in CODE_WORKFLOWS
+    return role_of(use.own_path) == "measure"
+
+
+def dispatch(workflow: Workflow) -> Iterator[Problem]:
+    """Yield events beside a person's that start what writes code."""
+    ours = (use for use in workflow.used if use.is_ours and _PROPOSES.fullmatch(use.own_path))
+    use = next(ours, None)
+    for event in sorted(workflow.triggers - _BY_HAND) if use else ():
+        message = f"`{event}` starts Codex writing code: what it says may come from anybody."
+        fix = "Start it by `workflow_dispatch` alone: it refuses everything else."
+        yield workflow.problem("dispatch-only", "fail", ("on", event), message, fix)
 
 
 def checkouts(workflow: Workflow) -> Iterator[Problem]:

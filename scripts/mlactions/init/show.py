@@ -43,13 +43,13 @@ def _verdict(plan: Plan) -> str:
 
 def _blocks(found: Findings, plan: Plan, pin: str, listings: bool) -> Iterator[Block]:
     yield Heading(2, "What this repository is")
-    yield Table((Column("what"), Column("found"), Column("where")), tuple(_rows(found, plan)))
+    yield Table((Column("What"), Column("Found"), Column("Where")), tuple(_rows(found, plan)))
     if found.notes:
         yield Items(tuple(words(note) for note in found.notes))
     if plan.files:
         yield Heading(2, "What will be written")
         rows = tuple((Code(file.path), words(file.reason)) for file in plan.files)
-        yield Table((Column("file"), Column("why")), rows)
+        yield Table((Column("File"), Column("Why")), rows)
         for file in plan.files if listings else ():
             added = "".join(f"+{line}\n" for line in file.text.splitlines())
             count = plural(len(file.text.splitlines()), "line")
@@ -58,7 +58,7 @@ def _blocks(found: Findings, plan: Plan, pin: str, listings: bool) -> Iterator[B
         yield Heading(2, "What stays as it is")
         kept = [(Code(path), f"{why}: left alone") for path, why in plan.kept]
         left = [(Code(word), words(why)) for word, why in plan.left_out]
-        yield Table((Column("what"), Column("why")), (*kept, *left))
+        yield Table((Column("What"), Column("Why")), (*kept, *left))
     if plan.files:
         yield from _ending(plan, pin)
 
