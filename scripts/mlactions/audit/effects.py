@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from mlactions.audit import lateness
 from mlactions.audit.model import Conditional, Function, Step, Summary
 from mlactions.audit.names import Scope, is_main_guard
-from mlactions.audit.rules import determinism, loading, seeds
+from mlactions.audit.rules import determinism, loading, ordering, seeds
 from mlactions.audit.source import Source, called, constant, keyword, last_part
 from mlactions.audit.training import HUGGING, LIGHTNING, training
 
@@ -101,6 +101,7 @@ def _conditional(source: Source) -> Iterator[Conditional]:
     yield from determinism.candidates(source)
     yield from loading.candidates(source)
     yield from seeds.candidates(source)
+    yield from ordering.candidates(source)
 
 
 def _is_inner(source: Source, node: ast.expr) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from mlactions.audit.model import Finding, Rule
+from mlactions.audit.model import Conditional, Finding, Rule
 from mlactions.audit.names import Scope
+from mlactions.audit.sets import is_set
 from mlactions.audit.source import LEARNING, Source, called
 
 FAMILY = "ordering"
@@ -42,8 +43,7 @@ HASH = Rule(
 )
 RULES = (SET, LISTING, HASH)
 
-_SET_METHODS = frozenset({"union", "intersection", "difference", "symmetric_difference"})
-_LISTERS = frozenset({"os.listdir", "os.scandir", "glob.glob", "glob.iglob"})
+_LISTERS = frozenset({"os.listdir", "os.scandir", "os.walk", "glob.glob", "glob.iglob"})
 _PATH_METHODS = frozenset({"iterdir", "rglob"})
 # What gives the same whatever order its argument has.
 _FREE = frozenset(
@@ -68,10 +68,23 @@ _GROWS = frozenset({"append", "extend", "write", "add_module", "append_row", "in
 
 def check(source: Source) -> Iterator[Finding]:
     """Yield places where an order that is not fixed becomes part of a result."""
-    if not source.roots & (LEARNING - {"mlflow"}):
-        return
+    if _learns(source):
+        yield from _found(source)
+
+
+def candidates(source: Source) -> Iterator[Conditional]:
+    """Yield the same for other files: they count where a program that learns reaches them."""
+    if not _learns(source):
+        yield from map(Conditional, _found(source))
+
+
+def _learns(source: Source) -> bool:
+    return bool(source.roots & (LEARNING - {"mlflow"}))
+
+
+def _found(source: Source) -> Iterator[Finding]:
     for call, scope, name in source.calls:
-        if name in _KEEPS and call.args and _is_set(call.args[0], scope, source):
+        if name in _KEEPS and call.args and is_set(call.args[0], scope, source):
             if not _order_lost(call, scope, source):
                 yield source.finding(SET, call, f"`{called(call)}` keeps the order of a set.")
         elif _lists(call, name, source) and not _order_lost(call, scope, source):
@@ -88,66 +101,38 @@ def _loops(source: Source) -> Iterator[Finding]:
             made = source.names.parents.get(node)
             matters = isinstance(made, ast.ListComp) and not _order_lost(made, scope, source)
         else:
-            matters = _builds(node)
-        if matters and _is_set(iterated, scope, source):
+            matters = _builds(node, source)
+        if matters and is_set(iterated, scope, source):
             line = iterated
             yield source.finding(SET, line, "The loop takes a set in its order.")
 
 
-def _builds(loop: ast.AST) -> bool:
-    """Say whether a loop's body appends, yields or numbers what it sees."""
+def _builds(loop: ast.AST, source: Source) -> bool:
+    """Say whether a loop's body appends, yields or numbers what it sees, unsorted afterwards."""
     for statement in loop.body:  # type: ignore[attr-defined]  # a loop
         for node in ast.walk(statement):
-            if isinstance(node, ast.Yield | ast.YieldFrom):
+            if isinstance(node, ast.Yield | ast.YieldFrom) or _numbers(node, loop):
                 return True
             if isinstance(node, ast.Call) and called(node) in _GROWS:
-                return True
-            if isinstance(node, ast.Assign) and any(
-                isinstance(target, ast.Subscript)
-                and isinstance(node.value, ast.Call)
-                and called(node.value) == "len"
-                for target in node.targets
-            ):
-                return True
+                grown = node.func
+                if not isinstance(grown, ast.Attribute) or not _is_sorted(grown.value, source):
+                    return True
     return False
 
 
-def _is_set(node: ast.expr, scope: Scope, source: Source, depth: int = 0) -> bool:
-    """Say whether an expression is surely a set of more than numbers."""
-    if isinstance(node, ast.Set):
-        return len(node.elts) > 1 and not all(
-            isinstance(item, ast.Constant) and isinstance(item.value, int | float)
-            for item in node.elts
-        )
-    if isinstance(node, ast.SetComp):
-        return not _numbers(node.elt, scope, source)
-    if isinstance(node, ast.Call):
-        name = source.names.name(node.func, scope)
-        if name in {"builtins.set", "builtins.frozenset"}:
-            return bool(node.args) and not _ranges(node.args[0], scope, source)
-        return (
-            isinstance(node.func, ast.Attribute)
-            and node.func.attr in _SET_METHODS
-            and _is_set(node.func.value, scope, source, depth + 1)
-        )
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr | ast.BitAnd | ast.Sub):
-        return _is_set(node.left, scope, source, depth + 1) and _is_set(
-            node.right, scope, source, depth + 1
-        )
-    if isinstance(node, ast.Name) and depth < 3:  # noqa: PLR2004  # a chain of names is rare
-        value = scope.value_of(node.id)
-        return value is not None and _is_set(value, scope, source, depth + 1)
+def _numbers(node: ast.AST, loop: ast.AST) -> bool:
+    """Say whether a statement counts: `index[name] = len(index)`, or the index of `enumerate`."""
+    if not isinstance(node, ast.Assign):
+        return False
+    if not any(isinstance(target, ast.Subscript) for target in node.targets):
+        return False
+    if isinstance(node.value, ast.Call) and called(node.value) == "len":
+        return True
+    match loop:
+        case ast.For(ast.Tuple([ast.Name(index), _]), ast.Call() as made):
+            counted = {item.id for item in ast.walk(node.value) if isinstance(item, ast.Name)}
+            return called(made) == "enumerate" and index in counted
     return False
-
-
-def _numbers(node: ast.expr, scope: Scope, source: Source) -> bool:
-    if isinstance(node, ast.Call):
-        return source.names.name(node.func, scope) in {"builtins.int", "builtins.len"}
-    return isinstance(node, ast.Constant) and not isinstance(node.value, str)
-
-
-def _ranges(node: ast.expr, scope: Scope, source: Source) -> bool:
-    return isinstance(node, ast.Call) and source.names.name(node.func, scope) == "builtins.range"
 
 
 def _lists(call: ast.Call, name: str, source: Source) -> bool:
@@ -176,12 +161,13 @@ def _frees(above: ast.AST, before: ast.AST | None, scope: Scope, source: Source)
     match above:
         case ast.Call():
             return _call_frees(above, before, scope, source)
-        case ast.SetComp() | ast.Compare() | ast.JoinedStr() | ast.Raise():
-            return True
-        case ast.DictComp():
-            return not _is_numbered(above)
-        case ast.For() | ast.AsyncFor():
-            return before is above.iter and not _builds(above)
+        case ast.SetComp() | ast.Compare() | ast.JoinedStr() | ast.Raise() | ast.DictComp():
+            return not (isinstance(above, ast.DictComp) and _is_numbered(above))
+        case ast.comprehension(target):
+            return _sorts_entries(before, target, source) or None
+        case ast.For(target) | ast.AsyncFor(target):
+            sorts = _sorts_entries(before, target, source)
+            return before is above.iter and (sorts or not _builds(above, source))
         case ast.Assign() | ast.AnnAssign():
             return _sorted_later(above, scope, source)
         case ast.AugAssign(target):
@@ -189,6 +175,13 @@ def _frees(above: ast.AST, before: ast.AST | None, scope: Scope, source: Source)
         case ast.Subscript() | ast.stmt():
             return isinstance(above, ast.Expr | ast.If | ast.While | ast.Assert)
     return None
+
+
+def _sorts_entries(walked: ast.AST | None, target: ast.expr, source: Source) -> bool:
+    """Say whether a loop over `os.walk` sorts the folders or files that it is given."""
+    if not isinstance(walked, ast.Call) or called(walked) != "walk":
+        return False
+    return isinstance(target, ast.Tuple) and any(_is_sorted(item, source) for item in target.elts)
 
 
 def _is_numbered(made: ast.DictComp) -> bool:
@@ -222,7 +215,7 @@ def _sorted_later(assign: ast.Assign | ast.AnnAssign, scope: Scope, source: Sour
     text = ast.unparse(target)
     loops = [n for n, _ in source.names.loops if ast.unparse(n.iter) == text]  # type: ignore[attr-defined]
     if loops:
-        return all(isinstance(n, ast.For) and not _builds(n) for n in loops)
+        return all(isinstance(n, ast.For) and not _builds(n, source) for n in loops)
     uses = [name for call, _, name in source.calls if _names(call.args, text)]
     return bool(uses) and all(name in _FREE for name in uses) and isinstance(target, ast.Name)
 
