@@ -112,6 +112,7 @@ WRONG = {
     "leads out": (("[configs/wider.yaml]", "[../secret]"), "bad configs", 6),
     "no section": (("## Hypothesis", "## Hunch"), "missing section", 1),
     "empty section": (("It gets slower.", "<!-- soon -->"), "empty section", 24),
+    "a word in its place": (("It gets slower.", "*TBD* …"), "empty section", 24),
     "twice": (("## Result", "## Hypothesis\n\nx\n\n## Result"), "section twice", 28),
     "no rules": (("```yaml", "```text"), "no expected outcomes", 15),
     "bad rule": (("direction: higher", "direction: up"), "bad direction", 21),
@@ -159,6 +160,22 @@ def test_a_changed_group_file_is_part_of_the_experiments_that_compose_it(folder:
     call_given = ("check", "--base-ref", "HEAD", "--configs", "configs/*.yaml")
     code, result, _ = call(folder, *call_given, "--configs", "!configs/model/")
     assert result["configs"] == []
+
+
+@pytest.mark.parametrize("bound", ["", ", max: 0.99", ", tolerance: {absolute: 0.1}"])
+def test_a_rule_without_a_bound_expects_nothing(folder: Path, bound: str) -> None:
+    write(folder / FILE, NOTE.replace(", min: 0.99", bound))
+    code, result, _ = call(folder, "check")
+    assert (code, reasons(result)["expects-nothing"]) == (1, "fail")
+
+
+def test_a_note_that_is_closed_is_said_to_be(folder: Path) -> None:
+    write(folder / FILE, NOTE)
+    arguments = ("close", "--note", FILE, "--metrics", measured(folder, test_accuracy=[0.995]))
+    assert "closed already" not in call(folder, *arguments)[2]
+    code, _, said = call(folder, *arguments)
+    assert code == 0
+    assert "is closed already, as held" in said
 
 
 HOSTILE = (

@@ -47,6 +47,7 @@ BESIDE_WRITER = (
 # Jobs that write by a script of ours, which runs nothing that they fetched.
 WRITER_SCRIPTS = {
     ("workflows/baseline-update.yml", "propose"),
+    ("workflows/note-close.yml", "propose"),
     ("workflows/export.yml", "upload"),
     ("workflows/init.yml", "propose"),
     ("workflows/sweep.yml", "again"),

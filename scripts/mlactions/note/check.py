@@ -59,6 +59,7 @@ def check(texts: Mapping[str, str], change: Change | None) -> Checked:
             continue
         notes.append(note)
         findings += _name(note, change)
+        findings += _open_rules(note)
     findings += _same_ids(notes)
     covered = _covered(notes, change) if change else {}
     if change is not None:
@@ -90,6 +91,19 @@ def _name(note: Note, change: Change | None) -> Iterator[Finding]:
     if note.state == "open" and note.outcome:
         message = f"It is open and its outcome is `{note.outcome}`."
         yield Finding("open-outcome", "fail", message, note.file, 1, "Run `note close`.")
+
+
+def _open_rules(note: Note) -> Iterator[Finding]:
+    """Name rules that any value meets, or none can: they refute nothing."""
+    for group in note.expected.models.values():
+        for rule in group.rules.values():
+            bound = rule.minimum if rule.direction == "higher" else rule.maximum
+            if bound is None and not rule.values and note.state == "open":
+                limit = "min" if rule.direction == "higher" else "max"
+                message = f"It expects nothing of `{rule.metric}` of `{rule.model}`."
+                hint = f"Write `{limit}:`, the value that the hypothesis stands or falls with."
+                line = note.sections[EXPECTED].line
+                yield Finding("expects-nothing", "fail", message, note.file, line, hint)
 
 
 def _same_ids(notes: Sequence[Note]) -> Iterator[Finding]:

@@ -139,6 +139,8 @@ def close(runner: Runner, /, **given: Any) -> int:
     folder = Path(given["working_directory"])
     path = path_below(folder, given["note"], field="note")
     note = parse_note(exact_text(path), file=given["note"])
+    if note.state == "closed":
+        runner.say(f"{given['note']} is closed already, as {note.outcome}: it is judged anew.")
     candidate = read_candidate(tuple(map(Path, given["metrics"])))
     judged = judge_note(note, candidate, checked_day(given["today"]))
     empty_folder(out, "note", {ANSWER})

@@ -141,10 +141,16 @@ def _sections(text: str, start: int, file: str) -> dict[str, Section]:
             raise UserError("missing section", f"there is no `## {name}`.", hint, file, 1)
     for name in SECTIONS[:-1]:
         section = found[name]
-        if not _COMMENT.sub("", text[section.start : section.end]).strip():
+        if not _said(_COMMENT.sub("", text[section.start : section.end])):
             message = f"the section {name} is empty."
             raise UserError("empty section", message, _EMPTY[name], file, section.line)
     return found
+
+
+def _said(text: str) -> bool:
+    """Tell words from what stands in for words that are to come."""
+    plain = text.replace("&nbsp;", " ").strip().strip("[](){}<>*_`.…-–—:?! ").casefold()
+    return bool(plain) and plain not in {"tbd", "todo", "tba", "fixme", "n/a", "none yet", "later"}
 
 
 _EMPTY: Mapping[str, str] = {
