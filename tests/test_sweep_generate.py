@@ -6,6 +6,7 @@ import fcntl
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -377,6 +378,17 @@ def test_another_formula_of_the_seed_is_another_configuration(tmp_path: Path) ->
         assert project.sweep("--replace").code == 0
         hashes.add(project.manifest()["trials"][0]["hash"])
     assert len(hashes) == 2
+
+
+def test_a_report_says_no_digits_that_say_nothing_and_how_best_json_comes(tmp_path: Path) -> None:
+    text = "program: train.py\nmetric: {name: loss}\nmethod: random\nrun_cap: 3\n"
+    text += "parameters:\n  training.max_lr: {min: 0.0, max: 1.0}\n"
+    project = Project.make(tmp_path, text)
+    assert project.sweep("--no-compose").code == 0
+    report = (tmp_path / "out" / "report.md").read_text()
+    (line,) = [line for line in report.splitlines() if line.startswith("| `training.max_lr`")]
+    assert re.search(r"\| 3 in \d of 10 tenths +\| 0\.\d{1,4} … 0\.\d{1,4} +\|", line), line
+    assert "Without MLflow there will be no `best.json`" in report
 
 
 def test_seeds_need_their_parameter(tmp_path: Path) -> None:

@@ -312,10 +312,19 @@ def test_bounds_of_the_best_stay_within_the_metric_as_in_an_analysis() -> None:
 
 def test_status_fails_where_trials_failed_for_good(tmp_path: Path, mlflow_server: Mlflow) -> None:
     project, experiment, _ = tracked(tmp_path, mlflow_server, "sweep-failed", SPACE)
-    for _ in range(2):
-        log(mlflow_server, experiment, project.manifest()["trials"][0], status="FAILED")
+    row = project.manifest()["trials"][0]
+    tags = {mlflow_tags.ENDED: "nan-loss"}
+    runs = [
+        log(mlflow_server, experiment, row, status="FAILED", start=start, tags=tags)
+        for start in (2000, 1000)
+    ]
     done = project.later("status", "--no-analysis")
     assert (done.code, done.result["status"]) == (1, "fail")
+    assert done.result["failed"] == [
+        {"trial": row["name"], "attempts": 2, "ended": "nan-loss", "run": runs[0]}
+    ]
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert re.search(rf"`{row['name']}` *\| *2 *\| *nan-loss *\| *`{runs[0][:8]}`", report)
 
 
 def test_a_lucky_seed_is_not_better_than_a_whole_set(tmp_path: Path, mlflow_server: Mlflow) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mlactions.analyze.words import number
 from mlactions.compare.messages import spans_of
 from mlactions.report import (
     Block,
-    Chart,
     Chip,
     Code,
     Column,
@@ -20,17 +18,19 @@ from mlactions.report import (
     Listing,
     Paragraph,
     Report,
-    Series,
     Strong,
     Table,
 )
 from mlactions.settings import Status
-from mlactions.sweep.best import named
+from mlactions.sweep.render_trials import (
+    SHOWN_VALUES,
+    best_trials,
+    failed_trials,
+    proposed_trials,
+)
 from mlactions.text import plural
 
 MAX_PARAMETERS = 40
-MAX_BEST = 10
-SHOWN_VALUES = 4
 
 Document = Mapping[str, Any]
 
@@ -60,10 +60,11 @@ def _blocks(result: Document) -> Iterator[Block]:
         yield Heading(2, "Before you start it")
         yield Items(tuple(spans_of(item) for item in result["warnings"]))
     if result["kind"] == "status":
-        yield from _best(result)
+        yield from best_trials(result)
     if result["kind"] == "next":
-        yield from _proposed(result)
+        yield from proposed_trials(result)
     yield from _states(result)
+    yield from failed_trials(result)
     if result["kind"] == "plan":
         yield from _cost(result)
         yield from _space(result)
@@ -192,9 +193,10 @@ def _space(result: Document) -> Iterator[Block]:
 def _covered(row: Document) -> tuple[Inline, Inline]:
     count = f"{row['distinct']:,}" + ("+" if row["more"] else "")
     tried = count if row["possible"] is None else f"{count} of {row['possible']:,}"
-    if row["tenths"] is not None and row["possible"] is None:
+    continuous = row["possible"] is None and row["tenths"] is not None
+    if continuous:
         tried += f" in {row['tenths']} of 10 tenths"
-    if row["values"]:
+    if row["values"] and not continuous:
         shown = [f"{item['value']}: {item['trials']:,}" for item in row["values"][:SHOWN_VALUES]]
         rest = len(row["values"]) - SHOWN_VALUES
         each = ", ".join(shown) + (f" and {rest} more" if rest > 0 else "")
@@ -222,80 +224,13 @@ def _start(result: Document) -> Iterator[Block]:
         yield Paragraph(
             ("On GitHub: ", plural(result["jobs"], "job"), " in the output ", Code("matrix"), ".")
         )
-
-
-_LOST = {"failed": "failed", "invalid": "without a finite metric"}
-
-
-def _best(result: Document) -> Iterator[Block]:
-    found = result["best"][:MAX_BEST]
-    if not found:
-        return
-    names = sorted({name for item in found for name in item["overrides"]})[:SHOWN_VALUES]
-    metric = result["space"]["metric"]
-    yield Heading(2, "The best trials")
-    seeds = any(item["planned"] > 1 for item in found)
-    columns = [Column("", "right"), Column(metric["name"], "right")]
-    if seeds:
-        columns += [Column("95 % bounds", "right"), Column("Seeds", "right")]
-    columns += [*(Column(name) for name in names), Column("Trial")]
-    yield Table(tuple(columns), tuple(_best_row(item, names, seeds=seeds) for item in found))
-    if len(found) > 1:
-        labels = tuple(item["trial"] for item in found)
-        means = tuple(item["mean"] for item in found)
-        yield Chart(f"{metric['name']} of the best", labels, (Series("mean", means),), "")
-
-
-def _best_row(item: Document, names: Sequence[str], *, seeds: bool) -> tuple[Inline, ...]:
-    bounds = "–" if item["low"] is None else f"{number(item['low'])} … {number(item['high'])}"
-    values = tuple(
-        Code(_value(item["overrides"][name])) if name in item["overrides"] else "–"
-        for name in names
-    )
-    return (
-        str(item["rank"]),
-        Strong(number(item["mean"])),
-        *((bounds, _seeds(item)) if seeds else ()),
-        *values,
-        spans_of(named(item)),
-    )
-
-
-def _seeds(item: Document) -> str:
-    """Return how many seeds a mean is of, and what became of the others."""
-    count, planned = len(item["values"]), item["planned"]
-    if count == planned:
-        return str(count)
-    lost = [f"{item[name]} {word}" for name, word in _LOST.items() if item[name]]
-    return f"{count} of {planned}" + (f" ({', '.join(lost)})" if lost else "")
-
-
-def _value(value: Any) -> str:
-    from mlactions.values import show
-
-    text = " ".join((f"{value:.5g}" if isinstance(value, float) else show(value)).split())
-    return text[:40] or "''"
-
-
-def _proposed(result: Document) -> Iterator[Block]:
-    if not result["proposed"]:
-        return
-    names = sorted({name for item in result["proposed"] for name in item["overrides"]})
-    names = names[:SHOWN_VALUES]
-    columns = (Column("Trial"), Column("Seed", "right"), *(Column(name) for name in names))
-    rows = tuple(
-        (
-            Code(item["trial"]),
-            "–" if item["seed"] is None else str(item["seed"]),
-            *(
-                Code(_value(item["overrides"][name])) if name in item["overrides"] else "–"
-                for name in names
-            ),
+    if result["space"]["metric"] and not result["lookup"]["tracking"]:
+        yield Paragraph(
+            (
+                *("Without MLflow there will be no ", Code("best.json"), ": generate it with "),
+                *(Code("--experiment"), " and ", Code("--tracking-uri"), "."),
+            )
         )
-        for item in result["proposed"][:50]
-    )
-    yield Heading(2, "Proposed")
-    yield Table(columns, rows)
 
 
 def _analysis(result: Document) -> Iterator[Block]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from mlactions.sweep.user.sweep_trials import State, code_version, head_commit
 from mlactions.text import plural
 from mlactions.values import show
 
+MAX_FAILED = 50
 PATIENCE = 120.0
 """Seconds that a command waits for another one on the same sweep."""
 
@@ -191,12 +193,27 @@ def document(
         "jobs": len(matrix(seen.left, max_jobs=seen.settings.max_jobs)["include"]),
         "lookup": dict(seen.lookup),
         "best": found,
+        "failed": list(islice(_failed(seen), MAX_FAILED)),
         "analysis": analysis,
         "proposed": [],
         **changes,
     }
     validate(result, "sweep-result", file="result.json")
     return result
+
+
+def _failed(seen: Seen) -> Iterator[dict[str, Any]]:
+    """Yield the trials that have failed for good, with how the last run of each ended."""
+    for row in seen.manifest.rows:
+        state = seen.states[row["number"]]
+        if state.name == "failed":
+            last = max(state.attempts, key=lambda item: item.start_ms)
+            yield {
+                "trial": row["name"],
+                "attempts": len(state.attempts),
+                "ended": last.ended,
+                "run": last.id,
+            }
 
 
 def spent_of(seen: Seen) -> Spent:
