@@ -162,7 +162,7 @@ def test_a_checkpoint_of_another_configuration_is_not_resumed() -> None:
 def test_a_stopped_run_warns_and_says_who_continues() -> None:
     made, _, text = shown(STOPPED)
     assert made["status"] == "warn"
-    assert made["verdict"].endswith("attempt 3 of 5 continues from step 20.")
+    assert made["verdict"].endswith("attempt 3 of 5 can continue from step 20.")
     assert "save more often" not in text
 
 
@@ -178,3 +178,14 @@ def test_a_machine_that_is_not_ready_says_why_first() -> None:
 def test_a_torch_that_is_broken_is_no_torch() -> None:
     broken = replace(CPU, torch=Torch("", "", available=False, devices=0, problem="x"))
     assert document(replace(GOOD, surroundings=broken))["machine"]["torch"] is None
+
+
+def test_a_stopped_run_that_left_nothing_says_how_to_leave_something() -> None:
+    limit = Failure("time-limit", "the soft limit was reached after 30 s")
+    ended = replace(ENDED, by="soft-limit")
+    made, _, text = shown(
+        replace(GOOD, ended=ended, failure=limit, after=Checkpoints(), requeue=False)
+    )
+    assert "another attempt would end the same" in made["verdict"]
+    assert "`mlactions_train.py`" in text
+    assert "continues from the last checkpoint" not in text

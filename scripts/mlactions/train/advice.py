@@ -6,6 +6,15 @@ from collections.abc import Mapping
 
 from mlactions.train.model import FailureClass
 
+WITHOUT_CHECKPOINT = (
+    (
+        "No checkpoint is named in `latest.json`, so another attempt would begin anew: let the loop"
+        " save with `mlactions_train.py`, or write that file (see actions/train/README.md)."
+    ),
+    "Save more often than the soft limit comes.",
+)
+"""For a training that was stopped and left nothing to continue from."""
+
 ADVICE: Mapping[FailureClass, tuple[str, ...]] = {
     "gpu-out-of-memory": (
         (
@@ -70,12 +79,7 @@ ADVICE: Mapping[FailureClass, tuple[str, ...]] = {
         "If a step honestly takes that long, raise `stalled-after-minutes` or report progress.",
     ),
     "pre-empted": ("Run it again: it continues from the last checkpoint.",),
-    "time-limit": (
-        (
-            "It continues from the last checkpoint; if there is none, save more often than the soft"
-            " limit comes."
-        ),
-    ),
+    "time-limit": ("Run it again: it continues from the last checkpoint.",),
     "disk-full": (
         "Make room, keep fewer checkpoints, or put `checkpoints` on a larger disk.",
         "`min-disk-gb` lets the preflight refuse a disk that is too full.",

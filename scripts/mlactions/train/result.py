@@ -12,7 +12,7 @@ from mlactions.confidential import shown_arguments
 from mlactions.schema import validate
 from mlactions.settings import Status
 from mlactions.text import plural
-from mlactions.train.advice import ADVICE
+from mlactions.train.advice import ADVICE, WITHOUT_CHECKPOINT
 from mlactions.train.amounts import duration
 from mlactions.train.figures import cost, telemetry
 from mlactions.train.launch import surrounding
@@ -94,7 +94,7 @@ def document(result: Result) -> dict[str, Any]:
         },
         "progress": _progress(result.ended.progress if result.ended else ()),
         "checkpoint": _checkpoints(result),
-        "failure": _failure(result.failure),
+        "failure": _failure(result.failure, result.after.latest),
         "telemetry": telemetry(result.ended),
         "cost": cost(result),
         "notes": list(result.notes),
@@ -116,7 +116,7 @@ def verdict(result: Result) -> str:
         following = f"attempt {result.settings.attempt + 1} of {result.settings.max_attempts}"
         latest = result.after.latest
         place = f" from step {latest.step}" if latest else ""
-        return f"The training was stopped after {took}; {following} continues{place}."
+        return f"The training was stopped after {took}; {following} can continue{place}."
     words = {
         "time-limit": f"reached its soft limit after {took}",
         "pre-empted": f"was pre-empted after {took}",
@@ -252,14 +252,16 @@ def _checkpoint(found: Checkpoint | None) -> dict[str, Any] | None:
     return asdict(found) if found else None
 
 
-def _failure(failure: Failure | None) -> dict[str, Any] | None:
+def _failure(failure: Failure | None, latest: Checkpoint | None) -> dict[str, Any] | None:
     if failure is None:
         return None
+    lost = latest is None and failure.kind in {"time-limit", "pre-empted", "cancelled"}
+    advice = WITHOUT_CHECKPOINT if lost else ADVICE[failure.kind]
     return {
         "class": failure.kind,
         "evidence": failure.evidence,
         "line": failure.line,
         "file": failure.file,
         "file_line": failure.file_line,
-        "advice": list(ADVICE[failure.kind]),
+        "advice": list(advice),
     }
