@@ -37,8 +37,6 @@ KNOWN_MISSES = {
     "a function returns a set",
     "name from the options without a revision",
     "sentence transformers by constructor",
-    "the model class halves itself",
-    "cast to float16 by type",
     "a numpy archive of weights",
     "a TensorFlow bundle",
     "written as plain text",

@@ -57,10 +57,10 @@ OPERATOR = Rule(
     FAMILY,
     "note",
     "An operator that adds atomically on the GPU",
-    "PyTorch documents no deterministic CUDA kernel for it: additions happen in any order, so equal"
-    " inputs give slightly different gradients.",
-    "Take a deterministic alternative, or accept it and compare runs with a tolerance;"
-    " `torch.use_deterministic_algorithms(True)` turns it into an error.",
+    "PyTorch documents that its CUDA kernel adds in any order, so equal inputs give slightly"
+    " different sums or gradients.",
+    "Call `torch.use_deterministic_algorithms(True)`, which takes a deterministic kernel where"
+    " there is one and raises an error where there is none; or compare runs with a tolerance.",
     _SWITCH,
 )
 RULES = (OFF, CUBLAS, BENCHMARK, DISABLED, OPERATOR)
@@ -121,6 +121,12 @@ METHODS: Mapping[str, Callable[[ast.Call], bool]] = {
     "scatter_reduce_": _product,
     "histc": _always,
 }
+# The same page: what is deterministic once the switch is on. Convolutions, indexing and the like
+# are there too: they stand in every model and would say nothing.
+SWITCHED: Mapping[str, Callable[[ast.Call], bool]] = {
+    **dict.fromkeys(("index_add", "index_add_", "scatter_add", "scatter_add_"), _always),
+    **dict.fromkeys(("index_put", "index_put_"), _adds),
+}
 _ON_GPU = frozenset({"train", "cuda"})
 _ASKED = frozenset({"deterministic"})
 
@@ -152,10 +158,20 @@ def candidates(source: Source) -> Iterator[Conditional]:
     if "torch" not in source.roots:
         return
     for call, scope, name in source.calls:
-        test = OPERATORS.get(name)
         function = call.func
-        if test is None and not name and isinstance(function, ast.Attribute):
-            test = METHODS.get(function.attr)
+        is_method = isinstance(function, ast.Attribute) and (not name or name.startswith("@"))
+        method = function.attr if isinstance(function, ast.Attribute) and is_method else ""
+        test = OPERATORS.get(name) or METHODS.get(method)
+        text = f"`{ast.unparse(function) if is_method else name}` "
         if test is not None and test(call):
-            text = f"`{name or ast.unparse(function)}` has no deterministic CUDA kernel."
-            yield Conditional(source.finding(OPERATOR, call, text), scope.key, _ON_GPU, _ASKED)
+            text += "has no deterministic CUDA kernel."
+        elif _switched(call, method or name.removeprefix("torch.")):
+            text += "adds in any order on the GPU unless deterministic algorithms are asked for."
+        else:
+            continue
+        yield Conditional(source.finding(OPERATOR, call, text), scope.key, _ON_GPU, _ASKED)
+
+
+def _switched(call: ast.Call, name: str) -> bool:
+    test = SWITCHED.get(name)
+    return test is not None and test(call)

@@ -41,7 +41,17 @@ HUB = Rule(
     'Name a commit: `torch.hub.load("owner/name:<commit>", ...)`.',
     "https://docs.pytorch.org/docs/stable/hub.html#torch.hub.load",
 )
-RULES = (LOAD, REVISION, HUB)
+WEIGHTS = Rule(
+    "weights-default",
+    FAMILY,
+    "note",
+    "Pre-trained weights are those that the library takes for best",
+    "`DEFAULT` of torchvision, and a name without a tag in timm, stand for other weights from one"
+    " version of the library to the next.",
+    "Name them: `ResNet50_Weights.IMAGENET1K_V2`, `resnet50.a1_in1k`.",
+    "https://docs.pytorch.org/vision/stable/models.html#initializing-pre-trained-models",
+)
+RULES = (LOAD, REVISION, HUB, WEIGHTS)
 
 _HUB_PACKAGES = frozenset(
     {"transformers", "diffusers", "peft", "sentence_transformers", "tokenizers", "open_clip"}
@@ -70,6 +80,8 @@ def check(source: Source) -> Iterator[Finding]:
             yield from _revision(source, call, scope, name)
         elif name == "transformers.pipeline":
             yield from _pipeline(source, call, scope)
+        else:
+            yield from _weights(source, call, scope, name)
 
 
 def _fetches(call: ast.Call, name: str) -> bool:
@@ -143,6 +155,20 @@ def _pipeline(source: Source, call: ast.Call, scope: Scope) -> Iterator[Finding]
     elif identity is not None and _is_hub_id(identity):
         text = f"`pipeline` fetches `{identity}` without `revision`."
         yield source.finding(REVISION, call, text)
+
+
+def _weights(source: Source, call: ast.Call, scope: Scope, name: str) -> Iterator[Finding]:
+    """Yield weights that torchvision or timm choose."""
+    if name == "timm.create_model" and constant(keyword(call, "pretrained", 1)) is True:
+        model = _text(call.args[0] if call.args else keyword(call, "model_name"), scope)
+        if model and not {".", ":", "/"} & set(model):
+            yield source.finding(WEIGHTS, call, f"`{model}` has no tag that names its weights.")
+    elif name.startswith("torchvision.models."):
+        given = keyword(call, "weights") or keyword(call, "weights_backbone")
+        if given is not None and (
+            _text(given, scope) == "DEFAULT" or source.names.name(given, scope).endswith(".DEFAULT")
+        ):
+            yield source.finding(WEIGHTS, call, f"`{last_part(name)}` takes `DEFAULT` weights.")
 
 
 def _is_hub_id(text: str) -> bool:

@@ -6,7 +6,9 @@ import ast
 from collections.abc import Iterator
 
 from mlactions.audit.model import Finding, Rule
-from mlactions.audit.source import Source, receiver
+from mlactions.audit.names import Scope
+from mlactions.audit.origins import is_module, origin
+from mlactions.audit.source import Source, keyword, receiver
 
 FAMILY = "precision"
 
@@ -60,14 +62,28 @@ def check(source: Source) -> Iterator[Finding]:
         isinstance(call.func, ast.Attribute) and call.func.attr == "backward"
         for call, _ in source.names.calls
     )
-    for call, _ in source.names.calls:
-        if not (isinstance(call.func, ast.Attribute) and call.func.attr == "half") or call.args:
+    for call, scope in source.names.calls:
+        function = call.func
+        if not isinstance(function, ast.Attribute) or _is_choice(source, call):
+            continue
+        by_type = trains and function.attr == "to" and _is_half_type(source, call, scope)
+        if not by_type and (function.attr != "half" or call.args):
             continue
         of = receiver(call).lower()
-        if _is_choice(source, call):
-            continue
-        if any(part in of for part in _MODELS) or (trains and of in _BATCH):
-            yield source.finding(HALF, call, f"`{of}.half()` casts by hand.")
+        if _is_model(source, function.value, scope, of) or (trains and of in _BATCH):
+            text = f"`{ast.unparse(function)[-60:]}` casts to float16 by hand."
+            yield source.finding(HALF, call, text)
+
+
+def _is_half_type(source: Source, call: ast.Call, scope: Scope) -> bool:
+    given = (*call.args, keyword(call, "dtype"))
+    return any(source.names.name(item, scope) in {"torch.float16", "torch.half"} for item in given)
+
+
+def _is_model(source: Source, node: ast.expr, scope: Scope, of: str) -> bool:
+    """Say whether something is a model: by what made it, or by its name."""
+    made = origin(source, node, scope) or source.names.name(node, scope)
+    return is_module(source, made) or any(part in of for part in _MODELS)
 
 
 def _guarded(source: Source, node: ast.AST) -> bool:
