@@ -21,7 +21,7 @@ from mlactions.discover.model import Constraints, Conventions, Entry
 from mlactions.discover.reading import read_entry
 from mlactions.discover.snippets import snippets
 from mlactions.runner import Runner
-from tests.fakes.hub import FakeHub, Repository, model
+from tests.fakes.hub import FakeHub, Repository, dataset, model
 from tests.github_html import page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -302,6 +302,59 @@ def test_pickles_of_a_data_set_are_flagged() -> None:
     assert any("`train.pkl`" in text and "raw.bin" not in text for text in warnings_of(entry))
     plain = read_entry("dataset", {**raw, "siblings": [{"path": "a.parquet", "size": 1}]})
     assert not needs_care(plain)
+
+
+@pytest.mark.parametrize(
+    ("path", "loader"),
+    [
+        ("data/train-0.parquet", "load_dataset("),
+        ("a.jsonl.gz", "load_dataset("),
+        ("img/1.PNG", "load_dataset("),
+        ("train.pkl", "snapshot_download("),
+        ("data.npy", "snapshot_download("),
+    ],
+)
+def test_load_dataset_is_called_only_for_what_it_reads(path: str, loader: str) -> None:
+    raw = {"id": "acme/d", "sha": SHA, "siblings": [{"path": "README.md"}, {"path": path}]}
+    python, *config = snippets(read_entry("dataset", raw), USES)
+    assert loader in python.text
+    assert len(config) == (loader == "load_dataset(")
+
+
+def test_a_data_set_s_pickles_are_seen_at_a_glance(tmp_path: Path) -> None:
+    search(
+        tmp_path,
+        dataset("acme/pickled", files={"train.pkl": 9, "y.joblib": 9}, downloads=9_000),
+        dataset("acme/packed", files={"data.npy": 9, "y.tar": 9, "x.csv": 1}, downloads=100),
+        arguments=("--kind", "dataset"),
+    )
+    found = (tmp_path / "report.md").read_text()
+    rows = dict(re.findall(r"\| `acme/(\w+)` \|.*?\| (\d files?[^|]*?) \|", found))
+    assert rows == {"pickled": "2 files, ⚠️ pickle", "packed": "3 files"}
+    assert "not looked at: `data.npy` and `y.tar`" in found
+    assert "most downloaded that runs no code of its own is acme/packed" in found
+    assert re.findall("<details open><summary><code>(.*?)</code>", found) == ["acme/packed"]
+
+
+def test_what_needs_care_is_seen_at_a_glance(tmp_path: Path) -> None:
+    issues = {"scansDone": True, "filesWithIssues": [{"path": "x", "level": "suspicious"}]}
+    result = search(
+        tmp_path,
+        model("acme/sus", securityRepoStatus=issues, downloads=9_000),
+        model("acme/own", config={"auto_map": {"AutoModel": "x.Y"}}, downloads=900),
+        model("acme/safe", securityRepoStatus={"scansDone": False}, downloads=90),
+    )
+    found = (tmp_path / "report.md").read_text()
+    rows = dict(re.findall(r"\| `acme/(\w+)` \|.*?\| (safetensors[^|]*?) \|", found))
+    assert rows == {
+        "sus": "safetensors, ⚠️ with care",
+        "own": "safetensors, ⚠️ own code",
+        "safe": "safetensors",
+    }
+    assert [item["care"] for item in result["candidates"]] == [True, True, False]
+    assert re.findall("<details open><summary><code>(.*?)</code>", found) == ["acme/safe"]
+    assert result["candidates"][2]["warnings"] == ["the Hub has not scanned all of its files yet"]
+    assert "\u2060" not in found.partition("### Use one")[0]
 
 
 def test_what_the_scanner_suspects_is_said() -> None:

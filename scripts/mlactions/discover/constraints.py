@@ -142,6 +142,7 @@ def warnings_of(entry: Entry) -> tuple[str, ...]:
 
 def _warnings(entry: Entry) -> Iterator[str]:
     yield from _risks(entry)
+    yield from _unseen(entry)
     if entry.parameters_why:
         yield entry.parameters_why
     if no_code(entry):
@@ -181,6 +182,13 @@ def _risks(entry: Entry) -> Iterator[str]:
     if entry.weights:
         names = _listed(tuple(file.path for file in entry.weights[:3]))
         yield f"its format is not known to be data alone; loading may run code: {names}"
+
+
+def _unseen(entry: Entry) -> Iterator[str]:
+    if entry.unscanned:
+        yield "the Hub has not scanned all of its files yet"
+    if entry.closed:
+        yield f"what these files hold was not looked at: {_listed(entry.closed[:3])}"
 
 
 def needs_care(entry: Entry) -> bool:

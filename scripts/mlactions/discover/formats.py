@@ -24,6 +24,14 @@ _UNKNOWN = (
 _PACKED = (".bz2", ".gz", ".lz4", ".xz", ".zst")
 _NOT_PICKLED = ("openvino", "spiece", "tokenizer", "vocab")
 _BESIDE = ("optimizer", "rng_state", "scaler", "scheduler", "training_args")
+_READ = (
+    *(".arrow", ".csv", ".h5", ".hdf5", ".json", ".jsonl", ".ndjson", ".parquet", ".tar", ".tsv"),
+    *(".txt", ".xml", ".zip", ".avi", ".bmp", ".flac", ".gif", ".jpeg", ".jpg", ".m4a", ".mkv"),
+    *(".mov", ".mp3", ".mp4", ".ogg", ".opus", ".pdf", ".png", ".tif", ".tiff", ".wav", ".webm"),
+    ".webp",
+)
+"""Files that load_dataset reads: https://huggingface.co/docs/hub/datasets-adding."""
+
 ROOT_ONLY = ("timm", "transformers")
 """Libraries that load weights of the top folder alone."""
 
@@ -36,9 +44,7 @@ def loading(path: str) -> Loading | None:
     name = path.rpartition("/")[2]
     if name.endswith(_DATA):
         return "data"
-    plain = name.lower()
-    while plain.endswith(_PACKED):
-        plain = plain.rpartition(".")[0]
+    plain = _unpacked(name)
     if plain.endswith(".bin") and plain.startswith(_NOT_PICKLED):
         return None
     if plain.endswith(_PICKLES):
@@ -46,6 +52,19 @@ def loading(path: str) -> Loading | None:
     if plain.endswith(_CODE):
         return "code"
     return "unknown" if plain.endswith((*_UNKNOWN, *_DATA)) else None
+
+
+def readable(path: str) -> bool:
+    """Return whether load_dataset knows a file of data by its name."""
+    return _unpacked(path.rpartition("/")[2]).endswith(_READ)
+
+
+def _unpacked(name: str) -> str:
+    """Return a name in small letters, without the ends that packing adds."""
+    plain = name.lower()
+    while plain.endswith(_PACKED):
+        plain = plain.rpartition(".")[0]
+    return plain
 
 
 def beside(path: str) -> bool:

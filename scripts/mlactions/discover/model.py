@@ -71,8 +71,7 @@ class Query:
 class Plan:
     """The searches, in groups: one that fills the limit makes those after it unnecessary.
 
-    `near` groups leave the constraints out. They run only where nothing else was found, to show
-    what was missed and why.
+    `near` groups leave the constraints out: where nothing was found they show what was missed.
     """
 
     tag: str
@@ -112,10 +111,11 @@ class Split:
 class Entry:
     """A repository as the Hub describes it at one revision; None and "" mean that it does not say.
 
-    `samples` are those of the data set's first configuration; where only a range is known,
-    `samples_least` is its lower end. `size` is in bytes, of all files. `parameters_why` says why a
-    declared number does not count, `headers` whether the Hub has read those of its safetensors,
-    `alone` which weights can run code and have no data format beside them.
+    `samples` are those of the first configuration, `samples_least` the lower end where only a range
+    is known. `size` is in bytes. `parameters_why` says why a declared number does not count,
+    `headers` whether the Hub has read those of its safetensors, `alone` which weights can run code
+    without data beside them, `closed` which files of a data set were not looked into, `readable`
+    whether `datasets` reads one.
     """
 
     kind: Kind
@@ -143,6 +143,9 @@ class Entry:
     remote_code: bool = False
     unsafe: tuple[str, ...] = ()
     suspicious: tuple[str, ...] = ()
+    unscanned: bool = False
+    closed: tuple[str, ...] = ()
+    readable: bool = True
     downloads: int | None = None
     likes: int | None = None
     modified: str = ""

@@ -22,7 +22,7 @@ from mlactions.discover.model import (
     Reason,
     is_repository,
 )
-from mlactions.discover.render import comparison, use
+from mlactions.discover.render import comparison, uses
 from mlactions.discover.result import bibliography, candidate_document, read_constraints
 from mlactions.discover.search import Look, examine
 from mlactions.escaping import printable
@@ -175,8 +175,7 @@ def _blocks(document: Mapping[str, Any]) -> Iterator[Block]:
         items = [entry["candidate"] for entry in held]
         yield comparison(document["kind"], items, [entry["rank"] for entry in held])
         yield Items(tuple(_reason(entry) for entry in held))
-        for number, item in enumerate(items):
-            yield use(item, opened=number == 0)
+        yield from uses(items)
     if struck:
         yield Heading(2, f"{plural(len(struck), 'proposal')} struck")
         yield Items(tuple(_why(entry) for entry in struck))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mlactions.discover.formats import alone, beside, loading
+from mlactions.discover.formats import alone, beside, loading, readable
 from mlactions.discover.model import Entry, File, Kind, Metric, Split
 from mlactions.discover.size import count_parameters, has_headers
 
@@ -50,6 +50,7 @@ def read_entry(kind: Kind, raw: Mapping[str, Any], *, asked: str = "") -> Entry:
         pickles=_largest(_pickled(files)),
         unsafe=tuple(_flagged(raw.get("security"), "unsafe")),
         suspicious=tuple(_flagged(raw.get("security"), "suspicious")),
+        unscanned=_mapping(raw.get("security")).get("scansDone") is False,
         citation=_long(raw.get("citation")),
         authors=_text(raw.get("author")),
     )
@@ -111,6 +112,8 @@ def _dataset(
         config=config,
         splits=splits,
         scripts=tuple(file.path for file in files if file.path == f"{name}.py"),
+        closed=tuple(file.path for file in files if loading(file.path) == "unknown")[:MAX_FILES],
+        readable=not files or any(readable(file.path) for file in files),
     )
 
 

@@ -35,6 +35,8 @@ MAX_DROPPED = 100
 
 Item = Mapping[str, Any]
 
+_CARE = "with care"
+
 
 def render(result: Mapping[str, Any]) -> Report:
     """Build the report of a search."""
@@ -61,8 +63,7 @@ def _blocks(result: Mapping[str, Any]) -> Iterator[Block]:
             else "Every one was looked up at the revision shown; load it by that revision."
         )
         yield Heading(2, "Use one")
-        for number, item in enumerate(candidates):
-            yield use(item, opened=number == 0)
+        yield from uses(candidates)
     if result["dropped"]:
         yield from _dropped(result["dropped"], result["kind"], opened=not candidates)
     yield _searches(result)
@@ -80,7 +81,7 @@ def _wanted(result: Mapping[str, Any]) -> Iterator[Span]:
     parts += [f"with the splits {', '.join(given['splits'])}"] if given["splits"] else []
     parts += ["weights as safetensors"] if given["safetensors_only"] else []
     parts += ["not gated"] if given["not_gated"] else []
-    yield f"; {', '.join(parts)}." if parts else "; no constraints."
+    yield f" ({', '.join(parts) or 'no constraints'})."
 
 
 def comparison(kind: str, items: Sequence[Item], ranks: Sequence[int] = ()) -> Block:
@@ -92,7 +93,7 @@ def comparison(kind: str, items: Sequence[Item], ranks: Sequence[int] = ()) -> B
         Column("Parameters" if model else "Samples", "right"),
         Column("Licence"),
         Column("Weights" if model else "Splits"),
-        *([Column("Reported")] if model else []),
+        Column("Reported" if model else "Files"),
         Column("Size", "right", optional=True),
         Column("Downloads in 30 days", "right"),
         Column("Revision"),
@@ -107,10 +108,10 @@ def comparison(kind: str, items: Sequence[Item], ranks: Sequence[int] = ()) -> B
 def _cells(kind: str, item: Item) -> tuple[Inline, ...]:
     measured = (show_count(item["parameters"]), _licence(item), _weights(item), _metric(item))
     if kind == "dataset":
-        measured = (_samples(item), _licence(item), _splits(item), "")
+        measured = (_samples(item), _licence(item), _splits(item), _contents(item))
     return (
         Code(item["id"]),
-        *(cell for cell in measured if cell != "" or kind == "model"),
+        *measured,
         show_bytes(item["size"]),
         f"{item['downloads']:,}" if item["downloads"] is not None else "unknown",
         Code(item["revision"][:12]),
@@ -129,7 +130,8 @@ def _weights(item: Item) -> Inline:
     if not said and "data" not in kinds and kinds:
         said = "can run code" if "code" in kinds else "unknown format"
     chips = [text for text in (said, "own code" if item["remote_code"] else "") if text]
-    if chips:
+    if chips or item["care"]:
+        chips = chips or [_CARE]
         beside: list[Span] = [f"{', '.join(formats)}, "] if formats else []
         for text in chips:
             beside += [Chip(Status.WARN, text), " "]
@@ -160,6 +162,21 @@ def _splits(item: Item) -> Inline:
     return Untrusted(shown + (", …" if len(item["splits"]) > 4 else ""))  # noqa: PLR2004  # as sliced
 
 
+def _contents(item: Item) -> Inline:
+    """Say how many files a data set has, and which of them are to be minded."""
+    count = plural(item["files"], "file")
+    if not item["care"]:
+        return count
+    return (f"{count}, ", Chip(Status.WARN, "pickle" if item["pickles"] else _CARE))
+
+
+def uses(items: Sequence[Item]) -> Iterator[Block]:
+    """Show how to use each; the first that is loaded without care is open, else the first."""
+    first = next((number for number, item in enumerate(items) if not item["care"]), 0)
+    for number, item in enumerate(items):
+        yield use(item, opened=number == first)
+
+
 def use(item: Item, *, opened: bool = False) -> Block:
     """Return how to load and cite one candidate, and what to know before."""
     blocks: list[Block] = [_about(item)]
@@ -167,7 +184,7 @@ def use(item: Item, *, opened: bool = False) -> Block:
         blocks.append(Items(tuple((Strong("Mind:"), " ", *spans_of(w)) for w in item["warnings"])))
     for snippet in item["snippets"]:
         blocks += [
-            Paragraph((snippet["title"], ":")),
+            Paragraph(f"{snippet['title']}:"),
             Listing(snippet["text"], snippet["language"]),
         ]
     if item["metrics"]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mlactions.discover.citation import address
+from mlactions.discover.constraints import needs_care
 from mlactions.discover.model import (
     Candidate,
     Constraints,
@@ -53,6 +54,7 @@ def candidate_document(candidate: Candidate, endpoint: str) -> dict[str, Any]:
     """Return one candidate that holds, with what is needed to use it."""
     return {
         **entry_document(candidate.entry, endpoint),
+        "care": needs_care(candidate.entry),
         "warnings": list(candidate.warnings),
         "citation": asdict(candidate.citation),
         "snippets": [asdict(snippet) for snippet in candidate.snippets],

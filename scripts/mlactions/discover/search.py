@@ -139,7 +139,7 @@ def judge(outcome: Outcome, kind: Kind) -> Verdict:
     begin = f"{count} of {plural(seen, noun)} {hold} to every constraint"
     which = "the most downloaded"
     if 0 < len(safe) < count:
-        which += " that cannot run code of its own when it is loaded"
+        which += " that runs no code of its own"
     most = f"{'it is' if count == 1 else f'{which} is'} {first.id}{size}"
     if not safe:
         them = "it" if count == 1 else "any of them"

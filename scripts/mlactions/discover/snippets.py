@@ -137,8 +137,8 @@ def _diffusers(entry: Entry) -> str:
 
 
 def _data(entry: Entry) -> tuple[str, str]:
-    """Return code for data: a script is not run, so whoever has one is fetched as files."""
-    if entry.scripts:
+    """Return code for data: what `datasets` does not read, and scripts, are fetched as files."""
+    if entry.scripts or not entry.readable:
         return "huggingface-hub", _snapshot(entry)
     given = ["NAME"]
     if entry.config not in ("", "default") and _WORD.fullmatch(entry.config):
@@ -217,7 +217,7 @@ def _constants(entry: Entry) -> list[str]:
 def _hydra(entry: Entry) -> str:
     """Return a config that builds the same; nothing for what takes more than one call."""
     name, revision = json.dumps(entry.id), json.dumps(entry.revision)
-    if entry.kind == "dataset" and not entry.scripts:
+    if entry.kind == "dataset" and entry.readable and not entry.scripts:
         lines = ["_target_: datasets.load_dataset", f"path: {name}", f"revision: {revision}"]
         if entry.config not in ("", "default") and _WORD.fullmatch(entry.config):
             lines.insert(2, f"name: {json.dumps(entry.config)}")
