@@ -269,7 +269,10 @@ def test_status_says_what_is_best_and_what_mattered(tmp_path: Path, mlflow_serve
     assert re.search(
         r" over 2 seeds \((runs )?`\w{8}` and `\w{8}`\)", done.result["analysis"]["verdict"]
     )
+    runs = "`, `".join(run[:8] for run in found[0]["runs"])
     report = (tmp_path / "out" / "report.md").read_text()
+    assert f"`0007`, `0008` (run `{runs}`)" in report
+    assert all(run[:8] in done.result["analysis"]["verdict"] for run in found[0]["runs"])
     assert ("## The best trials" in report, "configurations\n" in report) == (True, False)
     assert "```mermaid" in report
     assert "<svg" in (tmp_path / "out" / "report.html").read_text()
@@ -496,10 +499,19 @@ def test_an_edited_search_is_not_gone_on_with(tmp_path: Path, mlflow_server: Mlf
 
 
 def test_next_has_nothing_to_say_of_a_grid(tmp_path: Path, mlflow_server: Mlflow) -> None:
-    project, _, _ = tracked(tmp_path, mlflow_server, "sweep-grid", SPACE)
+    project, _, given = tracked(tmp_path, mlflow_server, "sweep-grid", SPACE)
     done = project.later("next")
     assert done.code == 2
     assert "nothing to propose" in done.said
+    moved = tmp_path / "elsewhere.yaml"
+    (tmp_path / "configs" / "sweep.yaml").rename(moved)
+    assert "there is no such file" in project.later("status").said
+    told = project.sweep("--space", "elsewhere.yaml", "--name", "sweep", "--replace", *given)
+    assert told.code == 0
+    line = "How it goes: `mlactions sweep status --space elsewhere.yaml --config-dir configs"
+    assert f"{line} --name sweep --out build" in (tmp_path / "out" / "report.md").read_text()
+    assert project.later("status").result["sweep"] == "sweep"  # the only one there is
+    moved.rename(tmp_path / "configs" / "sweep.yaml")
     missing = project.later("status", "--name", "other")
     assert "no such sweep" in missing.said
 

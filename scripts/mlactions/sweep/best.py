@@ -8,7 +8,7 @@ from typing import Any
 
 from mlactions.analyze.ranges import Range, range_of
 from mlactions.compare.statistics import student_quantile, variance
-from mlactions.sweep.lookup import value_of
+from mlactions.sweep.lookup import counted, value_of
 from mlactions.sweep.manifest import Manifest
 from mlactions.sweep.model import Metric
 from mlactions.sweep.tpe import Observed
@@ -46,9 +46,15 @@ def best(manifest: Manifest, states: Mapping[int, State], metric: Metric) -> lis
     ranked.sort(key=lambda item: item[:3])
     limits = range_of(metric.name, all_values, None)
     return [
-        {"rank": rank, **_described(known, limits), **_missing(pairs)}
+        {"rank": rank, **_described(known, limits), **_missing(pairs), "runs": _runs(pairs)}
         for rank, (*_, known, pairs) in enumerate(ranked[:MAX_BEST], start=1)
     ]
+
+
+def _runs(pairs: list[tuple[Row, State]]) -> list[str]:
+    """Return the runs whose values count."""
+    attempts = (counted(state) for _, state in pairs if _finite(state) is not None)
+    return [attempt.id for attempt in attempts if attempt is not None]
 
 
 def _missing(pairs: list[tuple[Row, State]]) -> dict[str, int]:

@@ -64,7 +64,7 @@ def status_command(runner: Runner, /, **given: Any) -> int:
     empty_folder(out, "sweep", WRITTEN)
     analysis = None if given["no_analysis"] else analysed(seen, caller)
     result = document(seen, "status", analysis=analysis)
-    finish(result, seen.left, settings, out, runner)
+    finish(result, seen.left, seen.settings, out, runner)
     if given["ask"]:
         ask_about(out, settings, runner, caller)
     return Exit.FAILED_CHECK if result["status"] == Status.FAIL else Exit.PASS
@@ -90,7 +90,7 @@ def next_command(runner: Runner, /, **given: Any) -> int:
     with held(settings, caller) as seen:
         result, left = extend(seen, environ, count=given["count"])
     empty_folder(out, "sweep", WRITTEN)
-    finish(result, left, settings, out, runner)
+    finish(result, left, seen.settings, out, runner)
     return Exit.FAILED_CHECK if result["refused"] else Exit.PASS
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -141,11 +141,16 @@ def _hours(run: Run) -> float | None:
     return (run.end_ms - run.start_ms) / _MS_PER_HOUR
 
 
-def value_of(state: State) -> float | None:
-    """Return the metric of a finished trial's last run that has it."""
-    values = [item.value for item in state.attempts if item.finished]
-    known = [value for value in values if value is not None]
+def counted(state: State) -> Attempt | None:
+    """Return a finished trial's last run that has the metric."""
+    known = [item for item in state.attempts if item.finished and item.value is not None]
     return known[-1] if known else None
+
+
+def value_of(state: State) -> float | None:
+    """Return the metric of that run."""
+    found = counted(state)
+    return found.value if found else None
 
 
 def check_data(text: str) -> str:
@@ -155,11 +160,3 @@ def check_data(text: str) -> str:
         hint = f"Write a version or a hash of at most {limit} characters, without quotes."
         raise UserError("bad input", f"`data-version` is {text[:50]!r}.", hint)
     return text
-
-
-def counted(states: Mapping[int, State]) -> dict[str, int]:
-    """Return how many trials are in each state."""
-    found: dict[str, int] = {}
-    for state in states.values():
-        found[state.name] = found.get(state.name, 0) + 1
-    return found

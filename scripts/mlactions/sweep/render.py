@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from mlactions.compare.messages import spans_of
@@ -224,6 +226,8 @@ def _start(result: Document) -> Iterator[Block]:
         yield Paragraph(
             ("On GitHub: ", plural(result["jobs"], "job"), " in the output ", Code("matrix"), ".")
         )
+    if shown and result["lookup"]["tracking"]:
+        yield Paragraph(("How it goes: ", Code(_status_line(result))))
     if result["space"]["metric"] and not result["lookup"]["tracking"]:
         yield Paragraph(
             (
@@ -231,6 +235,15 @@ def _start(result: Document) -> Iterator[Block]:
                 *(Code("--experiment"), " and ", Code("--tracking-uri"), "."),
             )
         )
+
+
+def _status_line(result: Document) -> str:
+    """Return what shows the sweep while it runs, and afterwards."""
+    words = ["mlactions", "sweep", "status", "--space", result["space"]["file"]]
+    words += ["--config-dir", str(PurePosixPath(result["folder"]).parent.parent)]
+    if PurePosixPath(result["space"]["file"]).stem != result["sweep"]:
+        words += ["--name", result["sweep"]]
+    return shlex.join([*words, "--out", "build/sweep-status"])
 
 
 def _analysis(result: Document) -> Iterator[Block]:

@@ -16,10 +16,11 @@ from mlactions.report import (
     Inline,
     Paragraph,
     Series,
+    Span,
     Strong,
     Table,
 )
-from mlactions.sweep.best import named
+from mlactions.sweep.best import MAX_NAMED, named
 
 MAX_BEST = 10
 SHOWN_VALUES = 4
@@ -62,8 +63,15 @@ def _best_row(item: Document, names: Sequence[str], *, seeds: bool) -> tuple[Inl
         Strong(number(item["mean"])),
         *((bounds, _seeds(item)) if seeds else ()),
         *values,
-        spans_of(named(item)),
+        (*spans_of(named(item)), *_runs(item)),
     )
+
+
+def _runs(item: Document) -> Iterator[Span]:
+    """Yield the beginnings of the runs' ids, by which an analysis names them."""
+    found = [name[:8] for name in item.get("runs", [])[:MAX_NAMED] if name]
+    if found:
+        yield from spans_of(f" (run `{'`, `'.join(found)}`)")
 
 
 def _seeds(item: Document) -> str:

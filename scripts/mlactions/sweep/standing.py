@@ -59,12 +59,25 @@ class Seen:
 @contextmanager
 def held(settings: Settings, caller: Mapping[str, str]) -> Iterator[Seen]:
     """Look at a sweep and keep other writers away until what comes of it is written."""
+    settings = _found(settings)
     space = read_space(settings)
     folder = settings.configs / "sweeps" / sweep_name(settings.name, space)
     if not (folder / NAME).exists():
         read_manifest(folder / NAME)  # says what is missing
     with locked(folder, PATIENCE):
         yield look(settings, caller, space, folder)
+
+
+def _found(settings: Settings) -> Settings:
+    """Return settings with the space that a sweep's manifest names, where the one asked for is not.
+
+    That is the sweep of the name that was given, or the only one there is.
+    """
+    found = sorted((settings.configs / "sweeps").glob(f"{settings.name or '*'}/{NAME}"))
+    if settings.space.exists() or len(found) != 1:
+        return settings
+    header = read_manifest(found[0]).header
+    return replace(settings, space=settings.folder / header["space"]["file"], name=header["sweep"])
 
 
 def look(settings: Settings, caller: Mapping[str, str], space: Space, folder: Path) -> Seen:
