@@ -23,16 +23,22 @@ from mlactions.errors import Exit, UserError
 from mlactions.mlflow_store import open_store
 from mlactions.publish import empty_folder, out_folder, publish
 from mlactions.runner import Annotation, Level, Runner
-from mlactions.settings import Status, check_key, lines_option, option
+from mlactions.settings import Sections, Status, check_key, lines_option, option
 
 ANSWER = "answer"
 PROBES_FILE = "probes.json"
 PROBE_WORD = "diagnose-probe"
+EXAMPLE = """
+Example:
+
+\b
+  mlactions diagnose --log train.log --config configs/small.yaml --out build/diagnose
+"""
 _LEVELS: Mapping[str, Level] = {"fail": "error", "warn": "warning"}
 _NO_URI = "Write for example `https://mlflow.example.org`, or set MLFLOW_TRACKING_URI."
 
 
-class _Group(click.Group):
+class _Group(click.Group, Sections):
     """`diagnose` alone diagnoses; `diagnose probe` runs user code, and is imported when called."""
 
     def list_commands(self, _context: click.Context) -> list[str]:
@@ -47,25 +53,81 @@ class _Group(click.Group):
 @click.group(
     "diagnose",
     cls=_Group,
+    epilog=EXAMPLE,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@option("--run", metavar="ID", help="An MLflow run.")
-@option("--tracking-uri", metavar="URI", help="Default: MLFLOW_TRACKING_URI.")
-@option("--log", type=click.Path(path_type=Path), help="A training log instead.")
-@option("--bundle", type=click.Path(path_type=Path), help="The bundle of `train` instead.")
-@option("--config", type=click.Path(path_type=Path), help="YAML or JSON the run was started with.")
-@option("--against", metavar="RUN", default="", help="`last-good` or `run:ID`: what differs?")
-@lines_option("--metric", metavar="NAME", help="Metrics to judge by; default: found by name.")
-@option("--classes", type=click.IntRange(2), help="Number of classes, for the constant predictor.")
-@option("--constant-loss", metavar="NUMBER", default="", help="Loss of a constant predictor.")
-@lines_option("--probes", metavar="DIR", help="What `diagnose probe` wrote.")
-@option("--fail-on", type=click.Choice(["fail", "warn"]), default="fail", help="Default: fail.")
+@option("--run", section="The run", metavar="ID", help="An MLflow run.")
+@option("--tracking-uri", section="The run", metavar="URI", help="Default: MLFLOW_TRACKING_URI.")
+@option("--log", section="The run", type=click.Path(path_type=Path), help="A training log instead.")
+@option(
+    "--bundle",
+    section="The run",
+    type=click.Path(path_type=Path),
+    help="The bundle of `train` instead.",
+)
+@option(
+    "--config",
+    section="The run",
+    type=click.Path(path_type=Path),
+    help="YAML or JSON the run was started with.",
+)
+@option(
+    "--against",
+    section="The run",
+    metavar="RUN",
+    default="",
+    help="`last-good` or `run:ID`: what differs?",
+)
+@lines_option(
+    "--metric",
+    section="How it is judged",
+    metavar="NAME",
+    help="Metrics to judge by; default: found by name.",
+)
+@option(
+    "--classes",
+    section="How it is judged",
+    type=click.IntRange(2),
+    help="Number of classes, for the constant predictor.",
+)
+@option(
+    "--constant-loss",
+    section="How it is judged",
+    metavar="NUMBER",
+    default="",
+    help="Loss of a constant predictor.",
+)
+@lines_option(
+    "--probes", section="How it is judged", metavar="DIR", help="What `diagnose probe` wrote."
+)
+@option(
+    "--fail-on",
+    section="How it is judged",
+    type=click.Choice(["fail", "warn"]),
+    default="fail",
+    help="Default: fail.",
+)
 @option("--key", default="diagnose", help="Name of the comment and the artifact.")
 @option("--working-directory", default=".", help="Folder whose git history is compared.")
-@option("--out", type=click.Path(path_type=Path), help="Folder for result and reports.")
-@option("--verbose", is_flag=True, help="Unfold the whole report in the terminal.")
-@option("--ask", is_flag=True, help="Let the codex on the PATH explain the diagnosis.")
+@option(
+    "--out",
+    section="What comes of it",
+    type=click.Path(path_type=Path),
+    help="Folder for result and reports.",
+)
+@option(
+    "--verbose",
+    section="What comes of it",
+    is_flag=True,
+    help="Unfold the whole report in the terminal.",
+)
+@option(
+    "--ask",
+    section="What comes of it",
+    is_flag=True,
+    help="Let the codex on the PATH explain the diagnosis.",
+)
 @click.pass_context
 def command(context: click.Context, /, **given: Any) -> int | None:
     """Say what is wrong with a training run, by rules that cite what was measured.

@@ -25,7 +25,7 @@ from mlactions.evaluate.run import Stop, held_signals
 from mlactions.publish import empty_folder, out_folder
 from mlactions.runner import Annotation, Runner
 from mlactions.schema import load_json, parse_json, validate
-from mlactions.settings import lines_option, option, parse_duration_minutes
+from mlactions.settings import Sections, lines_option, option, parse_duration_minutes
 from mlactions.text import one_line
 
 SCRATCH = ".scratch"
@@ -51,15 +51,61 @@ class ProbeSettings:
     timeout: float
 
 
-@click.command("probe")
-@option("--setup", metavar="MODULE:FUNCTION", required=True, help="Returns model, data, optimizer.")
-@option("--setup-arguments", metavar="JSON", default="", help="Keyword arguments of it.")
-@lines_option("--probes", metavar="NAME", help=f"Default all: {', '.join(PROBES)}.")
-@option("--answer", metavar="PATH", default="", help="Run the probes a checked answer asks for.")
-@option("--steps", type=click.IntRange(1, MAX_STEPS), default=60, help="Steps of short trainings.")
-@option("--python", default="python", show_default=True, help="Your Python, with torch.")
-@option("--working-directory", default=".", help="Folder that modules are imported from.")
-@option("--timeout-minutes", default="15", help="Minutes all probes may take.")
+EXAMPLE = """
+Example:
+
+\b
+  mlactions diagnose probe --setup src.probing:setup --out build/probe
+  mlactions diagnose --log train.log --probes build/probe --out build/diagnose
+"""
+
+
+@click.command(
+    "probe", cls=Sections, epilog=EXAMPLE, short_help="Probe a model and its data in a few steps."
+)
+@option(
+    "--setup",
+    section="What is probed",
+    metavar="MODULE:FUNCTION",
+    required=True,
+    help="Returns model, data, optimizer.",
+)
+@option(
+    "--setup-arguments",
+    section="What is probed",
+    metavar="JSON",
+    default="",
+    help="Keyword arguments of it.",
+)
+@lines_option("--probes", section="How", metavar="NAME", help=f"Default all: {', '.join(PROBES)}.")
+@option(
+    "--answer",
+    section="How",
+    metavar="PATH",
+    default="",
+    help="Run the probes a checked answer asks for.",
+)
+@option(
+    "--steps",
+    section="How",
+    type=click.IntRange(1, MAX_STEPS),
+    default=60,
+    help="Steps of short trainings.",
+)
+@option(
+    "--python",
+    section="What is probed",
+    default="python",
+    show_default=True,
+    help="Your Python, with torch.",
+)
+@option(
+    "--working-directory",
+    section="What is probed",
+    default=".",
+    help="Folder that modules are imported from.",
+)
+@option("--timeout-minutes", section="How", default="15", help="Minutes all probes may take.")
 @option("--out", type=click.Path(path_type=Path), help="Folder for what was measured.")
 @click.pass_obj
 def probe(runner: Runner, /, **given: Any) -> int:

@@ -47,7 +47,7 @@ def command() -> None:
     """Experiment notes: what is expected before a run, and whether it came about."""
 
 
-@command.command("new")
+@command.command("new", short_help="Write a note to fill in.")
 @click.argument("title", envvar="INPUT_TITLE")
 @lines_option("--config", metavar="FILE", required=True, help="The experiment's configs.")
 @notes_option
@@ -73,7 +73,7 @@ def new(runner: Runner, /, **given: Any) -> int:
     return Exit.PASS
 
 
-@command.command("check")
+@command.command("check", short_help="Check that changed configs have one.")
 @option("--base-ref", metavar="REF", help="The commit that the change starts from.")
 @lines_option("--configs", metavar="GLOB", help=f"Default: {' '.join(CONFIGS)}.")
 @notes_option
@@ -116,7 +116,7 @@ def check_command(runner: Runner, /, **given: Any) -> int:
     return Exit.FAILED_CHECK if result["status"] == Status.FAIL else Exit.PASS
 
 
-@command.command("close")
+@command.command("close", short_help="Say whether the hypothesis held.")
 @option(
     "--note", metavar="FILE", required=True, help="The note, such as experiments/0007-wider.md."
 )

@@ -18,22 +18,25 @@ from mlactions.environment import caller_environment
 from mlactions.errors import AgentError, Exit, UserError
 from mlactions.propose.gates import allows
 from mlactions.propose.model import TASKS, Rules
+from mlactions.propose.options import ALLOW, EXAMPLE, with_order
 from mlactions.propose.prepare import Order, prepare
 from mlactions.propose.render import WHY, facts, render
 from mlactions.propose.take import take
 from mlactions.propose.workspace import Context, Place, write_context
 from mlactions.publish import out_folder, publish
 from mlactions.runner import Runner
-from mlactions.settings import Status, check_key, lines_option, option, parse_duration_minutes
+from mlactions.settings import (
+    Sections,
+    Status,
+    check_key,
+    option,
+    parse_duration_minutes,
+)
 
 WORD = "propose"
-ALLOW = "*.py\n*.md\nconfigs/**\nconf/**"
-"""Paths that a patch may change unless told otherwise: code, documents, configs."""
-
 _ANYTHING = ("any/thing.sh", "Makefile.am", "a.bin", "any/b.py")
 """Paths that have nothing in common: a glob that matches all of them allows everything."""
 
-_MOST = {"max_files": 200, "max_lines": 50_000, "max_bytes": 20_000_000}
 _LAZY = {
     "check": ("mlactions.propose.check", "Run lint, tests and claims on a change."),
     "publish": ("mlactions.propose.publish", "Open a draft pull request of a checked change."),
@@ -68,50 +71,19 @@ def command() -> None:
     """
 
 
-def _order(function: Any) -> Any:
-    """Add the options that say what is asked for."""
-    for one in reversed(_ORDER):
-        function = one(function)
-    return function
-
-
-_ORDER = (
-    option("--task", type=click.Choice(["", *TASKS]), default="", help="A task that ships."),
-    option("--prompt-file", default="", help="Or a prompt of your own, on the default branch."),
-    option("--request", default="", help="What exactly is wanted, in your words."),
-    option("--slug", default="", help="Name of branch and result; the task's if empty."),
-    option("--base", default="", help="Branch the change is for; the one of this run if empty."),
-    lines_option("--bundle", metavar="FOLDER", help="Result that Codex reads; repeatable."),
-    option("--repository", default=".", type=Path, help="Checkout that the work tree is made of."),
-    lines_option("--allow", help=f"Globs that may change; default {ALLOW.split()}."),
-    lines_option("--lock-files", help="Lock files that may change, by their path."),
-    option("--max-files", default=20, type=click.IntRange(1, _MOST["max_files"]), help="Files."),
-    option("--max-lines", default=1000, type=click.IntRange(1, _MOST["max_lines"]), help="Lines."),
-    option(
-        "--max-bytes",
-        default=1_000_000,
-        type=click.IntRange(1, _MOST["max_bytes"]),
-        help="Bytes of the changed files.",
-    ),
-    option(
-        "--require-tests",
-        type=click.Choice(["auto", "true", "false"]),
-        default="auto",
-        help="Whether the change must bring tests; `auto` asks the task.",
-    ),
-    option("--model", default="", help="Model; Codex's own choice if empty."),
-    option("--effort", default="", help="Reasoning effort; the model's own if empty."),
-    option("--responses-api-endpoint", default="", help="Another Responses API, such as Azure's."),
-    option("--out", type=Path, help="Folder for the task, outside the repository."),
+@command.command(name="prepare", cls=Sections)
+@with_order
+@option("--has-key", section="Codex", type=bool, default=True, help="Whether an API key was given.")
+@option(
+    "--codex-version",
+    section="Codex",
+    default=codex.TESTED_VERSION,
+    help="Exact version of the Codex CLI.",
 )
-
-
-@command.command(name="prepare")
-@_order
-@option("--has-key", type=bool, default=True, help="Whether an API key was given.")
-@option("--codex-version", default=codex.TESTED_VERSION, help="Exact version of the Codex CLI.")
-@option("--allow-users", default="", help="Accounts answered without write access.")
-@option("--allow-bot-users", default="", help="Bots that are answered.")
+@option(
+    "--allow-users", section="Codex", default="", help="Accounts answered without write access."
+)
+@option("--allow-bot-users", section="Codex", default="", help="Bots that are answered.")
 @click.pass_obj
 def prepare_command(runner: Runner, /, **given: Any) -> int:
     """Make the work tree and the question."""
@@ -143,9 +115,9 @@ def take_command(runner: Runner, out: Path | None, codex_outcome: str) -> int:
     return _finish(runner, Place(folder), take(folder, outcome=codex_outcome))
 
 
-@command.command(name="run")
-@_order
-@option("--timeout-minutes", default="30", help="Time limit for Codex.")
+@command.command(name="run", cls=Sections, epilog=EXAMPLE)
+@with_order
+@option("--timeout-minutes", section="Codex", default="30", help="Time limit for Codex.")
 @click.pass_obj
 def run_command(runner: Runner, /, *, timeout_minutes: str, **given: Any) -> int:
     """Prepare, call the `codex` on the PATH, and take: on a laptop."""
