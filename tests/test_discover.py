@@ -90,6 +90,18 @@ def reasons(entry: Entry, **wanted: Any) -> list[str]:
         ("Übersetzung", "", ("übersetzung",)),
         ("one two three four five six", "", ("one", "two", "three", "four")),
         ("zero shot image classification", "zero-shot-image-classification", ()),
+        ("tabular churn classification", "tabular-classification", ("churn",)),
+        (
+            "image classification and tabular regression",
+            "image-classification",
+            ("tabular", "regression"),
+        ),
+        ("text to natural german speech", "text-to-speech", ("natural", "german")),
+        ("zero shot digit image classification", "image-classification", ("zero", "shot", "digit")),
+        ("zero shot digit classification", "zero-shot-classification", ("digit",)),
+        ("classification of churn, tabular", "", ("classification", "churn", "tabular")),
+        ("image a1 b1 c1 d1 classification", "", ("image", "a1", "b1", "c1")),
+        ("spam-detection", "text-classification", ("spam",)),
         ("", "", ()),
     ],
 )

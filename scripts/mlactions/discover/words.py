@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 MAX_WORDS = 4
+MAX_GAP = 3
+"""Other words that may stand between those that name a task."""
 
 _TASKS = """
     audio-classification audio-to-audio automatic-speech-recognition depth-estimation
@@ -91,9 +93,9 @@ def read_task(text: str) -> tuple[str, tuple[str, ...]]:
     """
     plain = unicodedata.normalize("NFKC", text).lower()
     words = [word for part in _WORD.findall(plain) for word in _split(part)]
-    start, end, tag = _phrase(words)
-    told = [word for word in words[start:end] if word in _TELLING]
-    rest = [*told, *words[:start], *words[end:]]
+    used, tag = _phrase(words)
+    told = [word for at in sorted(used) for word in words[at].split("-") if word in _TELLING]
+    rest = [*told, *(word for at, word in enumerate(words) if at not in used)]
     kept = dict.fromkeys(word for word in rest if word not in _IGNORED and len(word) > 1)
     return tag, tuple(kept)[:MAX_WORDS]
 
@@ -103,10 +105,38 @@ def _split(word: str) -> list[str]:
     return word.split("-") if word in TASKS else [word]
 
 
-def _phrase(words: list[str]) -> tuple[int, int, str]:
+def _phrase(words: Sequence[str]) -> tuple[frozenset[int], str]:
+    """Return which words name a task, and the task: neighbours first, then some with a gap."""
     for length in range(min(len(words), 5), 0, -1):
         for start in range(len(words) - length + 1):
             tag = _PHRASES.get(" ".join(words[start : start + length]).replace("-", " "))
             if tag:
-                return start, start + length, tag
-    return 0, 0, ""
+                return frozenset(range(start, start + length)), tag
+    return _scattered(words)
+
+
+def _scattered(words: Sequence[str]) -> tuple[frozenset[int], str]:
+    """Find the Hub's words in order with others between them: tabular churn classification."""
+    found = []
+    for tag in sorted(TASKS):
+        parts = tag.split("-")
+        for start, word in enumerate(words):
+            at = _in_order(words, parts, start) if word == parts[0] else ()
+            if len(at) > 1 and at[-1] - start < len(parts) + MAX_GAP:
+                found.append((-len(at), at[-1] - start, tag, frozenset(at)))
+    if not found:
+        return frozenset(), ""
+    *_, tag, used = min(found, key=lambda item: item[:3])
+    return used, tag
+
+
+def _in_order(words: Sequence[str], parts: Sequence[str], start: int) -> tuple[int, ...]:
+    """Return where the parts stand one after another from here; nothing where one is missing."""
+    at, places = start, []
+    for part in parts:
+        if part not in words[at:]:
+            return ()
+        at = words.index(part, at)
+        places.append(at)
+        at += 1
+    return tuple(places)
