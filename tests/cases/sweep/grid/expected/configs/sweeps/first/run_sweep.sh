@@ -4,6 +4,7 @@
 #
 #   run_sweep.sh              run every trial that is missing, one after the other
 #   run_sweep.sh 1-20 37      run these, unless they are finished
+#   run_sweep.sh --again 3    run it also if it has failed as often as `retry` allows
 #   run_sweep.sh --list 1-20  print them
 #   run_sweep.sh --best       write best.json
 #   run_sweep.sh --commit     print the version of the code, as it stands in the trials' tags
@@ -13,7 +14,7 @@
 # A trial that was stopped goes on from its checkpoint, in its MLflow run, where the training keeps the file contract of
 # `mlactions train`; all others begin anew. SWEEP_CHECKPOINTS names a folder that all machines share, else outputs/sweeps.
 # What is finished, MLflow says (MLFLOW_TRACKING_URI); without it, the records in .state/ do.
-# Exit code: 0 all ended well, 1 a trial failed, 2 nothing could be started, 128+n stopped by a signal.
+# Exit code: 0 all ended well, 1 a trial failed, now or before, 2 nothing could be started, 128+n stopped by a signal.
 set -uo pipefail
 
 sweep=first
@@ -93,6 +94,10 @@ run_trial() { # NAME TAGS CONTINUES: returns the exit code of the training comma
 }
 
 listed=
+if [[ "${1-}" == --again ]]; then
+  export SWEEP_AGAIN=1
+  shift
+fi
 case "${1-}" in
   --list)
     listed=list
@@ -131,10 +136,20 @@ esac
 
 asked=$(date +%s)
 plan=$(ask "${listed:-plan}" "$@") || exit 2
+lost=0 # trials of these that have failed for good
+if [[ -z "$listed" ]]; then
+  lost=${plan%%$'\n'*}
+  plan=${plan#"$lost"}
+  plan=${plan#$'\n'}
+fi
+lost_too() {
+  if ((lost)); then echo "$sweep: $lost failed for good before; --again runs them once more" >&2; fi
+}
 if [[ -z "$plan" ]]; then
   echo "$sweep: nothing is left to run" >&2
   if (($# == 0)) && [[ -z "$listed" ]]; then ask best; fi
-  exit 0
+  lost_too
+  exit "$((lost > 0))"
 fi
 mapfile -t rows <<<"$plan"
 if [[ -n "$listed" ]]; then
@@ -177,6 +192,8 @@ done
 if (($# == 0)); then ask best; fi
 if ((${#failed[@]})); then
   echo "$sweep: ${#failed[@]} of $ran trials failed: ${failed[*]}" >&2
-  exit 1
+else
+  echo "$sweep: $ran trials ended well in $(spell $((SECONDS - began)))" >&2
 fi
-echo "$sweep: $ran trials ended well in $(spell $((SECONDS - began)))" >&2
+lost_too
+if ((${#failed[@]} + lost)); then exit 1; fi

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -33,6 +34,23 @@ PARENT_SECONDS = 1.0
 STALE_MINUTES = 1440.0
 CODES = {"0": "FINISHED", "130": "KILLED", "143": "KILLED"}
 """What MLflow calls exit codes; all others are FAILED."""
+
+NO_CODE = tuple(
+    f":(top,exclude,glob){glob}" for glob in ("**/*.md", "**/*.rst", "**/LICENSE*", ".github/**")
+)
+"""What is written for people, or for GitHub."""
+
+MADE = frozenset(
+    (
+        *("build", "dist", "mlartifacts", "mlruns", "multirun", "node_modules", "outputs", "out"),
+        *("site-packages", "venv", "wandb", "lightning_logs", "_version.py"),
+    )
+)
+"""Folders and files that installing and training make: they are no code of the user's."""
+
+SPACE_KEYS = frozenset(
+    ("method", "metric", "program", "command", "run_cap", "seeds", "budget", "exclude", "retry")
+)
 
 DONE = frozenset({"finished", "running", "failed"})
 """States in which a trial is not run again."""
@@ -88,16 +106,32 @@ def state_of(
 def code_version(folder: str, own: Sequence[str] = ()) -> str:
     """Return the last commit of the code, and a hash of what differs; nothing without a repository.
 
-    `own` are paths relative to `folder` that are not code: committing them changes nothing.
+    `own` are paths relative to `folder` that are not code: committing them changes nothing, nor
+    does what is written for people. Python files that nobody committed do.
     """
     head = head_commit(folder)
     if not head:
         return ""
     beside = [f":(exclude,literal){path}" for path in own]
-    last = _git(folder, "log", "-1", "--format=%H", "HEAD", "--", ":/", *beside) if own else b""
-    changed = _git(folder, "diff", "--no-ext-diff", "--binary", "HEAD", "--", ".", *beside)
+    last = _git(folder, "log", "-1", "--format=%H", "HEAD", "--", ":/", *NO_CODE, *beside)
     version = last.decode("ascii", "replace").strip() or head
+    changed = _git(
+        folder, "diff", "--no-ext-diff", "--binary", "HEAD", "--", ".", *NO_CODE, *beside
+    )
+    changed += b"".join(_untracked(folder, beside))
     return f"{version}+{hashlib.sha256(changed).hexdigest()[:12]}" if changed else version
+
+
+def _untracked(folder: str, beside: Sequence[str]) -> Iterator[bytes]:
+    """Yield names and contents of Python files that are neither committed, ignored nor made."""
+    listed = ("ls-files", "-z", "--others", "--exclude-standard", "--", "*.py", *beside)
+    for name in sorted(filter(None, _git(folder, *listed).split(b"\0"))):
+        parts = os.fsdecode(name).split("/")
+        if parts[-1] in MADE or any(part in MADE or part.startswith(".") for part in parts[:-1]):
+            continue
+        with contextlib.suppress(OSError):
+            content = Path(folder, os.fsdecode(name)).read_bytes()
+            yield name + b"\0" + hashlib.sha256(content).digest()
 
 
 def head_commit(folder: str) -> str:
@@ -105,13 +139,26 @@ def head_commit(folder: str) -> str:
     return _git(folder, "rev-parse", "HEAD").decode("ascii", "replace").strip()
 
 
-def own_paths(sweeps: str, space: str) -> tuple[str, ...]:
-    """Return what is the sweep's own and no code, relative to the project: sweeps and space.
+def own_paths(folder: str, sweeps: str, space: str) -> tuple[str, ...]:
+    """Return what is the sweep's own and no code, relative to the project: sweeps and spaces.
 
-    What lies outside the project is left out: git refuses to hear of it.
+    Spaces of other sweeps lie beside its own. What lies outside the project is left out: git
+    refuses to hear of it.
     """
-    paths = (os.path.normpath(sweeps), os.path.normpath(space))
+    beside = sorted(Path(folder, space).parent.glob("*.y*ml")) if space else []
+    others = [os.path.join(os.path.dirname(space), path.name) for path in beside if _is_space(path)]  # noqa: PTH118, PTH120  # as text
+    paths = map(os.path.normpath, dict.fromkeys((sweeps, space, *others)))
     return tuple(path for path in paths if not path.startswith(("..", "/")))
+
+
+def _is_space(path: Path) -> bool:
+    """Tell a search space from a config, which the hash of a configuration knows of."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            keys = set(re.findall(r"^(\w+):", stream.read(100_000), re.MULTILINE))
+    except OSError:
+        return False
+    return "parameters" in keys and bool(keys & SPACE_KEYS)
 
 
 def _git(folder: str, *arguments: str) -> bytes:
@@ -140,7 +187,7 @@ def numbers_in(ranges: Sequence[str], total: int) -> list[int] | None:
         if not text:
             continue
         low, _, high = text.partition("-")
-        if not (low.isascii() and low.isdigit() and (not high or high.isdigit())):
+        if not re.fullmatch(r"[0-9]{1,9}(-[0-9]{1,9})?", text):
             raise SystemExit(f"error: {text!r} is no trial; write 3, 1-20 or 1-3,7")
         first, last = int(low), int(high or low)
         if not 1 <= first <= last <= total:
@@ -380,8 +427,8 @@ def say_elsewhere(sweep: Sweep, tracking: Tracking | None, known: Mapping[int, S
 
 def plan(
     sweep: Sweep, ranges: Sequence[str], tracking: Tracking | None, commit: str, *, parent: str
-) -> Iterable[str]:
-    """Return the trials to run as lines; say what is left out."""
+) -> tuple[list[str], int]:
+    """Return the trials to run as lines, and how many failed for good; say what is left out."""
     lines = []
     wanted = numbers_in(ranges, len(sweep.trials))
     known = states(sweep, tracking, commit)
@@ -398,15 +445,18 @@ def plan(
     told = ", ".join(f"{count} {name}" for name, count in sorted(left.items()))
     if told:
         print(f"left out: {told}", file=sys.stderr)
-    return lines
+    return lines, left.get("failed", 0)
 
 
 def is_left(state: State, *, named: bool) -> bool:
     """Tell whether a trial is to be run.
 
-    Whoever names one knows that nobody else runs it: SLURM starts a killed one again.
+    Whoever names one knows that nobody else runs it: SLURM starts a killed one again. One that has
+    failed for good is run for whoever asks for that.
     """
-    return state.name not in DONE or (named and state.name in {"running", "failed"})
+    if state.name == "failed":
+        return bool(os.environ.get("SWEEP_AGAIN"))
+    return state.name not in DONE or (named and state.name == "running")
 
 
 def line_of(
@@ -599,8 +649,8 @@ def _write(path: Path, text: str) -> None:
 
 def _code_of(sweep: Sweep) -> str:
     here = str(Path.cwd().resolve())
-    own = own_paths(os.path.relpath(sweep.folder.parent, here), sweep.manifest["space"]["file"])
-    return code_version(here, own)
+    sweeps = os.path.relpath(sweep.folder.parent, here)
+    return code_version(here, own_paths(here, sweeps, sweep.manifest["space"]["file"]))
 
 
 def tracked() -> bool:
@@ -620,15 +670,16 @@ def tracking_of(sweep: Sweep, commit: str) -> Tracking | None:
 
 
 def _plan(sweep: Sweep, tracking: Tracking | None, commit: str, *ranges: str) -> Iterable[str]:
+    """Return how many trials of those that are meant have failed for good, and the lines."""
     parent = tracking.parent() if tracking else ""
-    lines = plan(sweep, ranges, tracking, commit, parent=parent)
+    lines, failed = plan(sweep, ranges, tracking, commit, parent=parent)
     if tracking:
         tracking.close_dead(lines)
-    return lines
+    return [str(failed), *lines]
 
 
 def _list(sweep: Sweep, tracking: Tracking | None, commit: str, *ranges: str) -> Iterable[str]:
-    return plan(sweep, ranges, tracking, commit, parent="")
+    return plan(sweep, ranges, tracking, commit, parent="")[0]
 
 
 def _begin(sweep: Sweep, tracking: Tracking | None, commit: str, *given: str) -> Iterable[str]:
