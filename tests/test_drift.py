@@ -204,6 +204,27 @@ def test_the_commit_that_wrote_a_line_is_named(project: Project) -> None:
     assert row["note"] == "not committed yet"
 
 
+def test_a_shallow_clone_credits_no_commit(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its oldest commit seems to have written every line."""
+    project.repository.write({"other.txt": "x\n"})
+    project.repository.git("add", "-A")
+    project.repository.git("commit", "-q", "-m", "Touch another file")
+    project.deploy({**LOGGED, "optimizer.lr": "0.01"})
+    whole, shallow = tmp_path / "whole", tmp_path / "shallow"
+    source = f"file://{project.repository.root}"
+    for folder, more in ((whole, ()), (shallow, ("--depth", "1"))):
+        subprocess.run(["git", "clone", "-q", *more, source, str(folder)], check=True)
+    notes = []
+    for folder in (whole, shallow):
+        monkeypatch.chdir(folder)
+        (row,) = [row for row in project.run().result["rows"] if row["name"] == "optimizer.lr"]
+        notes.append(row["note"])
+    assert notes[0].startswith("last changed in ")
+    assert notes[1] == ""
+
+
 @pytest.mark.parametrize("kind", ["http", "sqlite"])
 def test_both_ways_to_mlflow_say_the_same(project: Project, kind: str) -> None:
     run_id = project.deploy({**LOGGED, "threshold": "0.4"})
