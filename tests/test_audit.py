@@ -310,6 +310,15 @@ def test_a_run_that_fails_proves_nothing(here: Path) -> None:
     assert "no data" in (here / "out/report.md").read_text()
 
 
+def test_a_run_that_fails_says_its_exception_and_not_the_last_line(here: Path) -> None:
+    change = "atexit.register(print, 'Set the environment variable HYDRA_FULL_ERROR=1 for it.')"
+    write(here, run_py=f"import atexit\n{change}\nraise LookupError('no such split')\n")
+    command("--double-run", f"{sys.executable} run.py", "--out", "out")
+    verdict = result_of(here / "out")["verdict"]
+    assert "LookupError: no such split" in verdict
+    assert "HYDRA_FULL_ERROR" not in verdict
+
+
 def test_a_run_that_leaves_nothing_proves_nothing(here: Path) -> None:
     write(here, run_py="x = 1\n")
     line = f"{sys.executable} run.py"

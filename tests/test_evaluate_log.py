@@ -100,6 +100,42 @@ def test_a_traceback_ends_at_the_users_own_line(tmp_path: Path) -> None:
     assert last_exception([]) == ""
 
 
+HINT = "Set the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace."
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (
+            (
+                "Error executing job with overrides: ['epochs=1']\nTraceback (most recent call last):\n"
+                '  File "train.py", line 3, in main\n    log(uri)\n'
+                f"mlflow.UnsupportedUri: no store at 'x'\nis that a URI?\n\n{HINT}"
+            ),
+            "mlflow.UnsupportedUri: no store at 'x'",
+        ),
+        (f"torch.OutOfMemoryError: 2 GiB\n\n{HINT}", "torch.OutOfMemoryError: 2 GiB"),
+        (
+            (
+                "Could not override 'lr'.\nKey 'lr' is not in struct\n    full_key: lr\n"
+                f"    object_type=dict\n\n{HINT}"
+            ),
+            "Key 'lr' is not in struct",
+        ),
+        (
+            (
+                "Traceback (most recent call last):\n  File 'a.py', line 1\nStopIteration\n"
+                "wandb: Synced 5 files"
+            ),
+            "StopIteration",
+        ),
+        (HINT, HINT),
+    ],
+)
+def test_why_a_program_failed_is_not_what_it_printed_last(said: str, expected: str) -> None:
+    assert last_exception(said.splitlines()) == expected
+
+
 @given(st.text())
 def test_no_log_breaks_the_search_for_a_place(text: str) -> None:
     find_place(f'File "{text}", line 1\n{text}', root=Path.cwd(), folder=Path.cwd())

@@ -20,6 +20,7 @@ from mlactions.evaluate.listen import listen
 from mlactions.evaluate.logfile import Log, tail
 from mlactions.evaluate.process import Ended, Limits, run
 from mlactions.evaluate.template import Template
+from mlactions.evaluate.tracebacks import last_exception
 from mlactions.runner import Runner
 
 WORD = "audit-measure"
@@ -161,7 +162,7 @@ def _ended(ended: Ended, seconds: float, log: Path) -> str:
         return f"was still running after {seconds / 60:g} minutes"
     if ended.code == 0:
         return "ok"
-    last = " ".join(tail(log, lines=1))
+    last = last_exception(tail(log))
     how = f"signal {-ended.code}" if ended.code < 0 else f"code {ended.code}"
     return " ".join(f"ended with {how}{': ' if last else ''}{last}".split())[:300].rstrip(".")
 
