@@ -108,7 +108,7 @@ HINT = "Set the environment variable HYDRA_FULL_ERROR=1 for a complete stack tra
     [
         (
             (
-                "Error executing job with overrides: ['epochs=1']\nTraceback (most recent call last):\n"
+                "Error executing job with overrides: []\nTraceback (most recent call last):\n"
                 '  File "train.py", line 3, in main\n    log(uri)\n'
                 f"mlflow.UnsupportedUri: no store at 'x'\nis that a URI?\n\n{HINT}"
             ),
