@@ -22,6 +22,7 @@ from mlactions.evaluate.template import parse_template
 from mlactions.init import templates
 from mlactions.init.look import look
 from mlactions.init.model import File
+from mlactions.init.packages import find_packages
 from mlactions.init.pins import commit_of
 from mlactions.init.write import write_new
 from mlactions.runner import Runner
@@ -527,3 +528,124 @@ def test_a_password_in_a_workflow_is_not_copied_into_the_next() -> None:
     path = ".github/workflows/a.yml"
     assert look([path], {path: workflow}.get).recalled.tracking_uri == ""
     assert look([path], {path: workflow.replace("u:secretpw@", "")}.get).recalled.tracking_uri
+
+
+FOREIGN = "name: Gate\non: [push]\njobs: {}\n"
+
+
+def test_a_gate_of_somebody_else_leaves_room_for_ours(tmp_path: Path) -> None:
+    folder = repository(tmp_path, {**PLAIN_PIP, ".github/workflows/gate.yml": FOREIGN})
+    code, said = init(folder, "--yes")
+    assert code == Exit.PASS, said
+    assert (folder / ".github/workflows/gate.yml").read_text() == FOREIGN
+    text = (folder / ".github/workflows/mlactions-gate.yml").read_text()
+    assert "/.github/workflows/gate.yml@" in text
+    assert "gate / compare" in said
+    assert "Nothing to do" in init(folder, "--yes")[1]
+
+
+def test_no_check_is_asked_for_that_nothing_makes(tmp_path: Path) -> None:
+    both = dict.fromkeys(
+        (".github/workflows/gate.yml", ".github/workflows/mlactions-gate.yml"), FOREIGN
+    )
+    said = init(repository(tmp_path, {**PLAIN_PIP, **both}), "--yes")[1]
+    assert "gate / compare" not in said
+
+
+def test_a_gate_written_out_in_jobs_is_a_gate(tmp_path: Path) -> None:
+    text = (ROOT / "workflows/gate-jobs.yml").read_text()
+    folder = repository(tmp_path, {**PLAIN_PIP, ".github/workflows/model-gate.yml": text})
+    init(folder, "--yes")
+    names = {path.name for path in folder.glob(".github/workflows/*.yml")}
+    assert names & {"gate.yml", "mlactions-gate.yml"} == set()
+    assert "baseline-update.yml" in names
+
+
+def test_globs_that_are_given_are_held_against_the_files(tmp_path: Path) -> None:
+    files = {**PLAIN_PIP, "experiments/x/a.yaml": "", "experiments/x/b.yaml": ""}
+    folder = repository(tmp_path, files)
+    before = tree(folder)
+    code, said = init(folder, "--yes", "--configs=nope/*.yaml")
+    assert (code, tree(folder)) == (Exit.BAD_INPUT, before)
+    assert "nope/*.yaml" in said
+    code, said = init(folder, "--dry-run", "--configs=experiments/x/*.yaml")
+    assert code == Exit.PASS
+    assert "2 files" in said
+
+
+def test_configs_are_found_below_another_folder() -> None:
+    files = {"experiments/cfg/a.yaml": "", "tests/configs/b.yaml": ""}
+    assert look(sorted(files), files.get).configs == ("experiments/cfg/*.yaml",)
+
+
+@pytest.mark.parametrize(
+    ("files", "python", "source"),
+    [
+        ({"setup.cfg": "[options]\npython_requires = >=3.9,<3.12\n"}, "3.11", "setup.cfg"),
+        ({"setup.cfg": "[options]\npython_requires = >=3.8\n"}, "3.12", "setup.cfg"),
+        ({"setup.cfg": "[options]\npython_requires = >=3.11,<3.14\n"}, "3.11", "setup.cfg"),
+        ({"setup.cfg": "[options]\npython_requires = >3.11\n"}, "3.12", "setup.cfg"),
+        ({"setup.cfg": "[options]\npython_requires = >=3.9,!=3.12.*,<4\n"}, "3.11", "setup.cfg"),
+        ({"setup.cfg": "[options]\npython_requires = >=2.7,<3\n"}, "3.12", ""),
+        ({"pyproject.toml": '[project]\nrequires-python = "==3.10.*"\n'}, "3.10", "pyproject.toml"),
+        ({"pyproject.toml": '[project]\nrequires-python = "<3.11"\n'}, "3.10", "pyproject.toml"),
+        (
+            {"pyproject.toml": '[tool.poetry.dependencies]\npython = ">=3.9 <3.12"\n'},
+            "3.11",
+            "pyproject.toml",
+        ),
+        (
+            {
+                "setup.cfg": "[options]\npython_requires = >=3.9,<3.12\n",
+                "environment.yml": "dependencies:\n  - python=3.10\n",
+            },
+            "3.10",
+            "environment.yml",
+        ),
+        (
+            {
+                "setup.cfg": "[options]\npython_requires = >=3.11\n",
+                "environment.yml": "dependencies:\n  - python=3.10\n",
+            },
+            "3.11",
+            "setup.cfg",
+        ),
+        (
+            {"environment.yml": "dependencies: [numpy, python=3.10, pytorch=2.3]\n"},
+            "3.10",
+            "environment.yml",
+        ),
+        ({"environment.yml": "dependencies:\n  - python>=3.9\n"}, "3.12", "environment.yml"),
+        ({}, "3.12", ""),
+    ],
+)
+def test_the_python_is_one_that_the_project_takes(
+    files: Mapping[str, str], python: str, source: str
+) -> None:
+    found = find_packages(files.keys(), files.get, [])
+    assert (found.python, found.python_source) == (python, source)
+
+
+def test_conda_makes_the_environment_where_nothing_else_is_listed() -> None:
+    files = {"environment.yml": "dependencies:\n  - python=3.10\n", "setup.py": ""}
+    found = find_packages(files.keys(), files.get, [])
+    assert (found.manager, found.source) == ("conda", "environment.yml")
+    assert found.install.startswith("conda env create")
+    assert found.install.endswith("conda run --name mlactions python -m pip install -e .")
+    listed = {**files, "requirements.txt": ""}
+    assert find_packages(listed.keys(), listed.get, []).manager == "pip"
+
+
+def test_the_audit_speaks_of_what_it_does_here(tmp_path: Path) -> None:
+    folder = repository(tmp_path, SHAPES["package-pip"])
+    init(folder, "--yes")
+    text = (folder / ".github/workflows/audit.yml").read_text()
+    assert "mlactions audit src --baseline" in text
+    assert "two runs" not in text
+
+
+def test_nobody_to_ask_is_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    code, said = init(repository(tmp_path, PLAIN_PIP))
+    assert code == Exit.BAD_INPUT
+    assert "PASS" not in said

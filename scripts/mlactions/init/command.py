@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import click
 from mlactions import markdown, terminal
 from mlactions.errors import Exit, UserError
 from mlactions.evaluate.git import Git
+from mlactions.evaluate.globs import selects
 from mlactions.evaluate.tree import MAX_SOURCE_BYTES, resolved
 from mlactions.init.address import check_address
 from mlactions.init.commands import check_command
@@ -25,6 +27,7 @@ from mlactions.init.plan import BASELINE, make_plan
 from mlactions.init.show import render
 from mlactions.init.templates import OWN, ZEROS
 from mlactions.init.write import write_new
+from mlactions.own_files import own_files
 from mlactions.runner import Runner
 from mlactions.schema import parse_yaml, resource
 from mlactions.settings import lines_option, option
@@ -67,6 +70,8 @@ def command(runner: Runner, /, **given: Any) -> int:
         tracking_uri=check_address(given["tracking_uri"]),
     )
     found, plan = examine(git, asked)
+    if plan.files and not given["dry_run"]:
+        _check_answer(pin, yes=given["yes"])
     report = render(found, plan, pin=pin)
     unfold = "--dry-run shows all"
     terminal.show(report, runner.stream, runner.environ, verbose=given["dry_run"], unfold=unfold)
@@ -74,7 +79,7 @@ def command(runner: Runner, /, **given: Any) -> int:
     if given["dry_run"]:
         runner.say("\nNothing was written: this was a dry run.")
         return Exit.PASS
-    if plan.files and _agreed(plan, pin, yes=given["yes"]):
+    if plan.files and (given["yes"] or _agreed(plan)):
         write_new(git.root, plan.files)
         runner.say(f"\nWrote {', '.join(file.path for file in plan.files)}.")
     elif plan.files:
@@ -99,9 +104,21 @@ def examine(git: Git, asked: Asked) -> tuple[Findings, Plan]:
         raise UserError("too many files", f"more than {MAX_FILES:,} in {git.root}.")
     read = reader(git.root)
     found = look(files, read)
+    if asked.configs:
+        found = replace(found, config_files=_selected(files, asked.configs))
     present = dict.fromkeys(files, True) | _links(git.root)
     keys = _primary_keys(found, read)
     return found, make_plan(found, asked, _template, present, keys)
+
+
+def _selected(files: Sequence[str], globs: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the configs that were asked for. Raises UserError where there are none."""
+    found = [path for path in files if selects(path, globs)]
+    kept = tuple(path for path in found if path not in own_files(found, globs))
+    if not kept:
+        message = f"--configs matches no file of the repository: {' '.join(globs)}."
+        raise UserError("bad input", message, "Write a glob from the repository's root.")
+    return kept
 
 
 def reader(root: Path) -> Callable[[str], str | None]:
@@ -164,16 +181,17 @@ def _template(word: str) -> str:
     return resource(f"workflows/{word}.yml").read_text(encoding="utf-8")
 
 
-def _agreed(plan: Plan, pin: str, *, yes: bool) -> bool:
-    """Ask, where somebody can answer; refuse to write a pin that is not known."""
+def _check_answer(pin: str, *, yes: bool) -> None:
+    """Refuse to write a pin that is not known, and to ask where nobody can answer."""
     if not pin:
         message = "The commit of this library is not known here, and workflows are pinned to it."
         raise UserError("bad input", message, "Give `--pin` with the 40 digits of a commit.")
-    if yes:
-        return True
-    if not sys.stdin.isatty():
+    if not yes and not sys.stdin.isatty():
         message = "Nobody is here to be asked."
         raise UserError("bad input", message, "Give `--yes` to write, `--dry-run` to look.")
+
+
+def _agreed(plan: Plan) -> bool:
     question = f"\nWrite {plural(len(plan.files), 'file')}?"
     return click.confirm(question, default=False, err=True)
 

@@ -30,7 +30,7 @@ _ASIDE = re.compile(r"(^|/)(tests?|docs|examples|notebooks|\.[^/]+|build|dist)/|
 _NO_MODEL = re.compile(r"(baseline|sweep|drift|production|config|defaults?|train|smoke[\w-]*)\.\w+")
 _USES = re.compile(
     r"""uses:\s*["']?codex-ml-actions/codex-ml-actions"""
-    r"(?:/(?:actions|\.github/workflows)/([a-z-]+))?"
+    r"(?:/(?:actions|\.github/workflows)/([a-z/-]+))?"
 )
 _WORKFLOW = re.compile(r"\.github/workflows/[^/]+\.ya?ml")
 _RUNS_DOCTOR = re.compile(r"\bmlactions doctor\b")
@@ -86,7 +86,10 @@ def find_configs(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return globs of model configs and the files they match; both empty where there are none."""
     own = [script.hydra.folder for script in scripts if script.hydra and script.hydra.folder]
-    for folder in dict.fromkeys([*own, *_FOLDERS]):
+    deeper = {posixpath.dirname(path) for path in files if not _ASIDE.search(path)}
+    named = sorted(path for path in deeper if posixpath.basename(path) in _FOLDERS)
+    below = sorted(named, key=lambda path: path.count("/"))
+    for folder in dict.fromkeys([*own, *_FOLDERS, *below]):
         for place in (f"{folder}/experiment", folder, f"{folder}/model", f"{folder}/models"):
             beside = [path for path in files if posixpath.dirname(path) == place]
             found = [path for path in beside if path.endswith(_SUFFIXES)]

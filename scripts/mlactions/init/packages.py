@@ -5,15 +5,19 @@ from __future__ import annotations
 import configparser
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mlactions.init.model import Packages, Read
 
 FALLBACK = "3.12"
-_OLDEST = (3, 10)
+_NEWEST = 12
+"""The minor version that most packages have wheels for: taken where a project asks for no newer."""
+_OLDEST = 10
 _VERSION = re.compile(r"3\.(\d{1,2})")
-_LOWER = re.compile(r"(?:>=|~=|==|\^|~|=|^)\s*(3\.\d{1,2})")
+_BOUND = re.compile(r"(>=|<=|==|~=|!=|\^|~|>|<|=|^)\s*(\d+)(?:\.(\d{1,2}))?(?:\.(\d+))?")
+_CONDA = re.compile(r"""(?:^\s*-|[\[,])\s*["']?python\s*([=<>~!][\d.*=<>~!, ]*)""", re.MULTILINE)
+_ENVIRONMENTS = ("environment.yml", "environment.yaml")
 
 
 def find_packages(files: Collection[str], read: Read, notes: list[str]) -> Packages:
@@ -49,15 +53,16 @@ def _manager(files: Collection[str], project: Mapping[str, Any]) -> tuple[Any, s
         "pyproject.toml" if "build-system" in project else "",
     )
     lists = [name for name in ("requirements.txt", "requirements/base.txt") if name in files]
+    environment = next((name for name in _ENVIRONMENTS if name in files), "")
+    if environment and not lists:
+        install = f"conda env create --quiet --file {environment} --name mlactions"
+        own = " && conda run --name mlactions python -m pip install -e ." if package else ""
+        run = "conda run --no-capture-output --name mlactions python"
+        return "conda", f"{install}{own}", run, environment
     if lists or package:
         parts = ["python -m pip install", *(f"-r {name}" for name in lists[:1])]
         parts += ["-e ."] if package else []
         return "pip", " ".join(parts), "python", (lists or [package])[0]
-    for name in ("environment.yml", "environment.yaml"):
-        if name in files:
-            install = f"conda env create --quiet --file {name} --name mlactions"
-            run = "conda run --no-capture-output --name mlactions python"
-            return "conda", install, run, name
     return "none", "", "python", ""
 
 
@@ -65,11 +70,44 @@ def _python(files: Collection[str], read: Read, project: Mapping[str, Any]) -> t
     """Return the minor version to set up and the file that names it: a pin, else a lower bound."""
     if ".python-version" in files and (found := _VERSION.search(read(".python-version") or "")):
         return found[0], ".python-version"
-    for source, text in _bounds(files, read, project):
-        if found := _LOWER.search(text):
-            minor = int(found[1].partition(".")[2])
-            return (found[1] if (3, minor) >= _OLDEST else FALLBACK), source
-    return FALLBACK, ""
+    bounds = [item for item in _bounds(files, read, project) if any(_minors(item[1]))]
+    pinned = [item for item in bounds if item[0] in _ENVIRONMENTS and len(_minors(item[1])) == 1]
+    wanted = _minors(bounds[0][1]) if bounds else []
+    for source, text in pinned:
+        if set(_minors(text)) <= set(wanted):
+            return f"3.{_minors(text)[0]}", source
+    return (f"3.{_chosen(wanted)}", bounds[0][0]) if bounds else (FALLBACK, "")
+
+
+def _chosen(minors: Sequence[int]) -> int:
+    """Return the oldest that is asked for; where that is very old, the newest up to the usual."""
+    if minors[0] >= _OLDEST:
+        return minors[0]
+    return max((minor for minor in minors if minor <= _NEWEST), default=minors[0])
+
+
+def _minors(text: str) -> list[int]:
+    """Return the versions 3.x that bounds allow, as far as any Python has them by now."""
+    bounds = _BOUND.findall(text)
+    return [n for n in range(6, 16) if all(_allows(n, bound) for bound in bounds)] if bounds else []
+
+
+def _allows(minor: int, bound: tuple[str, str, str, str]) -> bool:
+    """Say whether some 3.`minor` is inside of one bound; a patch release bounds no minor."""
+    sign, major, of_major, patch = bound
+    here, there = (3, minor), (int(major), int(of_major or 0))
+    match sign:
+        case ">=" | "~=" | "^":
+            return here >= there and (sign == ">=" or here[0] == there[0])
+        case "<" | ">" if not patch:
+            return here < there if sign == "<" else here > there
+        case "<" | "<=":
+            return here <= there
+        case ">":
+            return here >= there
+        case "!=":
+            return bool(patch) or here != there
+    return here == there if of_major else here[0] == there[0]
 
 
 def _bounds(
@@ -86,8 +124,8 @@ def _bounds(
             found.append(("setup.cfg", bound))
         except configparser.Error:
             pass  # setuptools says so when it is installed
-    listed = (name for name in ("environment.yml", "environment.yaml") if name in files)
-    pins = ((name, re.search(r"- python\s*([=>].*)", read(name) or "")) for name in listed)
+    listed = (name for name in _ENVIRONMENTS if name in files)
+    pins = ((name, _CONDA.search(read(name) or "")) for name in listed)
     return [*found, *((name, pin[1]) for name, pin in pins if pin)]
 
 

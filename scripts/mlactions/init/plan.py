@@ -56,14 +56,15 @@ def make_plan(
     kept: list[tuple[str, str]] = []
     left_out: list[tuple[str, str]] = []
     for fit in _fits(found, asked, template, why):
-        path = f"{FOLDER}/{fit.word}.yml"
+        path = _free(fit.word, found, present)
         user = _used_by(found, fit.word)
         if not fit.text:
             left_out.append((fit.word, fit.reason))
+        elif user:
+            own = user == f"{FOLDER}/{fit.word}.yml"
+            kept.append((user, "is there already" if own else f"uses `{fit.word}` already"))
         elif path in present:
             kept.append((path, "is there already"))
-        elif user:
-            kept.append((user, f"uses `{fit.word}` already"))
         else:
             text = fill.introduced(fill.on_branch(fit.text, asked.branch))
             text = fill.pinned(text, asked.pin, asked.version)
@@ -73,14 +74,24 @@ def make_plan(
         files.append(agents)
     else:
         kept.append((agents.path, "is there already"))
-    steps = tuple(_steps(command, present, asked))
+    written = {file.path for file in files}
+    has_gate = bool(written & {f"{FOLDER}/gate.yml", f"{FOLDER}/mlactions-gate.yml"})
+    has_gate = has_gate or bool(_used_by(found, "gate"))
+    steps = tuple(_steps(command, present, asked, has_gate=has_gate))
     return Plan(tuple(files), tuple(kept), tuple(left_out), command, asked.configs, steps)
 
 
 def _used_by(found: Findings, word: str) -> str:
-    same = {"baseline-update": "compare"}.get(word, word)
-    users = (path for path, words in found.workflows.items() if same in words)
+    same = {"baseline-update": {"compare/update"}, "gate": {"gate", "compare"}}.get(word, {word})
+    users = (path for path, words in found.workflows.items() if same & words)
     return next(users, "")
+
+
+def _free(word: str, found: Findings, present: Mapping[str, bool]) -> str:
+    """Return where a word's workflow is written: beside a file of somebody else by that name."""
+    path = f"{FOLDER}/{word}.yml"
+    foreign = path in present and not found.workflows.get(path)
+    return f"{FOLDER}/mlactions-{word}.yml" if foreign else path
 
 
 def _fits(found: Findings, asked: Asked, template: Template, why: str) -> Iterator[Fit]:
@@ -131,6 +142,10 @@ def _baseline(asked: Asked, template: Template) -> str:
 def _audit(found: Findings, template: Template) -> str:
     """Fill the rules' part; the two runs need a smoke training that only its owner can name."""
     text = fill.with_value(template("audit"), "paths", found.sources)
+    text = text.replace("mlactions audit src scripts", f"mlactions audit {' '.join(found.sources)}")
+    text = text.replace(
+        "rules over the code, two runs of the smoke training, one", "rules over the code, one"
+    )
     return fill.without(text, "double-run", "python-version", "install")
 
 
@@ -158,15 +173,18 @@ def _tracked(found: Findings, asked: Asked, template: Template) -> Iterator[Fit]
     yield Fit("analyze", f"`{experiment.what}` is logged to MLflow ({experiment})", text)
 
 
-def _steps(command: str, present: Mapping[str, bool], asked: Asked) -> Iterator[str]:
+def _steps(
+    command: str, present: Mapping[str, bool], asked: Asked, *, has_gate: bool
+) -> Iterator[str]:
     """Yield what is left to do, in order."""
     if command and BASELINE not in present:
         yield (
             "Measure the first baseline: `mlactions init --evaluate` here, or once it is on the"
             " default branch *Run workflow* of Baseline update."
         )
-    if command:
+    if has_gate:
         yield "Require the check `gate / compare` in the rules of your default branch."
+    if command:
         yield (
             "Allow GitHub Actions to create pull requests (Settings, Actions, General): Baseline"
             " update opens one."
