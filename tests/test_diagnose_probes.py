@@ -46,11 +46,23 @@ class Cut(HeadFirst):
         return self.head(self.backbone(inputs).detach())
 
 
+class Functional(HeadFirst):
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Identity()
+        self.dead = nn.Linear(8, 16)
+        with torch.no_grad():
+            self.dead.bias[:15] = -50.0
+
+    def forward(self, inputs):
+        return self.head(torch.relu(self.dead(inputs)))
+
+
 def setup(variant):
     torch.manual_seed(0)
     inputs = torch.randn(96, 8)
     targets = inputs[:, :3].argmax(1)
-    model = {"masked": Masked, "cut": Cut}.get(variant, HeadFirst)()
+    model = {"masked": Masked, "cut": Cut, "functional": Functional}.get(variant, HeadFirst)()
     if variant == "frozen-backbone":
         model.backbone.requires_grad_(False)
     elif variant == "frozen-head":
@@ -72,12 +84,13 @@ def setup(variant):
     optimizer = torch.optim.Adam(trained, lr=rate)
     return {"model": model, "train": pairs[:1], "validation": pairs[1:], "optimizer": optimizer}
 """
-WANTED = ("one-batch", "gradients", "inputs", "overlap")
+WANTED = ("one-batch", "gradients", "activations", "inputs", "overlap")
 EXPECTED = {
     "frozen-backbone": None,
     "frozen-head": "frozen-parameters",
     "masked": None,
     "cut": "no-gradient",
+    "functional": "dead-activations",
     "pixels": None,
     "saturated": None,
     "prices": None,

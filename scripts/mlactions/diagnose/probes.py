@@ -16,14 +16,14 @@ PROBES: Mapping[str, str] = {
     "gradients": "one backward pass: the gradient of each layer, and what is frozen",
     "labels": "do inputs tell labels: nearest neighbours, and training on shuffled labels",
     "constant": "what a predictor that always says the same gets",
-    "activations": "units of each ReLU that are 0 for every item",
+    "activations": "units of each ReLU and its kin that are 0 for every item",
     "groups": "the optimiser's parameter groups, and what they decay",
     "inputs": "the scale of what the model sees, and values that are no numbers",
     "overlap": "held-out items that are among the training items",
 }
 """What each probe does, in the order they run."""
 
-DEAD = 0.95
+DEAD = 0.9
 """A layer with this share of dead units lets next to nothing through."""
 
 SOME = 0.95

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .activity import watched
 from .items import NotApplicableError, digests, flat, items_of, part_of, some
 from .order import recorded
 from .setup import Made, is_classes, logits_of, tensors_of
@@ -21,7 +22,6 @@ FALLS = 0.99
 """A loss whose last quarter is below this share of the one before is falling still."""
 
 PASSING = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout)
-DEAD_CLASSES = (nn.ReLU, nn.ReLU6, nn.Threshold)
 NORMS = (
     nn.modules.batchnorm._NormBase,  # noqa: SLF001  # the base of them all
     nn.LayerNorm,
@@ -190,29 +190,14 @@ def constant(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def activations(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how many units of each ReLU are 0 for every item of some batches."""
-    alive: dict[str, Tensor] = {}
-
-    def watch(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            # Channels are units of convolutions, the last axis of all else.
-            axis = 1 if output.dim() >= 3 else output.dim() - 1  # noqa: PLR2004  # (B, C, …)
-            others = [number for number in range(output.dim()) if number != axis]
-            seen = (output > 0).flatten().any() if not others else (output > 0).amax(others)
-            alive[name] = alive[name] | seen if name in alive else seen
-
-        return hook
-
-    modules = [(n, m) for n, m in made.model.named_modules() if isinstance(m, DEAD_CLASSES)]
-    if not modules:
-        raise NotApplicableError("the model has no ReLU module")
-    handles = [module.register_forward_hook(watch(name)) for name, module in modules]
+    """Return how many units of each ReLU or its kin are 0 for every item of some batches."""
     made.model.train()
-    with torch.no_grad():
+    alive: dict[str, Tensor] = {}
+    with torch.no_grad(), watched(made.model, alive):
         for inputs, _ in some(made, made.train):
             made.forward(inputs)
-    for handle in handles:
-        handle.remove()
+    if not alive:
+        raise NotApplicableError("the model calls no ReLU")
     layers = [
         {"name": name, "units": seen.numel(), "dead": int((~seen.bool()).sum())}
         for name, seen in alive.items()
