@@ -17,11 +17,12 @@ from mlactions.__main__ import run
 from mlactions.codex_home.request import OWN_EVENTS
 from mlactions.discover.citation import cite
 from mlactions.discover.constraints import check, needs_care, warnings_of
+from mlactions.discover.hub import HuggingFace
 from mlactions.discover.model import Constraints, Conventions, Entry
 from mlactions.discover.reading import read_entry
 from mlactions.discover.snippets import snippets
 from mlactions.runner import Runner
-from tests.fakes.hub import FakeHub, Repository, dataset, model
+from tests.fakes.hub import FakeHub, Repository, dataset, model, sha
 from tests.github_html import page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -355,6 +356,27 @@ def test_what_needs_care_is_seen_at_a_glance(tmp_path: Path) -> None:
     assert re.findall("<details open><summary><code>(.*?)</code>", found) == ["acme/safe"]
     assert result["candidates"][2]["warnings"] == ["the Hub has not scanned all of its files yet"]
     assert "\u2060" not in found.partition("### Use one")[0]
+
+
+def test_the_scanner_is_asked_about_a_data_set_s_files(tmp_path: Path) -> None:
+    files = {"train.pkl": 9, "x.csv": 1}
+    scans = {"bad": "unsafe", "odd": "suspicious", "new": "queued", "good": "safe"}
+    held = [dataset(f"acme/{n}", files=files, scans={"train.pkl": s}) for n, s in scans.items()]
+    result = search(tmp_path, *held, dataset("acme/plain"), arguments=("--kind", "dataset"))
+    (dropped,) = result["dropped"]
+    assert (dropped["id"], dropped["reasons"][0]["code"]) == ("acme/bad", "unsafe-file")
+    said = {item["id"]: " ".join(item["warnings"]) for item in result["candidates"]}
+    assert "suspicious: `train.pkl`" in said["acme/odd"]
+    assert "not scanned" in said["acme/new"]
+    assert "scanne" not in said["acme/good"] + said["acme/plain"]
+
+
+def test_a_scan_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    with FakeHub(dataset("acme/d", files={"train.pkl": 9})) as hub:
+        hub.fail(f"/api/datasets/acme/d/paths-info/{sha('acme/d')}", 404)
+        entry = HuggingFace(hub.url).look_up("dataset", "acme/d")
+    assert entry.unscanned
+    assert not codes(entry)
 
 
 def test_what_the_scanner_suspects_is_said() -> None:

@@ -40,6 +40,7 @@ class Repository:
     card: str = ""
     old_name: str = ""
     private: bool = False
+    scans: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -109,9 +110,13 @@ def dataset(
     card: str = "",
     old_name: str = "",
     private: bool = False,
+    scans: Mapping[str, str] | None = None,
     **more: Any,
 ) -> Repository:
-    """Describe a data set as `GET /api/datasets/{id}?blobs=true` does."""
+    """Describe a data set as `GET /api/datasets/{id}?blobs=true` does.
+
+    `scans` says what the scanner calls its files; it calls all others safe.
+    """
     listed = files if files is not None else {"data/train-00000.parquet": 5_000_000}
     card_data: Json = {"license": licence, "task_categories": [task] if task else []}
     if splits is not None:
@@ -122,7 +127,7 @@ def dataset(
     tags += ["library:datasets", "modality:image"]
     about = _common(name, (licence, licence_tags), card_data, tags, listed)
     about["description"] = f"The data set {name}."
-    return Repository("dataset", about | more, card, old_name, private)
+    return Repository("dataset", about | more, card, old_name, private, scans or {})
 
 
 def _common(
@@ -160,6 +165,13 @@ def _sibling(path: str, size: int) -> Json:
         digest = hashlib.sha256(path.encode()).hexdigest()
         found["lfs"] = {"sha256": digest, "size": size, "pointerSize": 134}
     return found
+
+
+def _scan(found: Repository, path: str) -> Json:
+    """Describe a file as `POST /api/datasets/{id}/paths-info/{revision}` does with `expand`."""
+    status = {"status": found.scans.get(path, "safe"), "avScan": None, "pickleImportScan": None}
+    known = {"type": "file", "path": path, "size": 1, "oid": sha(path)}
+    return {**known, "securityFileStatus": status}
 
 
 @dataclass
@@ -253,7 +265,7 @@ class FakeHub(Loopback):
         return Reply(200, page, headers)
 
     def _described(self, kind: str, parts: list[str], request: Request, target: str) -> Reply:
-        name = "/".join(parts).partition("/revision/")[0]
+        name = "/".join(parts).partition("/revision/")[0].partition("/paths-info/")[0]
         for item in self.state.repositories:
             if item.kind == kind and item.old_name == name:
                 path = request.path.replace(quote(name), quote(item.id))
@@ -265,6 +277,8 @@ class FakeHub(Loopback):
             status = 404 if request.headers.get("authorization") else 401
             headers = {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}
             return Reply(status, {"error": "Repository not found"}, headers)
+        if "paths-info" in parts and request.method == "POST":
+            return Reply(200, [_scan(found, path) for path in parse_qs(request.text)["paths"]])
         given = parse_qs(urlsplit(target).query, keep_blank_values=True)
         return Reply(200, _chosen(found.about, given, tuple(found.about)))
 

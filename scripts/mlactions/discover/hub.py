@@ -10,11 +10,14 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from mlactions.discover.answers import plain, scanned
 from mlactions.discover.model import (
     HOME,
+    REVISION,
     Entry,
     Hit,
     HubError,
@@ -161,14 +164,31 @@ class HuggingFace:
             else:
                 info = self._api.dataset_info(name, files_metadata=True, timeout=SECONDS)
             found = str(info.id)
-            return read_entry(kind, _plain(info), asked="" if found == name else name)
+            return read_entry(kind, plain(info), asked="" if found == name else name)
 
         if not is_repository(name):
             raise NotReadError(Reason("bad-name", "no repository of the Hub can be called that"))
         entry = self._patiently(ask, name)
         if not is_repository(entry.id):
             raise NotReadError(Reason("unreadable", "the Hub answers with another name"))
-        return entry
+        return self._scanned(entry)
+
+    def _scanned(self, entry: Entry) -> Entry:
+        """Add what the Hub's scanner says of a data set's files; a model's answer holds it."""
+        paths = [*(file.path for file in entry.pickles), *entry.closed]
+        if entry.kind == "model" or not paths or not REVISION.fullmatch(entry.revision):
+            return entry
+
+        def ask() -> Entry:
+            found = self._api.get_paths_info(
+                entry.id, paths, expand=True, revision=entry.revision, repo_type="dataset"
+            )
+            return scanned(entry, paths, found)
+
+        try:
+            return self._patiently(ask, entry.id)
+        except NotReadError:
+            return replace(entry, unscanned=True)
 
     def card(self, entry: Entry) -> str:
         """Return README.md at the entry's revision; empty where there is none to be read."""
@@ -277,22 +297,3 @@ def _client() -> Any:
         "response": [limit_size],
     }
     return httpx.Client(event_hooks=hooks, follow_redirects=True, timeout=SECONDS)
-
-
-def _plain(info: Any) -> dict[str, Any]:
-    """Return the library's object as plain data; what it does not have is left out."""
-    card = getattr(info, "card_data", None)
-    files = getattr(info, "siblings", None) or ()
-    modified, safetensors = info.last_modified, getattr(info, "safetensors", None)
-    about = getattr(info, "transformers_info", None)
-    names = ("id", "sha", "gated", "disabled", "tags", "downloads", "likes", "author", "citation")
-    more = ("pipeline_tag", "library_name", "gguf", "model_index", "config")
-    return {
-        **{name: getattr(info, name, None) for name in (*names, *more)},
-        "card": dict(vars(card)) if hasattr(card, "__dict__") else card,
-        "siblings": [{"path": file.rfilename, "size": file.size} for file in files],
-        "modified": modified.date().isoformat() if modified else "",
-        "safetensors": dict(vars(safetensors)) if safetensors else None,
-        "transformers_info": dict(vars(about)) if about else None,
-        "security": getattr(info, "security_repo_status", None),
-    }
