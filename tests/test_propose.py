@@ -236,6 +236,27 @@ def test_a_filter_of_the_work_tree_runs_nothing(
     assert not (tmp_path / "ran").exists()
 
 
+def test_line_ends_that_git_would_change_are_nobody_s_change(tmp_path: Path) -> None:
+    repository = open_repository(make_repository(tmp_path))
+    write(repository.root / "data.csv", "").write_bytes(b"a,b\r\n")
+    git(repository.root, "add", "data.csv")
+    write(repository.root / ".gitattributes", "*.csv text\n")
+    git(repository.root, "add", ".gitattributes")
+    git(repository.root, "commit", "-qm", "Data")
+    repository = open_repository(repository.root)
+    tree = WorkTree(tmp_path / "task/tree", tmp_path / "task/git")
+    tree.create(repository, repository.head)
+    for command in GOOD:
+        subprocess.run(["bash", "-c", command], cwd=tree.folder, check=True)
+    assert [entry.path for entry in tree.entries(repository.head, RULES)] == [
+        "src/model.py",
+        "tests/test_model.py",
+    ]
+    assert b"data.csv" not in tree.patch(repository.head)
+    (tree.folder / "data.csv").write_bytes(b"a,c\r\n")
+    assert "data.csv" in [entry.path for entry in tree.entries(repository.head, RULES)]
+
+
 def test_a_plan_is_markdown_only(tmp_path: Path) -> None:
     rules = Rules(allow=RULES.allow, plan_only=True)
     assert judged(tmp_path / "a", (edits("plans/x.md", "# Plan\n"),), rules) == []

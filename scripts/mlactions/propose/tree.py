@@ -6,6 +6,7 @@ the caller's repository. Nothing of that repository is written.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -14,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlactions.ask.repository import Repository, run_git
-from mlactions.bundle import write_atomic
+from mlactions.bundle import write_atomic, write_json
 from mlactions.errors import UserError
 from mlactions.propose.gates import too_large
 from mlactions.propose.model import NOTHING, Entry, Finding, Rules
+from mlactions.schema import load_json
 
 # Neither a filter nor a hook of this machine may run on what Codex wrote.
 _HERMETIC = {
@@ -27,6 +29,7 @@ _HERMETIC = {
     "GIT_OPTIONAL_LOCKS": "0",
 }
 _DIFF = ("--cached", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color")
+_UNCLEAN = "mlactions-unclean.json"
 _LISTED = 10
 """How many times the files that are allowed are read, so that the report can name them."""
 
@@ -60,6 +63,16 @@ class WorkTree:
             ("checkout-index", "--all", "--force", "--index"),
         ):
             self._must(self._run(*step), "check the commit out")
+        write_json(self.git / _UNCLEAN, self._unclean())
+
+    def _unclean(self) -> dict[str, str]:
+        """Return what git calls modified without a change, by path with a hash of what is there.
+
+        Line ends that attributes ask for are one such reason.
+        """
+        done = self._run("ls-files", "--modified", "-z")
+        paths = [os.fsdecode(path) for path in done.stdout.split(b"\0")[:-1]]
+        return {path: _hash(self.folder / path) for path in paths}
 
     def entries(self, commit: str, rules: Rules) -> tuple[Entry, ...]:
         """Return what differs from the commit; files that git ignores are left out.
@@ -77,6 +90,10 @@ class WorkTree:
         if finding := too_large(size, rules):
             raise TreeError(finding)
         self._read("add", "--all", ".")
+        known: dict[str, str] = load_json(self.git / _UNCLEAN)
+        same = [path for path, there in known.items() if _hash(self.folder / path) == there]
+        if same:
+            self._read("reset", "-q", commit, "--", *(f":(literal){path}" for path in same))
         raw = self._read("diff-index", "--raw", "--abbrev=64", "-z", *_DIFF, commit)
         fields = raw.split(b"\0")[:-1]
         counts = self._counts(commit)
@@ -145,6 +162,12 @@ def _borrow(repository: Repository, git: Path) -> None:
 def _path(repository: Repository, name: str) -> Path:
     done = run_git(repository.root, ("rev-parse", "--git-path", name))
     return (repository.root / os.fsdecode(done.stdout.rstrip(b"\n"))).resolve()
+
+
+def _hash(path: Path) -> str:
+    if path.is_symlink() or not path.is_file():
+        return ""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _size(path: Path) -> int:
