@@ -173,6 +173,22 @@ def test_the_rate_that_was_logged_counts(params: dict[str, Any]) -> None:
     assert ("rate-not-as-configured" in told) == bool(params)
 
 
+def test_where_every_probe_is_clean_the_step_is_too_small() -> None:
+    text = lines(lambda i, _: f"step={i} loss={2.31 - 0.006 * (i % 3)}")
+    params: dict[str, Any] = {"num_classes": 10, "optimizer": "sgd", "lr": 0.003}
+    measured: dict[str, dict[str, Any]] = {
+        "one-batch": {"first": 2.3, "last": 0.1, "steps": 60, "accuracy": 1.0},
+        "labels": {"true": 0.6, "shuffled": 0.1, "neighbours": 0.9, "chance": 0.1},
+        "gradients": {"layers": [], "last": [], "count": 0, "frozen": 0},
+    }
+    measured["labels"] |= {"majority": 0.1, "items": 200}
+    answers = {name: {"outcome": "measured", **answer} for name, answer in measured.items()}
+    log = parse_log(text)
+    training = Training("log", "x", log.series, params, stepped=log.stepped)
+    found = diagnose(training, Settings(Path(), classes=10), answers)
+    assert (found.causes[0].code, found.causes[0].strength) == ("trains-slowly", "likely")
+
+
 def test_what_would_tell_more_is_named() -> None:
     text = lines(lambda i, _: f"step={i} loss={1.1 + 0.01 * (i % 2)}")
     assert "name them with `config`" in diagnosed(text, {}).verdict

@@ -130,7 +130,14 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "trains-slowly", "warn", "It trains slowly: the rate is low, or the run is short",
         "Train for longer, or with three to ten times the learning rate.",
-        likely=(("slow", "!rate-low"),),
+        likely=(
+            ("slow", "!rate-low"),
+            # Probes found nothing, so what is left is too small a step.
+            *(
+                (damage, "one-batch-learnt", "labels-related", "gradients-flow", "!units-dead")
+                for damage in ("never-moved", "at-constant")
+            ),
+        ),
     ),
     Rule(
         "inputs-not-normalised", "warn", "The inputs are not normalised",

@@ -65,7 +65,9 @@ def diagnose(training: Training, settings: Settings, answers: Answers) -> Diagno
     )
     signs = tuple(sorted(signs, key=lambda sign: LEVELS.index(sign.level)))
     measured = [name for name, answer in answers.items() if answer["outcome"] == "measured"]
-    causes = (*failure_causes(training.failed), *causes_of(signs, measured))
+    seen, ruled = tuple(failure_causes(training.failed)), causes_of(signs, measured)
+    # What is only possible stands behind the rules': that a loss is NaN is no cause of itself.
+    causes = (*seen, *ruled) if _is_founded(seen) else (*ruled, *seen)
     causes = tuple(sorted(causes, key=lambda cause: STRENGTHS.index(cause.strength)))
     status = _status(signs, causes)
     return Diagnosis(
