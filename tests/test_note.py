@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -341,7 +342,8 @@ def test_new_scaffolds_from_the_baseline_and_closing_follows(folder: Path) -> No
     assert "test_accuracy: {direction: higher, min: 0.98}" in text
     code, result, _ = call(folder, "check")
     assert (code, reasons(result)) == (1, {"empty-section": "fail"})  # a comment says nothing
-    assert result["verdict"].startswith(f"{path.relative_to(folder)}: the section Hypothesis is")
+    both = "the sections Hypothesis and Rollback criteria are empty."
+    assert result["verdict"] == f"{path.relative_to(folder)}: {both}"
     text = text.replace("<!-- What do", "More. <!-- What do").replace(
         "<!-- When", "Slow. <!-- When"
     )
@@ -458,3 +460,39 @@ def test_a_bundle_of_evaluate_closes_a_note(folder: Path) -> None:
     seal(bundle, "evaluate")
     code, result, said = call(folder, "close", "--note", FILE, "--metrics", str(bundle))
     assert (code, result["closing"]["outcome"]) == (0, "held"), said
+
+
+def test_what_a_new_note_says_to_type_next_can_be_typed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this folder or from another, with the folder of notes that was given."""
+    write(folder / "configs/wider.yaml", "a: 1\n")
+    for place, more in ((folder, []), (folder.parent, ["--working-directory", folder.name])):
+        monkeypatch.chdir(place)
+        stream = io.StringIO()
+        given = ["--config", "configs/wider.yaml", "--notes", "some notes", *more]
+        assert run(["note", "new", "Wider", *given], Runner({}, stream)) == 0
+        (line,) = [line for line in stream.getvalue().splitlines() if "note check" in line]
+        command = shlex.split(line.strip())
+        assert command[0] == "mlactions"
+        stream = io.StringIO()
+        assert run(command[1:], Runner({}, stream)) == 1, stream.getvalue()
+        assert "are empty" in stream.getvalue()
+        assert (place / "build/note/result.json").is_file()
+
+
+def test_all_empty_sections_are_named_at_once() -> None:
+    text = NOTE.replace("Twice the width learns more.", "").replace("It gets slower.", "TBD")
+    with pytest.raises(UserError) as caught:
+        parse_note(text, file=FILE)
+    assert caught.value.message == "the sections Hypothesis and Rollback criteria are empty."
+    assert caught.value.line == NOTE.splitlines().index("## Hypothesis") + 1
+    for word in ("expect to happen", "taken back"):
+        assert word in caught.value.hint
+
+
+def test_a_folder_for_the_results_is_named_as_it_can_be_typed(folder: Path) -> None:
+    stream = io.StringIO()
+    command = ["note", "check", "--working-directory", str(folder)]
+    assert run(command, Runner({}, stream)) == 2
+    assert "--out build/note" in stream.getvalue()

@@ -44,7 +44,8 @@ def out_folder(given: Path | None, runner: Runner, word: str) -> Path:
         return given.resolve()
     if runner.on_github and temporary:
         return Path(temporary) / "mlactions" / word
-    raise UserError("bad input", "`--out` is missing.", "Name a folder for the results.")
+    hint = f"Name a folder for the results, such as `--out build/{word}`."
+    raise UserError("bad input", "`--out` is missing.", hint)
 
 
 def empty_folder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
@@ -69,7 +70,11 @@ def new(runner: Runner, /, **given: Any) -> int:
     rules = drafted_rules(read_baseline(folder, given["baseline"]), models)
     path = notes / file_name(number, title)
     write_atomic(path, scaffold(number, title, given["config"], rules))
-    runner.say(f"wrote {path}: fill in the hypothesis and when to roll back, then run `note check`")
+    runner.say(f"wrote {path}: fill in the hypothesis and when to roll back, then run")
+    given = {name: given[name] for name in ("notes", "working_directory")}
+    usual = {"notes": NOTES, "working_directory": "."}
+    places = [f"--{n.replace('_', '-')}={v}" for n, v in given.items() if v != usual[n]]
+    runner.say(f"  {shlex.join(['mlactions', 'note', 'check', *places, '--out', 'build/note'])}")
     return Exit.PASS
 
 

@@ -139,11 +139,13 @@ def _sections(text: str, start: int, file: str) -> dict[str, Section]:
         if name not in found:
             hint = f"A note has: {', '.join(f'`## {item}`' for item in SECTIONS)}."
             raise UserError("missing section", f"there is no `## {name}`.", hint, file, 1)
-    for name in SECTIONS[:-1]:
-        section = found[name]
-        if not _said(_COMMENT.sub("", text[section.start : section.end])):
-            message = f"the section {name} is empty."
-            raise UserError("empty section", message, _EMPTY[name], file, section.line)
+    told = {name: text[found[name].start : found[name].end] for name in SECTIONS[:-1]}
+    empty = [name for name, part in told.items() if not _said(_COMMENT.sub("", part))]
+    if empty:
+        named = f"sections {' and '.join(empty)} are" if empty[1:] else f"section {empty[0]} is"
+        hint = " ".join(_EMPTY[name] for name in empty)
+        message = f"the {named} empty."
+        raise UserError("empty section", message, hint, file, found[empty[0]].line)
     return found
 
 
