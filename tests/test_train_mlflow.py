@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "examples" / "digits"
 PYTHON = ROOT / ".tools" / "example" / "bin" / "python"
-EPOCHS = 40
+EPOCHS = 15
 PATIENCE = 240.0
 
 
