@@ -200,6 +200,9 @@ def test_a_secret_is_hidden_wherever_another_value_holds_it() -> None:
     shown = " ".join(f"{row.current} {row.logged}" for row in found.values())
     assert not any(text in shown for text in ("hunter", "pw@", "pv@"))
     assert found["note"].current == "reset (hidden) soon"
+    assert {row.level for row in found.values()} == {"notice"}, "nothing else differs"
+    other = rows({**document, "mirror": "https://me:pw@other.org/simple"}, params)
+    assert (other["mirror"].level, other["db.url"].level) == ("fail", "notice")
     assert "mirror.org" in found["mirror"].logged
 
 

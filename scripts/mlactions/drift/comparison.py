@@ -44,7 +44,8 @@ def compare(config: Config, params: Mapping[str, str], rules: Rules) -> tuple[Ro
         used.update(_items_of(name, logged))
         rows.append(_row(setting, name, logged, find, rules))
     secrets = _secrets(config, logged)
-    return tuple(_scrubbed(row, secrets) for row in (*rows, *_only_logged(logged, used, rules)))
+    found = (*rows, *_only_logged(logged, used, rules))
+    return tuple(_eased(_scrubbed(row, secrets), rules) for row in found)
 
 
 def _secrets(config: Config, logged: Mapping[str, Any]) -> tuple[str, ...]:
@@ -66,6 +67,17 @@ def _scrubbed(row: Row, secrets: Iterable[str]) -> Row:
     for secret in secrets:
         current, logged = current.replace(secret, HIDDEN), logged.replace(secret, HIDDEN)
     return replace(row, current=current, logged=logged)
+
+
+def _eased(row: Row, rules: Rules) -> Row:
+    """Take notice only of values that differ in nothing but a secret: each place has its own.
+
+    Unless the rules say that this one has to be the same.
+    """
+    apart = row.state == "drift" and HIDDEN in row.current and row.current == row.logged
+    if not apart or any(covers(glob, row.name) for glob, _ in rules.severity):
+        return row
+    return replace(row, level=min(row.level, "notice", key=_ORDER.index), note=row.note or _SECRET)
 
 
 def _is_hidden(key: str, value: Any) -> bool:
@@ -101,9 +113,6 @@ def _row(setting: Setting, name: str, logged: Mapping[str, Any], find: Any, rule
         state, level, note = "ignored", "none", ""
     elif hidden:
         note = _SECRET
-        # Each place has its own passwords, unless the rules say that this one has to be the same.
-        if not any(covers(glob, setting.key) for glob, _ in rules.severity):
-            level = min(level, "notice", key=_ORDER.index)
     return Row(
         kind="parameter",
         name=setting.key,
