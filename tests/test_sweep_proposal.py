@@ -187,6 +187,16 @@ def test_the_same_own_keys_may_be_there_also_in_one_line(project: Project) -> No
     assert "program: train.py" in found.files["suggested-sweep.yaml"]
 
 
+def test_a_metric_is_the_same_with_its_default_spelt_out(project: Project) -> None:
+    text = CURRENT + "metric: {name: loss}\n"
+    (project.root / "configs" / "sweep.yaml").write_text(text)
+    assert project.sweep("--replace", "--no-compose").code == 0
+    same = one(LR, "metric: {name: loss, goal: minimize}\n")
+    assert checked(project, same).document["struck"] == []
+    other = one(LR, "metric: {name: loss, goal: maximize}\n")
+    assert checked(project, other).document["struck"] == [f"it sets `metric`, {USERS}"]
+
+
 BY_CODE = {
     "a name": (one(LR), ""),
     "an unknown name": (one("training.max_rl: {values: [1]}"), "no `training.max_rl`"),

@@ -157,8 +157,8 @@ def generate(settings: Settings, environ: Mapping[str, str], known: Known | None
                 write_scripts(stage, files)
             install(stage, plan.folder)
         if settings.replace:
-            rows = read_manifest(plan.folder / NAME).rows
-            names = {row["name"] for row in rows} if settings.files else set()
+            made = read_manifest(plan.folder / NAME).rows if settings.files else ()
+            names = {row["name"] for row in made}
             remove_others(plan.folder, names, plan.scripts)
     return plan
 

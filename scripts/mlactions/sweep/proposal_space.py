@@ -87,7 +87,7 @@ def _with_own(text: str, current: Mapping[str, Any]) -> tuple[str, list[str]]:
     struck = [
         f"it sets `{key}`, which is the user's to say"
         for key in OWN
-        if key in document and document[key] != current.get(key)
+        if key in document and _spelt_out(document[key]) != _spelt_out(current.get(key))
         if not (key == "metric" and key not in current)
     ]
     kept = {key: current[key] for key in OWN if key in current and key not in document}
@@ -97,6 +97,11 @@ def _with_own(text: str, current: Mapping[str, Any]) -> tuple[str, list[str]]:
         return yaml.safe_dump({**document, **kept}, sort_keys=False, allow_unicode=True), struck
     added = yaml.safe_dump(kept, sort_keys=True, allow_unicode=True)
     return f"{text.rstrip()}\n# As in the current file.\n{added}", struck
+
+
+def _spelt_out(value: Any) -> Any:
+    """Return a value of the user's with W&B's default, so that equal metrics are equal."""
+    return {"goal": "minimize", **value} if isinstance(value, dict) and "name" in value else value
 
 
 def unsafe(space: Any) -> Iterator[str]:

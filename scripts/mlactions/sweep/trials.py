@@ -114,9 +114,12 @@ def seeds_of(values: Values, space: Space, bases: Bases) -> tuple[int | None, ..
     """
     if space.seeds:
         return space.seeds
+    seed = bases.of(values).seed
+    if seed is None:
+        return (None,)
     name = f"{space.seed_parameter}."
     sets = any(name.startswith(f"{key}.") for key in values if key not in bases.groups)
-    return (None if sets else bases.of(values).seed,)
+    return (None if sets else seed,)
 
 
 def _distinct(found: Iterable[Values], space: Space, bases: Bases) -> Iterator[tuple[Values, str]]:
