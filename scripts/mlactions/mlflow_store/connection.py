@@ -142,6 +142,8 @@ class Connection:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            if isinstance(error, http.client.IncompleteRead):
+                why = "the connection ended in the middle of an answer"
             raise Failure(endpoint, NO_REPLY, why) from None
         finally:
             self.counters.seconds += time.perf_counter() - began
