@@ -649,3 +649,77 @@ def test_nobody_to_ask_is_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     code, said = init(repository(tmp_path, PLAIN_PIP))
     assert code == Exit.BAD_INPUT
     assert "PASS" not in said
+
+
+def agents(folder: Path) -> str:
+    return (folder / "AGENTS.md").read_text()
+
+
+def test_agents_md_says_of_loaders_what_was_seen(tmp_path: Path) -> None:
+    plain = "from torch.utils.data import DataLoader\n\nloader = DataLoader([], batch_size=2)\n"
+    folder = repository(tmp_path / "plain", {"data.py": plain})
+    init(folder, "--yes")
+    assert "`DataLoader` (`data.py:3`)" in agents(folder)
+    assert "Give new loaders" not in agents(folder)
+    seeded = plain.replace("batch_size=2", "generator=g")
+    folder = repository(tmp_path / "seeded", {"data.py": seeded})
+    init(folder, "--yes")
+    assert "`DataLoader(generator)` (`data.py:3`). Give new loaders" in agents(folder)
+
+
+def test_agents_md_names_a_baseline_only_where_there_is_one(tmp_path: Path) -> None:
+    without = repository(tmp_path / "without", {"train.py": PLAIN_PIP["train.py"]})
+    init(without, "--yes")
+    assert "baseline.yaml" not in agents(without)
+    gated = repository(tmp_path / "gated", PLAIN_PIP)
+    init(gated, "--yes")
+    assert "`configs/baseline.yaml` judges metrics" in agents(gated)
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        (
+            {
+                "pyproject.toml": (
+                    '[build-system]\nrequires = []\n[project]\nname = "x"\n'
+                    '[project.optional-dependencies]\ndev = ["pytest>=8", "ruff"]\ngpu = ["x"]\n'
+                )
+            },
+            "python -m pip install -e '.[dev]'",
+        ),
+        (
+            {
+                "uv.lock": "",
+                "pyproject.toml": '[project.optional-dependencies]\ntest = ["pytest-cov"]\n',
+            },
+            "uv sync --frozen --extra test",
+        ),
+        (
+            {"requirements.txt": "", "requirements-dev.txt": "pytest\n"},
+            "python -m pip install -r requirements-dev.txt",
+        ),
+    ],
+)
+def test_agents_md_installs_what_its_checks_need(
+    tmp_path: Path, files: Mapping[str, str], command: str
+) -> None:
+    folder = repository(tmp_path, {**files, "tests/test_a.py": "", "train.py": ""})
+    init(folder, "--yes")
+    assert f"`{command}`" in agents(folder)
+
+
+def test_every_template_that_might_fit_is_spoken_of(tmp_path: Path) -> None:
+    folder = repository(tmp_path, SHAPES["hydra-uv"])
+    said = " ".join(init(folder, "--dry-run")[1].split())
+    for word in ("note", "sweep", "train", "propose", "drift"):
+        assert f" {word} " in said.partition("What stays as it is")[2], word
+
+
+def test_the_experiment_may_stand_in_a_config() -> None:
+    files = {
+        "train.py": 'import mlflow\nmlflow.set_experiment(c.name)\nmlflow.log_metric("loss", 1)\n',
+        "conf/train.yaml": "seed: 0\nexperiment_name: churn\n",
+    }
+    found = look(sorted(files), files.get).names["experiment"]
+    assert (str(found), found.what) == ("conf/train.yaml:2", "churn")

@@ -12,8 +12,9 @@ _RULES = {
     "mixed precision": "New steps of the training belong inside the same context.",
     "logging": "Log new metrics and parameters the same way.",
     "checkpoints": "Keep what is saved loadable: old checkpoints must still open.",
-    "data loading": "Give new loaders a generator and `worker_init_fn`.",
+    "data loading": "No `generator` and no `worker_init_fn` is given there.",
 }
+_SEEDED_LOADERS = "Give new loaders theirs too."
 _TITLES = {
     "seed": "Seeds",
     "mixed precision": "Mixed precision",
@@ -31,8 +32,9 @@ network_access = false   # data and weights are fetched before, by name and revi
 """
 
 
-def agents_text(found: Findings, asked: Asked) -> str:
+def agents_text(found: Findings, asked: Asked, *, has_baseline: bool) -> str:
     """Return AGENTS.md: commands, conventions and limits, as found in the code."""
+    judged = "- `configs/baseline.yaml` judges metrics: never change it to make a check pass."
     lines = [
         "# Working on this repository",
         "",
@@ -42,7 +44,7 @@ def agents_text(found: Findings, asked: Asked) -> str:
         *_conventions(found),
         "## Limits",
         "",
-        "- `configs/baseline.yaml` judges metrics: never change it to make a check pass.",
+        *([judged] if has_baseline else []),
         "- Do not commit checkpoints, data or results of runs.",
     ]
     return "\n".join(lines) + "\n"
@@ -52,6 +54,8 @@ def _commands(found: Findings, asked: Asked) -> Iterator[str]:
     rows = []
     if asked.install:
         rows.append(("install", asked.install, found.packages.source or "as given"))
+    if found.packages.tools:
+        rows.append(("install the checks", *found.packages.tools))
     for script in found.scripts[:6]:
         command = f"{found.packages.run} {script.arguments}"
         if script.role == "evaluate" and asked.command:
@@ -80,7 +84,8 @@ def _conventions(found: Findings) -> Iterator[str]:
         yield f"- {name[:1].upper()}{name[1:]} is used: {_place(evidence)}."
     for topic, places in found.conventions.items():
         shown = ", ".join(f"{code(place.what)} ({_place(place)})" for place in places)
-        yield f"- **{_TITLES[topic]}**: {shown}. {_RULES[topic]}"
+        seeded = topic == "data loading" and any("(" in place.what for place in places)
+        yield f"- **{_TITLES[topic]}**: {shown}. {_SEEDED_LOADERS if seeded else _RULES[topic]}"
     missing = [
         topic for topic in ("seed", "logging", "checkpoints") if topic not in found.conventions
     ]

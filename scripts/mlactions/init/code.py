@@ -47,6 +47,8 @@ _STARTS = re.compile(
 )
 """Calls by which a file at its top level is a program, though it asks for no `__name__`."""
 _GPU = re.compile(r"(^|\.)cuda(\.is_available)?$")
+_SEEDED = frozenset({"generator", "worker_init_fn"})
+"""What a loader is given where its order and its workers' draws are seeded."""
 _NAMED = {"mlflow.set_experiment": "experiment", "mlflow.log_metric": "metric"}
 
 
@@ -113,9 +115,11 @@ def _visit(node: ast.AST, module: Module) -> None:
 
 def _call(call: ast.Call, module: Module) -> None:
     name = dotted(call.func)
+    seeded = next((k.arg for k in call.keywords if k.arg in _SEEDED), None)
+    shown = f"{name}({seeded})" if seeded else name
     for topic, pattern in TOPICS.items():
         if pattern.search(name):
-            module.topics.setdefault(topic, []).append((call.lineno, name))
+            module.topics.setdefault(topic, []).append((call.lineno, shown))
     if name.rpartition(".")[2] == "Trainer" and any(k.arg == "precision" for k in call.keywords):
         module.topics.setdefault("mixed precision", []).append((call.lineno, f"{name}(precision)"))
     if _GPU.search(name) and module.gpu is None:

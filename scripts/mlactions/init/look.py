@@ -33,6 +33,8 @@ _USES = re.compile(
     r"(?:/(?:actions|\.github/workflows)/([a-z/-]+))?"
 )
 _WORKFLOW = re.compile(r"\.github/workflows/[^/]+\.ya?ml")
+_IN_CONFIGS = re.compile(rf"(^|/)({'|'.join(_FOLDERS)})/.*\.ya?ml$")
+_EXPERIMENT = re.compile(r"""\s*(?:mlflow_)?experiment_name:\s*["']?([\w./-]+)["']?\s*(?:#.*)?""")
 _RUNS_DOCTOR = re.compile(r"\bmlactions doctor\b")
 
 
@@ -55,7 +57,7 @@ def look(files: Sequence[str], read: Read) -> Findings:
         config_files=config_files,
         frameworks=_frameworks(modules, known, read),
         conventions=conventions_of(modules),
-        names=_names(modules),
+        names=_names(modules, safe, read),
         checks=_checks(known, read),
         workflows=_workflows(files, read, notes),
         sources=_sources(modules),
@@ -140,11 +142,18 @@ def _frameworks(
     return found
 
 
-def _names(modules: Mapping[str, Module]) -> dict[str, Evidence]:
+def _names(modules: Mapping[str, Module], files: Sequence[str], read: Read) -> dict[str, Evidence]:
+    """Return what `mlflow` calls name by a literal; an experiment may stand in a config too."""
     found: dict[str, Evidence] = {}
     for path, module in modules.items():
         for kind, (line, text) in module.names.items():
             found.setdefault(kind, Evidence(path, line, text))
+    for path in files:
+        if "experiment" in found or _ASIDE.search(path) or not _IN_CONFIGS.search(path):
+            continue
+        for number, written in enumerate((read(path) or "").splitlines(), 1):
+            if match := _EXPERIMENT.fullmatch(written):
+                found.setdefault("experiment", Evidence(path, number, match[1]))
     return found
 
 

@@ -46,7 +46,10 @@ class Script:
 
 @dataclass(frozen=True)
 class Packages:
-    """How the environment is made: `run` starts a Python in it, `source` says who decided."""
+    """How the environment is made: `run` starts a Python in it, `source` says who decided.
+
+    `tools` installs what checks the code, where that is apart, with the file that lists it.
+    """
 
     manager: Literal["uv", "poetry", "pip", "conda", "none"]
     install: str
@@ -54,6 +57,7 @@ class Packages:
     source: str
     python: str
     python_source: str
+    tools: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ FALLBACK = "3.12"
 _NEWEST = 12
 """The minor version that most packages have wheels for: taken where a project asks for no newer."""
 _OLDEST = 10
+_CHECKERS = re.compile(r"['\"](pytest|ruff|mypy)\b")
+_PLAIN = re.compile(r"[A-Za-z0-9][\w.-]*")
 _VERSION = re.compile(r"3\.(\d{1,2})")
 _BOUND = re.compile(r"(>=|<=|==|~=|!=|\^|~|>|<|=|^)\s*(\d+)(?:\.(\d{1,2}))?(?:\.(\d+))?")
 _CONDA = re.compile(r"""(?:^\s*-|[\[,])\s*["']?python\s*([=<>~!][\d.*=<>~!, ]*)""", re.MULTILINE)
@@ -25,7 +27,27 @@ def find_packages(files: Collection[str], read: Read, notes: list[str]) -> Packa
     project = _toml(read, notes) if "pyproject.toml" in files else {}
     manager, install, run, source = _manager(files, project)
     python, python_source = _python(files, read, project)
-    return Packages(manager, install, run, source, python, python_source)
+    tools = _tools(manager, files, project)
+    return Packages(manager, install, run, source, python, python_source, tools)
+
+
+def _tools(
+    manager: str, files: Collection[str], project: Mapping[str, Any]
+) -> tuple[str, str] | None:
+    """Return how the tools of the checks are installed, where an extra or a list has them."""
+    listed = _below(project, "project", "optional-dependencies")
+    extras = listed.items() if isinstance(listed, dict) else ()
+    extra = next((name for name, of_it in extras if _CHECKERS.search(str(of_it))), "")
+    command = {
+        "pip": f"python -m pip install -e '.[{extra}]'",
+        "uv": f"uv sync{' --frozen' if 'uv.lock' in files else ''} --extra {extra}",
+        "poetry": f"poetry install --no-interaction --extras {extra}",
+    }.get(manager)
+    if extra and command and _PLAIN.fullmatch(extra):
+        return command, "pyproject.toml"
+    lists = ("requirements-dev.txt", "requirements/dev.txt", "dev-requirements.txt")
+    path = next((name for name in lists if name in files), "") if manager == "pip" else ""
+    return (f"python -m pip install -r {path}", path) if path else None
 
 
 def _toml(read: Read, notes: list[str]) -> Mapping[str, Any]:

@@ -58,7 +58,7 @@ def make_plan(
     for fit in _fits(found, asked, template, why):
         path = _free(fit.word, found, present)
         user = _used_by(found, fit.word)
-        if not fit.text:
+        if not fit.text and not user:
             left_out.append((fit.word, fit.reason))
         elif user:
             own = user == f"{FOLDER}/{fit.word}.yml"
@@ -69,7 +69,11 @@ def make_plan(
             text = fill.introduced(fill.on_branch(fit.text, asked.branch))
             text = fill.pinned(text, asked.pin, asked.version)
             files.append(File(path, text, fit.reason))
-    agents = File("AGENTS.md", agents_text(found, asked), "conventions found in the code")
+    agents = File(
+        "AGENTS.md",
+        agents_text(found, asked, has_baseline=bool(command) or BASELINE in present),
+        "conventions found in the code",
+    )
     if present.get(agents.path) is None:
         files.append(agents)
     else:
@@ -109,11 +113,24 @@ def _fits(found: Findings, asked: Asked, template: Template, why: str) -> Iterat
         reason = f"what keeps {train.path} from giving the same result twice"
         yield Fit("audit", reason, _audit(found, template))
     yield from _tracked(found, asked, template)
-    if train is not None and "a GPU" in found.frameworks:
-        yield Fit("train", "a template for GPU runners of yours: set its labels, then copy it")
-    if found.script("export") is not None:
-        yield Fit("export", "copy it once you know the model's factory and inputs")
+    yield from _to_copy(found, asked)
     yield Fit("doctor", "checks this set-up each week", template("doctor"))
+
+
+def _to_copy(found: Findings, asked: Asked) -> Iterator[Fit]:
+    """Yield the words whose workflow only its owner can fill in, and what each is for."""
+    train = found.script("train") is not None
+    words = {
+        "train": (train, "long trainings on runners of yours, over several attempts"),
+        "sweep": (train and "Hydra" in found.frameworks, "searches over Hydra's settings"),
+        "note": (bool(asked.configs), "a written hypothesis with every new experiment"),
+        "export": (found.script("export") is not None, "a checkpoint as a checked ONNX file"),
+        "drift": ("MLflow" in found.frameworks, "what is served, held against what was measured"),
+        "propose": (bool(found.scripts), "a task for Codex, as a checked draft pull request"),
+    }
+    for word, (fits, purpose) in words.items():
+        if fits:
+            yield Fit(word, f"{purpose}: copy `workflows/{word}.yml` of this library")
 
 
 def _gate(asked: Asked, template: Template) -> str:
@@ -163,7 +180,9 @@ def _tracked(found: Findings, asked: Asked, template: Template) -> Iterator[Fit]
     if experiment is None or metric is None:
         missing = "experiment" if experiment is None else "metric"
         yield Fit(
-            "analyze", f"no `mlflow` call names the {missing} by a literal: copy it and set that"
+            "analyze",
+            f"no `mlflow` call names the {missing} by a literal: copy `workflows/analyze.yml` of"
+            f" this library and set `{missing}`",
         )
         return
     text = fill.with_value(template("analyze"), "tracking-uri", asked.tracking_uri)
