@@ -391,6 +391,27 @@ def test_a_report_says_no_digits_that_say_nothing_and_how_best_json_comes(tmp_pa
     assert "Without MLflow there will be no `best.json`" in report
 
 
+@pytest.mark.parametrize(
+    ("program", "warned"),
+    [
+        ("import argparse\nparser = argparse.ArgumentParser()\n", True),
+        ("    from click import command\n", True),
+        ("import argparse, hydra\n", False),
+        ("import sys  # argparse\n", False),
+    ],
+)
+@pytest.mark.parametrize("given", [[], ["--command", "env A=1 python train.py ${args}"]])
+def test_a_program_that_does_not_use_hydra_is_warned_of(
+    tmp_path: Path, program: str, warned: bool, given: list[str]
+) -> None:
+    text = "program: train.py\nparameters: {note: {values: [a]}}\n"
+    project = Project.make(tmp_path, text)
+    (tmp_path / "train.py").write_text(program)
+    done = project.sweep("--no-compose", *given)
+    told = " ".join(done.result["warnings"])
+    assert (done.code, "does not import Hydra" in told) == (0, warned)
+
+
 def test_seeds_need_their_parameter(tmp_path: Path) -> None:
     project = Project.make(tmp_path, GRID + "seed_parameter: sed\n")
     done = project.sweep()

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlactions.errors import UserError
 from mlactions.sweep.model import Space
@@ -17,6 +18,7 @@ from mlactions.sweep.places import Source, closest
 DEFAULT = ("${env}", "${interpreter}", "${program}", "${args}")
 _MACRO = re.compile(r"\$\{([^{}]*)\}")
 _VARIABLE = re.compile(r"envvar:([A-Za-z_][A-Za-z0-9_]*)")
+_PARSER = re.compile(r"^\s*(?:import|from)\s+(argparse|click|typer|fire|absl|tyro)\b", re.MULTILINE)
 _KNOWN = ("env", "interpreter", "program", "args", "args_no_hyphens")
 _REFUSED = {
     "args_json": "a Hydra program takes overrides, not JSON",
@@ -95,6 +97,22 @@ def _quoted(word: str, known: dict[str, str]) -> str:
 
 def _plain(text: str) -> str:
     return shlex.quote(text) if text else ""
+
+
+def without_hydra(line: str, space: Space, folder: Path) -> list[str]:
+    """Return a sentence where the program reads its arguments itself, and not by Hydra."""
+    words = shlex.split(line) if line else [space.program, *space.command]
+    for word in words:
+        path = folder / word
+        if word.endswith(".py") and path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            parser = _PARSER.search(text)
+            if parser is None or "hydra" in text:
+                return []
+            told = f"`{word}` reads its arguments with {parser[1]} and does not import Hydra"
+            words = "`--config-name=… +sweeps/…=…`"
+            return [f"{told}: it will refuse a trial, which is handed over as {words}."]
+    return []
 
 
 def command_of(line: str, python: str, space: Space) -> Command:

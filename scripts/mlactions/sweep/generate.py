@@ -11,7 +11,7 @@ from typing import Any
 from mlactions.errors import UserError
 from mlactions.schema import read_text
 from mlactions.sweep import compose as hydra
-from mlactions.sweep.commands import command_of
+from mlactions.sweep.commands import command_of, without_hydra
 from mlactions.sweep.compose_checks import Files, Samples, check
 from mlactions.sweep.cost import Estimate, Spent, beyond_budget, estimate, over_budget
 from mlactions.sweep.coverage import Coverage
@@ -117,6 +117,7 @@ def prepare(
         Coverage(space),
         Samples(bases.groups),
         known,
+        warnings=without_hydra(settings.command, space, settings.folder),
     )
     most = size(space) * max(len(space.seeds), 1)
     _check_size(most, settings, space)
