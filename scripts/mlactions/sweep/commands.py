@@ -110,8 +110,8 @@ def without_hydra(line: str, space: Space, folder: Path) -> list[str]:
             if parser is None or "hydra" in text:
                 return []
             told = f"`{word}` reads its arguments with {parser[1]} and does not import Hydra"
-            words = "`--config-name=… +sweeps/…=…`"
-            return [f"{told}: it will refuse a trial, which is handed over as {words}."]
+            given = "`--config-name=… +sweeps/…=…`"
+            return [f"{told}: it will refuse a trial, which is handed over as {given}."]
     return []
 
 
