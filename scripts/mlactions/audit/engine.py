@@ -10,7 +10,8 @@ from pathlib import Path
 from mlactions.audit.effects import summarize
 from mlactions.audit.files import Inventory
 from mlactions.audit.model import Audit, Finding, Skip, Summary, Suppression
-from mlactions.audit.programs import Project, programs
+from mlactions.audit.programs import programs
+from mlactions.audit.project import Project
 from mlactions.audit.rules import CHECKS, dependencies, own, repository
 from mlactions.audit.source import Source, UnreadableError, parse_source
 from mlactions.audit.suppress import apply, read_plain, read_suppressions

@@ -63,6 +63,7 @@ _WRAPS = frozenset(
     {"builtins.list", "builtins.tuple", "builtins.iter", "builtins.filter", "builtins.map"}
     | {"builtins.zip", "builtins.enumerate", "builtins.reversed", "tqdm.tqdm", "tqdm.auto.tqdm"}
 )
+_SORTS = frozenset({"sorted", "sort", "natsorted", "os_sorted"})
 _GROWS = frozenset({"append", "extend", "write", "add_module", "append_row", "insert"})
 
 
@@ -163,10 +164,10 @@ def _frees(above: ast.AST, before: ast.AST | None, scope: Scope, source: Source)
             return _call_frees(above, before, scope, source)
         case ast.SetComp() | ast.Compare() | ast.JoinedStr() | ast.Raise() | ast.DictComp():
             return not (isinstance(above, ast.DictComp) and _is_numbered(above))
-        case ast.comprehension(target):
-            return _sorts_entries(before, target, source) or None
-        case ast.For(target) | ast.AsyncFor(target):
-            sorts = _sorts_entries(before, target, source)
+        case ast.comprehension():
+            return _walk_sorted(before, scope, source) or None
+        case ast.For() | ast.AsyncFor():
+            sorts = _walk_sorted(before, scope, source)
             return before is above.iter and (sorts or not _builds(above, source))
         case ast.Assign() | ast.AnnAssign():
             return _sorted_later(above, scope, source)
@@ -177,11 +178,11 @@ def _frees(above: ast.AST, before: ast.AST | None, scope: Scope, source: Source)
     return None
 
 
-def _sorts_entries(walked: ast.AST | None, target: ast.expr, source: Source) -> bool:
-    """Say whether a loop over `os.walk` sorts the folders or files that it is given."""
+def _walk_sorted(walked: ast.AST | None, scope: Scope, source: Source) -> bool:
+    """Say whether a function that loops over `os.walk` sorts: folders, files, or what it made."""
     if not isinstance(walked, ast.Call) or called(walked) != "walk":
         return False
-    return isinstance(target, ast.Tuple) and any(_is_sorted(item, source) for item in target.elts)
+    return any(where is scope and called(call) in _SORTS for call, where, _ in source.calls)
 
 
 def _is_numbered(made: ast.DictComp) -> bool:
