@@ -521,3 +521,11 @@ def test_the_set_up_check_alone_checks_no_model(tmp_path: Path) -> None:
     assert ".github/workflows/doctor.yml" in said
     assert "--command" in said
     assert "No workflow uses this library" not in said
+
+
+def test_a_long_line_is_read_in_a_moment() -> None:
+    """Read in steps that grow with the line's length, and not with its square."""
+    text = f"on: push\n# {'a.' * 200_000}\n# {'a://' * 100_000}\n"
+    text += f"jobs: {{}}\n# git+https://github.com/{OWN}@{PIN}\n"
+    found = checked({**FILES, ".github/workflows/x.yml": text})
+    assert "password-in-file" not in {problem.rule for problem in found.problems}

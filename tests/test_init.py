@@ -723,3 +723,30 @@ def test_the_experiment_may_stand_in_a_config() -> None:
     }
     found = look(sorted(files), files.get).names["experiment"]
     assert (str(found), found.what) == ("conf/train.yaml:2", "churn")
+
+
+def test_a_command_that_the_gate_would_refuse_is_not_taken_over() -> None:
+    path = ".github/workflows/a.yml"
+    workflow = (
+        "jobs:\n  a:\n    uses: codex-ml-actions/codex-ml-actions/.github/workflows/gate.yml@x\n"
+        "    with: {command: 'python x.py --config {config} --output {output}'}\n"
+    )
+    assert look([path], {path: workflow}.get).recalled.command
+    assert look([path], {path: workflow.replace("{output}", "y")}.get).recalled.command == ""
+
+
+def test_a_thousand_notes_fit_into_a_pull_request(tmp_path: Path) -> None:
+    folder = repository(tmp_path / "here", {f"broken_{n:04}.py": "def (\n" for n in range(1000)})
+    summary, stream, before = tmp_path / "summary.md", io.StringIO(), Path.cwd()
+    os.chdir(folder)
+    try:
+        environ = {
+            "PATH": os.environ["PATH"],
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_STEP_SUMMARY": str(summary),
+        }
+        assert run(["init", "--dry-run", f"--pin={PIN}"], Runner(environ, stream)) == Exit.PASS
+    finally:
+        os.chdir(before)
+    assert "and 980 more" in summary.read_text()
+    assert len(summary.read_text()) < 10_000

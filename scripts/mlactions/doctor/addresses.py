@@ -10,7 +10,8 @@ from mlactions.doctor.model import Problem, Use, Workflow
 from mlactions.errors import UserError
 from mlactions.init.address import is_loopback
 
-_PASSWORD = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/@:$'\"]*:[^\s/@$'\"]+@", re.IGNORECASE)
+_PASSWORD = re.compile(r"[a-z]://[^\s/@:$'\"]{0,200}:[^\s/@$'\"]{1,500}@", re.IGNORECASE)
+"""Bounded, so that a line of any length is read once."""
 _TRACKING = "tracking-uri"
 
 

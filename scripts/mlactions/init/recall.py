@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
 from mlactions.errors import UserError
 from mlactions.init.address import check_address
+from mlactions.init.commands import check_command
 from mlactions.init.model import Recalled
 from mlactions.schema import parse_yaml
 
@@ -50,19 +51,21 @@ def _values(uses: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str | tu
         field = name.replace("-", "_")
         if field not in wanted or not isinstance(value, str) or "${{" in value:
             continue
-        if field == "tracking_uri" and not _is_public(value):
+        check = {"tracking_uri": check_address, "command": check_command}.get(field)
+        if check is not None and not _passes(check, value):
             continue
         lines = tuple(line.strip() for line in value.splitlines() if line.strip())
         if lines:
             yield field, lines if field == "configs" else value.strip()
 
 
-def _is_public(address: str) -> bool:
-    """Tell an address that may be copied: `check_address` refuses the others by an error."""
+def _passes(check: Callable[[str], object], value: str) -> bool:
+    """Tell a value that may be copied into the next workflow; others are refused by an error."""
     try:
-        return bool(check_address(address))
+        check(value)
     except UserError:
         return False
+    return True
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

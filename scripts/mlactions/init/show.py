@@ -23,6 +23,8 @@ from mlactions.report import (
 from mlactions.settings import Status
 from mlactions.text import plural
 
+MAX_NOTES = 20
+
 
 def render(found: Findings, plan: Plan, *, pin: str, listings: bool = True) -> Report:
     """Return the report of a plan, with the files' texts where `listings`."""
@@ -45,7 +47,8 @@ def _blocks(found: Findings, plan: Plan, pin: str, listings: bool) -> Iterator[B
     yield Heading(2, "What this repository is")
     yield Table((Column("What"), Column("Found"), Column("Where")), tuple(_rows(found, plan)))
     if found.notes:
-        yield Items(tuple(words(note) for note in found.notes))
+        more = [f"… and {len(found.notes) - MAX_NOTES} more."] if found.notes[MAX_NOTES:] else []
+        yield Items(tuple(words(note) for note in (*found.notes[:MAX_NOTES], *more)))
     if plan.files:
         yield Heading(2, "What will be written")
         rows = tuple((Code(file.path), words(file.reason)) for file in plan.files)
