@@ -116,6 +116,14 @@ def test_code_of_a_library_that_trains_nothing_is_not_named(tmp_path: Path) -> N
     assert not look(tmp_path, predict_py=code).findings
 
 
+def test_a_name_that_is_assigned_from_itself_is_asked_once(tmp_path: Path) -> None:
+    """Asked anew at each assignment, it would take longer than anybody waits."""
+    lines = ["    m = m.cuda()\n    self.a = self.a.to(1)\n"] * 400
+    text = f"import torch\ndef f(self, m):\n{''.join(lines)}    m.fit(1)\n    self.a.half()\n"
+    found = look(tmp_path, a_py=text)
+    assert (found.files, found.findings) == (1, ())
+
+
 def test_names_are_followed_through_scopes(tmp_path: Path) -> None:
     text = """
 import torch as t

@@ -8,39 +8,43 @@ from collections.abc import Iterator
 from mlactions.audit.names import Scope
 from mlactions.audit.source import Source
 
-_MAX_STEPS = 4
 # Methods of a module that return the module itself.
 _SAME = frozenset({"cuda", "to", "cpu", "eval", "train", "half", "float", "bfloat16", "double"})
 
 
-def origin(source: Source, node: ast.expr, scope: Scope, steps: int = 0) -> str:
-    """Return the dotted name of what made a value, or of its annotated type; "" if unknown."""
-    if steps > _MAX_STEPS:
-        return ""
+def origin(source: Source, node: ast.expr, scope: Scope, seen: set[str] | None = None) -> str:
+    """Return the dotted name of what made a value, or of its annotated type; "" if unknown.
+
+    `seen` are names on the way, each of which is asked once: `model = model.cuda()`.
+    """
+    seen = set() if seen is None else seen
     if isinstance(node, ast.Call):
         function = node.func
         if isinstance(function, ast.Attribute) and function.attr in _SAME:
-            return origin(source, function.value, scope, steps + 1)
+            return origin(source, function.value, scope, seen)
         return source.names.name(function, scope)
     if isinstance(node, ast.Name):
-        return _of_name(source, node.id, scope, steps)
+        return _of_name(source, node.id, scope, seen)
     if isinstance(node, ast.Attribute):
-        held = source.held.get(source.names.name(node, scope), ())
+        name = source.names.name(node, scope)
+        held = () if name in seen else source.held.get(name, ())
+        seen.add(name)
         return next(
-            (made for value, where in held if (made := origin(source, value, where, steps + 1))), ""
+            (made for value, where in held if (made := origin(source, value, where, seen))), ""
         )
     return ""
 
 
-def _of_name(source: Source, name: str, scope: Scope, steps: int) -> str:
+def _of_name(source: Source, name: str, scope: Scope, seen: set[str]) -> str:
     found = scope.lookup(name)
-    if found is None or found[1]:
+    if found is None or found[1] or name in seen:
         return ""
+    seen.add(name)
     holder = found[0]
     if annotated := _annotation(source, name, holder):
         return annotated
     values = holder.values.get(name, ())
-    return next((made for value in values if (made := origin(source, value, scope, steps + 1))), "")
+    return next((made for value in values if (made := origin(source, value, scope, seen))), "")
 
 
 def _annotation(source: Source, name: str, holder: Scope) -> str:
