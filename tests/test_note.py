@@ -173,7 +173,9 @@ def test_a_rule_without_a_bound_expects_nothing(folder: Path, bound: str) -> Non
 def test_a_note_that_is_closed_is_said_to_be(folder: Path) -> None:
     write(folder / FILE, NOTE)
     arguments = ("close", "--note", FILE, "--metrics", measured(folder, test_accuracy=[0.995]))
-    assert "closed already" not in call(folder, *arguments)[2]
+    _, result, said = call(folder, *arguments)
+    assert "closed already" not in said
+    assert reasons(result) == {"rollback-in-words": "notice"}
     code, _, said = call(folder, *arguments)
     assert code == 0
     assert "is closed already, as held" in said

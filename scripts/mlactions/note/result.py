@@ -207,6 +207,10 @@ def _close_findings(note: Note, judged: Judgement) -> Iterator[Finding]:
     for row in judged.rollback:
         message = f"Roll back: {_missed([row])}"
         yield Finding("roll-back", "fail", message, note.file)
+    if note.rollback is None:
+        message = "The rollback criteria are words: nothing judged them, so read them."
+        hint = "A block of rules there is judged too."
+        yield Finding("rollback-in-words", "notice", message, note.file, hint=hint)
     if judged.rollback_unknown:
         message = "Whether to roll back cannot be said: its rules were not measured."
         yield Finding("rollback-unknown", "warn", message, note.file)
