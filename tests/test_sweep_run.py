@@ -271,7 +271,7 @@ def test_status_says_what_is_best_and_what_mattered(tmp_path: Path, mlflow_serve
     )
     runs = "`, `".join(run[:8] for run in found[0]["runs"])
     report = (tmp_path / "out" / "report.md").read_text()
-    assert f"`0007`, `0008` (run `{runs}`)" in report
+    assert f"`0007`, `0008` (runs `{runs}`)" in report
     assert all(run[:8] in done.result["analysis"]["verdict"] for run in found[0]["runs"])
     assert ("## The best trials" in report, "configurations\n" in report) == (True, False)
     assert "```mermaid" in report
@@ -347,6 +347,8 @@ def test_a_lucky_seed_is_not_better_than_a_whole_set(tmp_path: Path, mlflow_serv
     assert "best `score` 0.5 over 4 seeds" in found["verdict"]
     report = (tmp_path / "out" / "report.md").read_text()
     assert "1 of 4 (2 failed, 1 without a finite metric)" in report
+    assert "xychart" not in report  # one whole configuration is no comparison
+    assert "### What to know" in report
     environ = {**QUIET, "SWEEP_PYTHON": str(TOOLS / "python")}
     assert project.start("--best", **environ).returncode == 0
     best = json.loads((project.folder() / "best.json").read_text())["best"]

@@ -59,7 +59,7 @@ def render(result: Document) -> Report:
 def _blocks(result: Document) -> Iterator[Block]:
     yield Paragraph(_about(result))
     if result["warnings"]:
-        yield Heading(2, "Before you start it")
+        yield Heading(2, "Before you start it" if result["kind"] == "plan" else "What to know")
         yield Items(tuple(spans_of(item) for item in result["warnings"]))
     if result["kind"] == "status":
         yield from best_trials(result)

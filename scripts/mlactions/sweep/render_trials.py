@@ -20,7 +20,7 @@ from mlactions.report import (
     Strong,
     Table,
 )
-from mlactions.sweep.best import MAX_NAMED, named
+from mlactions.sweep.best import MAX_NAMED, named, whole
 
 MAX_BEST = 10
 SHOWN_VALUES = 4
@@ -44,9 +44,10 @@ def best_trials(result: Document) -> Iterator[Block]:
         columns += [Column("95 % bounds", "right"), Column("Seeds", "right")]
     columns += [*(Column(name) for name in names), Column("Trial")]
     yield Table(tuple(columns), tuple(_best_row(item, names, seeds=seeds) for item in found))
-    if len(found) > 1:
-        labels = tuple(item["trial"] for item in found)
-        means = tuple(item["mean"] for item in found)
+    drawn = [item for item in found if whole(item)]  # no bar for a mean of the seeds that went well
+    if len(drawn) > 1:
+        labels = tuple(item["trial"] for item in drawn)
+        means = tuple(item["mean"] for item in drawn)
         better = "longer" if metric["goal"] == "maximize" else "shorter"
         title = f"{metric['name']} of the best: {better} is better"
         yield Chart(title, labels, (Series("mean", means),), metric["name"])
@@ -71,7 +72,8 @@ def _runs(item: Document) -> Iterator[Span]:
     """Yield the beginnings of the runs' ids, by which an analysis names them."""
     found = [name[:8] for name in item.get("runs", [])[:MAX_NAMED] if name]
     if found:
-        yield from spans_of(f" (run `{'`, `'.join(found)}`)")
+        word = "run" if len(found) == 1 else "runs"
+        yield from spans_of(f" ({word} `{'`, `'.join(found)}`)")
 
 
 def _seeds(item: Document) -> str:
