@@ -12,8 +12,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PATIENCE_S = 240.0
+PATIENCE_S = 900.0
 """How long a loaded machine may take for one step; a step takes seconds."""
+
+
+START_S = 300.0
+"""How long daemons may take to come up; what takes longer does not run here."""
+
+
+class NotUpError(Exception):
+    """A cluster's own daemons do not run on this machine; none of our code has run yet."""
 
 
 @dataclass
@@ -44,6 +52,21 @@ class Daemons:
         for name, process in self.running.items():
             code = process.poll()
             assert code is None, f"{name} ended with {code}: {self.log(name).read_text()[-3000:]}"
+
+    def tails(self) -> str:
+        """Return the last lines of every log."""
+        logs = sorted(self.folder.glob("*.log"))
+        texts = ((path.name, path.read_text(errors="replace").strip()[-600:]) for path in logs)
+        return "; ".join(f"{name}: … {text}" for name, text in texts if text)
+
+    @contextlib.contextmanager
+    def coming_up(self, what: str) -> Iterator[None]:
+        """Take every failure in here for a machine on which the daemons do not run."""
+        try:
+            yield
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
+            told = f"{what} does not come up on this machine: {error}; {self.tails()}"
+            raise NotUpError(" ".join(told.split())) from error
 
     def kill(self, name: str, *others: int) -> None:
         """End a program and other processes, as a machine that loses power does."""

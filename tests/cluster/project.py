@@ -98,7 +98,7 @@ class Project:
             capture_output=True,
             text=True,
             check=False,
-            timeout=280,
+            timeout=1200,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

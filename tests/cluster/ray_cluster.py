@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 import urllib.error
 import urllib.request
@@ -13,11 +14,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.daemons import Daemons, end, free_ports, started_by, values_of, wait_until
+from tests.cluster.daemons import (
+    START_S,
+    Daemons,
+    end,
+    free_ports,
+    started_by,
+    values_of,
+    wait_until,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 RAY = ROOT / ".tools" / "ray" / "bin" / "ray"
 NODE_VARIABLE = "TEST_NODE"
+PROBE = "probe"
 MEMORY = "--object-store-memory=80000000"
 ADDRESSES = ("127.0.0.2", "127.0.0.3")
 """For 127.0.0.1 Ray takes an address of the machine that others reach."""
@@ -64,7 +74,21 @@ class Ray:
         self.daemons.check()
         found = self._get("/api/jobs/")
         rows = found if isinstance(found, list) else []
-        return {row["submission_id"]: row["status"] for row in rows if row["submission_id"]}
+        named = {row["submission_id"]: row["status"] for row in rows if row["submission_id"]}
+        return {name: status for name, status in named.items() if name != PROBE}
+
+    def probe(self) -> None:
+        """Run a job that does nothing."""
+        command = [str(RAY), "job", "submit", "--submission-id", PROBE, "--", "true"]
+        done = subprocess.run(
+            command,
+            env=dict(self.environ),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        assert done.returncode == 0, (done.stdout + done.stderr)[-1000:]
 
     def waits(self) -> bool:
         """Tell whether any job is queued or runs."""
@@ -100,10 +124,12 @@ def cluster(folder: Path) -> Iterator[Ray]:
     ray = Ray(Daemons(folder), environ, f"{ADDRESSES[0]}:{gcs}")
     head = ["--head", f"--port={gcs}", f"--dashboard-port={dashboard}"]
     try:
-        ray.start_node("head", *head, *place(0))
-        wait_until(lambda: ray.nodes() == 1, "Ray's head")
-        ray.start_node("second", f"--address={ray.gcs}", *place(1))
-        wait_until(lambda: ray.nodes() == 2, "Ray's second node")
+        with ray.daemons.coming_up("Ray"):
+            ray.start_node("head", *head, *place(0))
+            wait_until(lambda: ray.nodes() == 1, "Ray's head", patience_s=START_S)
+            ray.start_node("second", f"--address={ray.gcs}", *place(1))
+            wait_until(lambda: ray.nodes() == 2, "Ray's second node", patience_s=START_S)
+            ray.probe()
         yield ray
     finally:
         ray.daemons.stop()

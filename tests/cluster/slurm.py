@@ -15,7 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.daemons import Daemons, end, free_ports, started_by, wait_until
+from tests.cluster.daemons import (
+    START_S,
+    Daemons,
+    end,
+    free_ports,
+    started_by,
+    wait_until,
+)
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "sinfo")
 NODES = ("127.0.0.2", "127.0.0.3")
@@ -86,7 +93,12 @@ class Slurm:
     def ask(self, *command: str) -> str:
         """Run one of SLURM's programs; return what it printed."""
         done = subprocess.run(
-            command, env=dict(self.environ), capture_output=True, text=True, check=False, timeout=60
+            command,
+            env=dict(self.environ),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
         assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
         return done.stdout
@@ -135,12 +147,16 @@ def cluster(folder: Path) -> Iterator[Slurm]:
     daemons = Daemons(folder)
     slurm = Slurm(folder, daemons, environ)
     try:
-        start_munged(daemons, environ)
-        daemons.start("slurmctld-out", ["slurmctld", "-D", "-i"], environ)
-        for node in NODES:
-            (folder / f"spool-{node}").mkdir()
-            slurm.start_node(node)
-        wait_until(lambda: idle(slurm) == len(NODES), "SLURM with idle nodes")
+        with daemons.coming_up("SLURM"):
+            start_munged(daemons, environ)
+            daemons.start("slurmctld-out", ["slurmctld", "-D", "-i"], environ)
+            for node in NODES:
+                (folder / f"spool-{node}").mkdir()
+                slurm.start_node(node)
+            wait_until(
+                lambda: idle(slurm) == len(NODES), "SLURM with idle nodes", patience_s=START_S
+            )
+            slurm.ask("srun", f"--nodes={len(NODES)}", "true")  # jobs start, too
         yield slurm
     finally:
         daemons.stop()

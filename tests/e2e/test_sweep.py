@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mlactions import mlflow_tags
 from mlactions.mlflow_store import Run as TrackedRun
 from mlactions.mlflow_store import open_store
@@ -113,6 +115,7 @@ TPE = SPACE.replace("values: [0.001, 1e-3, 0.004]", "min: 0.001, max: 0.01").rep
 )
 
 
+@pytest.mark.timeout(1800)
 def test_a_search_goes_on_in_rounds_until_its_cap(
     act: Act, scratch: MakeScratch, hub: FakeGitHub, mlflow_server: Mlflow, tmp_path: Path
 ) -> None:
@@ -139,7 +142,13 @@ def test_a_search_goes_on_in_rounds_until_its_cap(
     for number in range(1, 6):
         payload = {"inputs": inputs}
         run = act.run(
-            project, "workflow_dispatch", api=hub.url, env=environ, run_id=number, payload=payload
+            project,
+            "workflow_dispatch",
+            api=hub.url,
+            env=environ,
+            run_id=number,
+            payload=payload,
+            timeout=900.0,
         )
         assert run.exit_code == 0, run.log
         counts.append(result(run, "sweep")["counts"]["trials"])
