@@ -19,6 +19,7 @@ from mlactions.audit.engine import audit, check_source
 from mlactions.audit.files import MAX_BYTES, take_stock
 from mlactions.audit.model import Audit
 from mlactions.audit.notebook import NotebookError, read_notebook
+from mlactions.audit.programs import seeded_by
 from mlactions.audit.rules import FAMILIES, RULES
 from mlactions.audit.source import UnreadableError, parse_source
 from mlactions.audit.suppress import read_suppressions
@@ -109,6 +110,7 @@ def test_a_training_that_is_not_judged_is_named(code: str, library: str, tmp_pat
     found = look(tmp_path, train_py=f"{code}if __name__ == '__main__':\n    f(*load())\n")
     assert [(item.rule, item.level) for item in found.findings] == [("training-not-judged", "note")]
     assert library in found.findings[0].message
+    assert seeded_by(found.programs[0]) == ("everything" if library == "Keras" else "not judged")
 
 
 def test_code_of_a_library_that_trains_nothing_is_not_named(tmp_path: Path) -> None:

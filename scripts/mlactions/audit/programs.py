@@ -74,9 +74,8 @@ def _others(project: Project, program: Program) -> Iterator[Finding]:
         return
     if "train" not in program.effects and _SEEDED_ALL & set(names):
         yield from _seeds(project, program, torch=False)
-    text = (
-        f"{joined(names)} {'trains' if len(names) == 1 else 'train'} here; only PyTorch is known."
-    )
+    verb = "trains" if len(names) == 1 else "train"
+    text = f"{joined(names)} {verb} here, and no rule judges that: they know PyTorch."
     yield _finding(project, program, own.NOT_JUDGED, text)
 
 
@@ -167,4 +166,6 @@ def seeded_by(program: Program) -> str:
     if "all" in found:
         return "everything"
     order = ("torch", "cuda", "numpy", "random")
-    return joined([name for name in order if name in found]) or "nothing"
+    known = "train" in program.effects or set(others(program)) <= _SEEDED_ALL
+    nothing = "nothing" if known else "not judged"
+    return joined([name for name in order if name in found]) or nothing

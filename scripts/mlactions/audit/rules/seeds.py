@@ -22,7 +22,8 @@ MISSING = Rule(
     " program can be had again.",
     "Call one seeding function at the start of the program, with a seed from the config:"
     " `torch.manual_seed`, `numpy.random.seed` and `random.seed`, or a helper that does all three"
-    " (`lightning.seed_everything`, `accelerate.utils.set_seed`, `transformers.set_seed`).",
+    " (`lightning.seed_everything`, `accelerate.utils.set_seed`, `transformers.set_seed`,"
+    " `keras.utils.set_random_seed`).",
     _TORCH,
 )
 PARTIAL = Rule(
