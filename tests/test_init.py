@@ -139,7 +139,7 @@ def test_nothing_is_overwritten_and_a_second_run_has_nothing_to_do(
 
     code, said = init(folder, "--yes")
     assert (code, tree(folder)) == (Exit.PASS, after)
-    assert "Nothing to do" in said
+    assert "Nothing to write" in said
 
 
 def test_actionlint_finds_nothing_in_what_is_written(tmp_path: Path) -> None:
@@ -541,7 +541,7 @@ def test_a_gate_of_somebody_else_leaves_room_for_ours(tmp_path: Path) -> None:
     text = (folder / ".github/workflows/mlactions-gate.yml").read_text()
     assert "/.github/workflows/gate.yml@" in text
     assert "gate / compare" in said
-    assert "Nothing to do" in init(folder, "--yes")[1]
+    assert "Nothing to write" in init(folder, "--yes")[1]
 
 
 def test_no_check_is_asked_for_that_nothing_makes(tmp_path: Path) -> None:

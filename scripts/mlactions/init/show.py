@@ -38,7 +38,7 @@ def render(found: Findings, plan: Plan, *, pin: str, listings: bool = True) -> R
 
 def _verdict(plan: Plan) -> str:
     if not plan.files:
-        return "Nothing to do: everything that fits is there already."
+        return "Nothing to write: everything that fits is there already."
     kept = f" {len(plan.kept)} left alone." if plan.kept else ""
     return f"{plural(len(plan.files), 'file')} to write; nothing is overwritten.{kept}"
 
