@@ -21,9 +21,11 @@ from mlactions.analyze.proposal import (
 )
 from mlactions.analyze.records import MAX_BYTES, Record, Recorder, Records
 from mlactions.analyze.suggestion import NAME, check_sweep
+from mlactions.analyze.tracker import Tracker
 from mlactions.ask.proposal import CheckedProposal
 from mlactions.ask.repository import open_repository
 from mlactions.bundle import seal
+from mlactions.mlflow_store import open_store
 from mlactions.report import Report
 from mlactions.runner import Runner
 from mlactions.settings import Status
@@ -348,6 +350,19 @@ def test_run_ids_of_prose_are_looked_up_in_the_analysis_and_then_in_mlflow(
         asked, bundle=bundle, environ={"MLFLOW_TRACKING_URI": mlflow_server.uri}
     )
     assert found == {kept, kept[:8], later}
+
+
+def test_a_claim_about_a_secret_is_answered_with_no_secret(mlflow_server: Mlflow) -> None:
+    number = mlflow_server.experiment()
+    run = mlflow_server.run(number, {"db.password": "hunter2", "lr": "0.1"})
+    result = {"source": {"experiment_id": number}, "curves": []}
+    with open_store(mlflow_server.uri, {}) as store:
+        tracker = Tracker(Records(), result, store)
+        for value in ("guess", "hunter2"):
+            found = check(Claim.of(claim("db.password", value, "parameter", run=run)), tracker)
+            assert found.struck
+            assert "hunter2" not in f"{found.struck} {found.measured}"
+        assert not check(Claim.of(claim("lr", "0.10", "parameter", run=run)), tracker).struck
 
 
 def test_a_claim_that_names_a_run_nobody_knows_does_not_hold() -> None:
