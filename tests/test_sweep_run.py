@@ -146,6 +146,47 @@ def test_a_trial_that_is_stopped_is_run_again(tmp_path: Path, kill: signal.Signa
     assert (done.returncode, names(project)) == (0, ["0001", "0002", "0002", "0003"])
 
 
+STUBBORN = """\
+import signal, sys, time
+from pathlib import Path
+if not Path("flags/told").exists():
+    signal.signal(signal.SIGTERM, lambda *_: (Path("flags/told").touch(), sys.exit(1)))
+    Path("flags/waiting").touch()
+    time.sleep(60)
+"""
+
+
+def test_who_was_told_to_stop_has_not_failed(tmp_path: Path) -> None:
+    space = SPACE.replace("[0.1, 0.2, 0.3]", "[0.1]").replace("retry: 1", "retry: 0")
+    project = Project.make(tmp_path, space)
+    project.sweep("--no-compose")
+    (tmp_path / "train.py").write_text(STUBBORN)
+    process = subprocess.Popen(
+        ["bash", str(project.folder() / "run_sweep.sh")], env=project.environ({})
+    )
+    wait_for(tmp_path / "flags" / "waiting")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=PATIENCE) == 143
+    assert project.start("--list").stdout.startswith("0001-")
+
+
+def test_slurm_starts_a_task_again_that_it_took_away(tmp_path: Path) -> None:
+    project = Project.make(tmp_path, SPACE.replace("retry: 1", "retry: 0"))
+    project.sweep("--no-compose", "--backend", "slurm")
+    (tmp_path / "flags" / "once-0002").touch()
+    task = {"SLURM_ARRAY_TASK_ID": "2", "SWEEP_FOLDER": str(project.folder())}
+    codes = [
+        subprocess.run(
+            ["bash", str(project.folder() / "sweep.sbatch")],
+            env=project.environ({**task, **given}),
+            check=False,
+            timeout=PATIENCE,
+        ).returncode
+        for given in ({}, {}, {"SLURM_RESTART_COUNT": "1"})
+    ]
+    assert (codes, names(project)) == ([1, 1, 0], ["0002", "0002"])
+
+
 def test_a_tracking_server_that_is_down_starts_nothing(tmp_path: Path) -> None:
     project = Project.make(tmp_path, SPACE)
     down = "http://127.0.0.1:9"
@@ -816,7 +857,8 @@ def test_a_run_of_a_killed_trial_does_not_stay_open(
         timeout=PATIENCE,
     )
     assert statuses() == left
-    assert project.start("1", **environ).returncode == 0
+    again = ["--again"] if whom == "trial" else []  # that was a failure
+    assert project.start(*again, "1", **environ).returncode == 0
     assert statuses() == in_the_end
 
 

@@ -87,6 +87,7 @@ run_trial() { # NAME TAGS CONTINUES: returns the exit code of the training comma
     code=$?
   done
   child=
+  if [[ -n "$signal" ]] && ((code != 0)); then code=143; fi # however it ended, it was told to
   printf 'ended %s\n' "$code" >>"$here/.state/$name"
   # Who is killed leaves a run that says it is running.
   if ((code != 0)) && [[ -n "${MLFLOW_TRACKING_URI-}" ]]; then ask ended "$code" "$since" "$3"; fi
