@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mlactions.audit.model import Conditional, Rule
 from mlactions.audit.names import Scope
-from mlactions.audit.origins import origin
+from mlactions.audit.origins import lineage, origin
 from mlactions.audit.source import Source, called, constant, is_open, keyword, last_part, receiver
 
 FAMILY = "data-loading"
@@ -40,13 +40,15 @@ RULES = (WORKERS, SHUFFLE)
 SEEDED_WORKERS, FRAMEWORK, GENERATOR = "workers.seeded", "loaders.framework", "loaders.generator"
 _HANDLED = frozenset({GENERATOR})
 _ORDERED = frozenset({FRAMEWORK, GENERATOR})
+_OWNERS = ("torch.", "torch_geometric.", "monai.")
 _SAMPLERS = frozenset({"RandomSampler", "WeightedRandomSampler", "SubsetRandomSampler"})
 
 
 def candidates(source: Source) -> Iterator[Conditional]:
     """Yield loaders that train and whose order hangs on the global generator."""
-    for call, scope, name in source.calls:
-        if not name.startswith(("torch.", "torch_geometric.", "monai.")):
+    for call, scope, named in source.calls:
+        name = _class(source, call, scope, named)
+        if not name:
             continue
         if is_open(call) or keyword(call, "generator") is not None:
             continue
@@ -56,6 +58,13 @@ def candidates(source: Source) -> Iterator[Conditional]:
             yield Conditional(finding, scope.key, unless=_ORDERED, alone=True)
         elif last == "DataLoader":
             yield from _loader(source, call, scope)
+
+
+def _class(source: Source, call: ast.Call, scope: Scope, name: str) -> str:
+    """Return the library's class that a call makes: directly, as a subclass or as a partial."""
+    if name == "functools.partial" and call.args:
+        name = source.names.name(call.args[0], scope)
+    return next((item for item in lineage(source, name) if item.startswith(_OWNERS)), "")
 
 
 def _loader(source: Source, call: ast.Call, scope: Scope) -> Iterator[Conditional]:

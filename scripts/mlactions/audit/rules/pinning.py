@@ -61,6 +61,10 @@ _BUILDERS = frozenset(
     {"csv", "json", "parquet", "text", "arrow", "pandas", "webdataset", "generator", "xml", "lance"}
     | {"imagefolder", "audiofolder", "videofolder", "pdffolder", "sql", "spark"}
 )
+_CONSTRUCTORS = frozenset(
+    {"datasets.load_dataset", "sentence_transformers.SentenceTransformer"}
+    | {"sentence_transformers.CrossEncoder"}
+)
 _DOWNLOADS = frozenset({"hf_hub_download", "snapshot_download", "cached_file"})
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -87,7 +91,7 @@ def check(source: Source) -> Iterator[Finding]:
 def _fetches(call: ast.Call, name: str) -> bool:
     if name.startswith("huggingface_hub."):
         return last_part(name) in _DOWNLOADS
-    return called(call) == "from_pretrained" or name == "datasets.load_dataset"
+    return called(call) == "from_pretrained" or name in _CONSTRUCTORS
 
 
 def _load(source: Source, call: ast.Call) -> Iterator[Finding]:
