@@ -338,6 +338,32 @@ def test_an_analysis_agrees_with_the_best_whatever_the_training_logs(
     assert [item["name"] for item in analysis["parameters"]] == ["training.max_lr"]
 
 
+def test_of_configurations_that_lack_seeds_the_fuller_one_is_first() -> None:
+    rows: list[Mapping[str, Any]] = [
+        {"number": n, "name": f"000{n}-x", "hash": "ab"[n // 5] * 64, "seed": n, "overrides": {}}
+        for n in range(1, 9)
+    ]
+    values: dict[int, float | None] = {1: 0.01, 5: 0.5, 6: 0.5}
+    states = {
+        n: State("finished", 0, (Attempt("FINISHED", value=values[n]),))
+        if n in values
+        else State("failed")
+        for n in range(1, 9)
+    }
+    found = best(Manifest({}, tuple(rows)), states, Metric("loss"))
+    assert [item["mean"] for item in found] == [0.5, 0.01]
+
+
+def test_what_other_code_has_spent_is_spent(tmp_path: Path, mlflow_server: Mlflow) -> None:
+    text = SPACE + "budget: {gpu_hours: 1, hours_per_trial: 0.33325}\n"
+    project, experiment, given = tracked(tmp_path, mlflow_server, "sweep-spent", text)
+    for row in project.manifest()["trials"]:
+        log(mlflow_server, experiment, row, commit="f" * 40)  # a second each
+    done = project.sweep(*given, "--replace")
+    assert done.result["estimate"]["spent"]["hours"] == pytest.approx(3 / 3600)
+    assert (done.code, done.result["status"]) == (1, "refused")
+
+
 def test_bounds_of_the_best_stay_within_the_metric_as_in_an_analysis() -> None:
     rows: list[Mapping[str, Any]] = [
         {"number": n, "name": f"000{n}-x", "hash": "0" * 64, "seed": n, "overrides": {}}
@@ -597,6 +623,22 @@ def test_the_version_of_the_code_knows_of_changes(tmp_path: Path) -> None:
     assert changed.startswith(f"{clean}+")
     (tmp_path / "a.py").write_text("3\n")
     assert sweep_trials.code_version(str(tmp_path)) not in {clean, changed}
+
+
+def test_the_version_of_the_code_knows_of_the_whole_repository(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    for path in ("project/train.py", "lib/helper.py"):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).write_text("X = 1\n")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "code")
+    seen = [sweep_trials.code_version(str(project))]
+    for path in ("lib/helper.py", "lib/new.py"):
+        for text in ("X = 2\n", "X = 3\n"):
+            (tmp_path / path).write_text(text)
+            seen.append(sweep_trials.code_version(str(project)))
+    assert len(set(seen)) == 5
 
 
 def git(folder: Path, *words: str) -> str:

@@ -294,6 +294,14 @@ def test_a_budget_is_for_what_was_spent_and_what_is_left() -> None:
     )  # nothing more is asked
 
 
+def test_a_budget_is_also_for_what_runs() -> None:
+    known = space("parameters: {a: 1}\nbudget: {gpu_hours: 10, hours_per_trial: 1}\n")
+    assert not over_budget(known, estimate(known, 8, Spent(running=2)))
+    assert over_budget(known, estimate(known, 8, Spent(running=10))) == [
+        "they take 8.0 GPU hours, after 10.0 that were spent, and the budget is 10"
+    ]
+
+
 def test_a_search_that_goes_on_says_what_it_comes_to() -> None:
     known = space(
         "method: bayes\nrun_cap: 40\nmetric: {name: a}\nparameters: {a: {min: 0.0, max: 1.0}}\n"

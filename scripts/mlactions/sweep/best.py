@@ -41,7 +41,7 @@ def best(manifest: Manifest, states: Mapping[int, State], metric: Metric) -> lis
             values = [value for _, value in known]
             all_values += values
             mean = math.fsum(values) / len(values)
-            order = (len(known) < len(pairs), -mean if metric.higher else mean)
+            order = (len(pairs) - len(known), -mean if metric.higher else mean)
             ranked.append((*order, known[0][0]["number"], known, pairs))
     ranked.sort(key=lambda item: item[:3])
     limits = range_of(metric.name, all_values, None)

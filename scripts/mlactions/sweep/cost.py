@@ -19,6 +19,8 @@ class Spent:
     hours: float = 0.0
     runs: int = 0
     median: float | None = None
+    running: int = 0
+    """Trials that run; each will take what a trial takes."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,16 @@ def _hours_over(space: Space, found: Estimate) -> Iterator[str]:
     if found.gpu_hours is None:
         yield "a budget of GPU hours needs `hours_per_trial`, or finished runs"
         return
-    spent = found.spent.hours * found.gpus
+    spent = _taken(found)
     if found.gpu_hours + spent > limit:
         before = f", after {spent:,.1f} that were spent" if spent else ""
         yield f"they take {found.gpu_hours:,.1f} GPU hours{before}, and the budget is {limit:,g}"
+
+
+def _taken(found: Estimate) -> float:
+    """Return the GPU hours that were spent, and that what runs will have spent."""
+    running = found.spent.running * (found.hours_per_trial or 0.0)
+    return (found.spent.hours + running) * found.gpus
 
 
 def _money_over(space: Space, found: Estimate) -> Iterator[str]:
@@ -111,7 +119,7 @@ def _money_over(space: Space, found: Estimate) -> Iterator[str]:
     if found.money is None or found.price is None:
         yield "a budget of money needs `price_per_gpu_hour` and the hours of a trial"
         return
-    spent = found.spent.hours * found.gpus * found.price
+    spent = _taken(found) * found.price
     if found.money + spent > limit:
         before = f", after {spent:,.2f} that were spent" if spent else ""
         yield f"they cost {found.money:,.2f} {found.currency}{before}, and the budget is {limit:,g}"

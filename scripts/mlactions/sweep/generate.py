@@ -233,7 +233,7 @@ def _state(plan: Plan, trial: Trial, now_ms: float) -> str:
     plan.states[name] = plan.states.get(name, 0) + 1
     if name not in _NOT_PLANNED:
         plan.left.append(trial.number)
-    if plan.known is not None and key_of(trial) in plan.known.attempts:
+    if plan.known is not None and plan.known.has(key_of(trial)):
         (plan.done if name in _NOT_PLANNED else plan.begun).append(trial)
     if plan.known is not None and name != "finished" and key_of(trial) in plan.known.elsewhere:
         plan.elsewhere.append(trial)

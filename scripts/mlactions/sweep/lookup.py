@@ -62,9 +62,20 @@ class Known:
         hours = [one for key in (*finished, *others) for one in self.finished.get(key, ())]
         return Spent(
             trials=sum(key in self.spent for key in finished),
+            running=sum(self._runs(key) for key in finished),
             hours=math.fsum(self.spent.get(key, 0.0) for key in (*finished, *others)),
             runs=len(hours),
             median=median(hours) if hours else None,
+        )
+
+    def has(self, key: tuple[str, str]) -> bool:
+        """Tell whether there are runs of a trial, of whatever code."""
+        return key in self.attempts or key in self.spent
+
+    def _runs(self, key: tuple[str, str]) -> bool:
+        attempts = self.attempts.get(key, ())
+        return not any(item.finished for item in attempts) and any(
+            item.status in {"RUNNING", "SCHEDULED"} for item in attempts
         )
 
 
@@ -93,10 +104,10 @@ def look_up(
     known = Known()
     for run in store.runs([identity], filter=of_trials()):
         key = (run.tags[mlflow_tags.CONFIG_HASH], run.tags.get(mlflow_tags.SEED, ""))
+        if run.tags.get(mlflow_tags.SWEEP) == sweep:  # whatever code it ran with
+            known.spent[key] = known.spent.get(key, 0.0) + (_hours(run) or 0.0)
         if reuse.takes(run):
             _note(known, key, run, metric)
-            if run.tags.get(mlflow_tags.SWEEP) == sweep:
-                known.spent[key] = known.spent.get(key, 0.0) + (_hours(run) or 0.0)
         elif reuse.is_of_other_code(run):
             known.elsewhere[key] = run.tags.get(mlflow_tags.COMMIT, "")
     return known

@@ -36,7 +36,8 @@ CODES = {"0": "FINISHED", "130": "KILLED", "143": "KILLED"}
 """What MLflow calls exit codes; all others are FAILED."""
 
 NO_CODE = tuple(
-    f":(top,exclude,glob){glob}" for glob in ("**/*.md", "**/*.rst", "**/LICENSE*", ".github/**")
+    f":(top,exclude,glob){glob}"
+    for glob in ("**/README*", "**/CHANGELOG*", "**/LICENSE*", "docs/**/*.md", ".github/**")
 )
 """What is written for people, or for GitHub."""
 
@@ -116,7 +117,7 @@ def code_version(folder: str, own: Sequence[str] = ()) -> str:
     last = _git(folder, "log", "-1", "--format=%H", "HEAD", "--", ":/", *NO_CODE, *beside)
     version = last.decode("ascii", "replace").strip() or head
     changed = _git(
-        folder, "diff", "--no-ext-diff", "--binary", "HEAD", "--", ".", *NO_CODE, *beside
+        folder, "diff", "--no-ext-diff", "--binary", "HEAD", "--", ":/", *NO_CODE, *beside
     )
     changed += b"".join(_untracked(folder, beside))
     return f"{version}+{hashlib.sha256(changed).hexdigest()[:12]}" if changed else version
@@ -124,13 +125,15 @@ def code_version(folder: str, own: Sequence[str] = ()) -> str:
 
 def _untracked(folder: str, beside: Sequence[str]) -> Iterator[bytes]:
     """Yield names and contents of Python files that are neither committed, ignored nor made."""
-    listed = ("ls-files", "-z", "--others", "--exclude-standard", "--", "*.py", *beside)
+    top = os.fsdecode(_git(folder, "rev-parse", "--show-toplevel")).rstrip("\n")
+    which = (":(top,glob)**/*.py", *beside)
+    listed = ("ls-files", "-z", "--others", "--exclude-standard", "--full-name", "--", *which)
     for name in sorted(filter(None, _git(folder, *listed).split(b"\0"))):
         parts = os.fsdecode(name).split("/")
         if parts[-1] in MADE or any(part in MADE or part.startswith(".") for part in parts[:-1]):
             continue
         with contextlib.suppress(OSError):
-            content = Path(folder, os.fsdecode(name)).read_bytes()
+            content = Path(top, os.fsdecode(name)).read_bytes()
             yield name + b"\0" + hashlib.sha256(content).digest()
 
 
@@ -616,13 +619,13 @@ def _first(
     goal: str,
     planned: Mapping[str, int],
 ) -> dict[str, Any] | None:
-    """Return the best; one of which a seed failed comes after all that are whole."""
+    """Return the best; the fewer seeds are missing, the earlier it comes."""
     sign = -1.0 if goal == "maximize" else 1.0
     ranked = []
     for digest, pairs in groups.items():
         values = [attempt.value or 0.0 for _, attempt in pairs]
         mean = sign * math.fsum(values) / len(values)
-        ranked.append((len(values) < planned[digest], mean, pairs[0][0]["number"], digest))
+        ranked.append((planned[digest] - len(values), mean, pairs[0][0]["number"], digest))
     if not ranked:
         return None
     _, mean, _, digest = min(ranked)
@@ -732,8 +735,8 @@ def main(arguments: Sequence[str]) -> None:
         return
     if tracked() and name in {"plan", "list", "best"}:
         print(f"{sweep.manifest['sweep']}: asking MLflow what is finished …", file=sys.stderr)
-    tracking = None if is_fresh(name, rest) else tracking_of(sweep, commit)
     try:
+        tracking = None if is_fresh(name, rest) else tracking_of(sweep, commit)
         for line in COMMANDS[name](sweep, tracking, commit, *rest):
             print(line, file=out)
     except Exception as error:  # noqa: BLE001  # drivers and SDKs have roots of their own
