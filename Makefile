@@ -13,6 +13,7 @@ EXAMPLE := .tools/example
 MLFLOW := .tools/mlflow
 SARIF := .tools/sarif
 SERVING := .tools/serving
+AUDITED := .tools/audited
 
 .PHONY: help
 help: ## List the targets
@@ -23,7 +24,7 @@ demo: $(EXAMPLE)/ready ## A pull request makes a real model worse: see the gate 
 	@$(WITH_UV) scripts/dev/demo.sh
 
 .PHONY: test
-test: .venv/ready $(EXAMPLE)/ready $(MLFLOW)/ready $(SARIF)/ready $(SERVING)/ready ## Every test: unit, golden, contract, lint, end to end, and the example's own
+test: .venv/ready $(EXAMPLE)/ready $(MLFLOW)/ready $(SARIF)/ready $(SERVING)/ready $(AUDITED)/ready ## Every test: unit, golden, contract, lint, end to end, and the example's own
 	@scripts/dev/postgres.sh
 	@$(WITH_TOOLS) .venv/bin/python -m pytest
 	@cd examples/digits && ../../$(EXAMPLE)/bin/python -m pytest -q
@@ -51,7 +52,8 @@ accept: .venv/ready ## Take today's output of the golden cases as expected; read
 	git diff --stat -- tests/cases
 
 .PHONY: docs
-docs: .venv/ready ## Write the generated parts of the documentation anew
+docs: .venv/ready $(AUDITED)/ready ## Write the generated parts of the documentation anew
+	@[[ ! -f $(AUDITED)/ready ]] || .venv/bin/python scripts/dev/audit_others.py --write
 	.venv/bin/python scripts/dev/docs.py
 
 .PHONY: bench
@@ -77,6 +79,10 @@ $(SERVING)/ready: scripts/dev/serving.sh scripts/mlactions/export/serving/requir
 $(MLFLOW)/ready: scripts/dev/mlflow.sh
 	@$(WITH_UV) scripts/dev/mlflow.sh $(MLFLOW)
 	@touch $@
+
+# Not touched where the packages could not be had: the next run tries again.
+$(AUDITED)/ready: .venv/ready scripts/dev/audited.sh scripts/dev/audited.py tests/cases/audit/others/packages.txt
+	@scripts/dev/audited.sh $(AUDITED)
 
 $(SARIF)/ready: scripts/dev/sarif.sh
 	@$(WITH_TOOLS) scripts/dev/sarif.sh $(SARIF)
