@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from mlactions.codex_home.request import holds_password
 from mlactions.doctor.model import Problem, Use, Workflow
 from mlactions.errors import UserError
-from mlactions.init.address import is_loopback
+from mlactions.init.address import PASSWORD_IN_URL, is_loopback
 
-_PASSWORD = re.compile(r"[a-z]://[^\s/@:$'\"]{0,200}:[^\s/@$'\"]{1,500}@", re.IGNORECASE)
-"""Bounded, so that a line of any length is read once."""
 _TRACKING = "tracking-uri"
 
 
 def passwords(workflow: Workflow) -> Iterator[Problem]:
     """Yield lines with an address that holds a password; it is not repeated."""
-    found = {n for n, line in enumerate(workflow.text.splitlines(), 1) if _PASSWORD.search(line)}
+    lines = enumerate(workflow.text.splitlines(), 1)
+    found = {number for number, line in lines if PASSWORD_IN_URL.search(line)}
     found |= {use.line("with", _TRACKING) for use in _tracking(workflow) if _is_secret(use)}
     for number in sorted(found):
         message = "This line has an address with a password or a token, for everybody to read."

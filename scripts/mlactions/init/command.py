@@ -18,7 +18,7 @@ from mlactions.errors import Exit, UserError
 from mlactions.evaluate.git import Git
 from mlactions.evaluate.globs import selects
 from mlactions.evaluate.tree import MAX_SOURCE_BYTES, resolved
-from mlactions.init.address import check_address
+from mlactions.init.address import PASSWORD_IN_URL, check_address, check_open
 from mlactions.init.commands import check_command
 from mlactions.init.look import look
 from mlactions.init.model import Asked, Findings, Plan
@@ -56,6 +56,10 @@ def command(runner: Runner, /, **given: Any) -> int:
     Only files are read; nothing of the repository is run, but with --evaluate the evaluation.
     """
     git = find_repository(Path.cwd())
+    for name in ("pin", "command", "configs", "install", "python_version"):
+        given_lines = [given[name]] if isinstance(given[name], str) else given[name]
+        for line in given_lines:
+            check_open(f"--{name.replace('_', '-')}", line)
     pin, version = choose_pin(given["pin"])
     if given["command"]:
         check_command(given["command"])
@@ -70,6 +74,7 @@ def command(runner: Runner, /, **given: Any) -> int:
         tracking_uri=check_address(given["tracking_uri"]),
     )
     found, plan = examine(git, asked)
+    _check_files(plan)
     if plan.files and not given["dry_run"]:
         _check_answer(pin, yes=given["yes"])
     report = render(found, plan, pin=pin)
@@ -179,6 +184,14 @@ def default_branch(root: Path) -> str:
 
 def _template(word: str) -> str:
     return resource(f"workflows/{word}.yml").read_text(encoding="utf-8")
+
+
+def _check_files(plan: Plan) -> None:
+    """Refuse to show or write an address with a password, wherever it came from."""
+    for file in plan.files:
+        if PASSWORD_IN_URL.search(file.text):
+            message = f"{file.path} would hold an address with a password, from your files."
+            raise UserError("bad input", message, "Take it out of them: everybody reads it there.")
 
 
 def _check_answer(pin: str, *, yes: bool) -> None:

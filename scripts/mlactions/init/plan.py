@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from mlactions.compare.suggest import direction
 from mlactions.init import templates as fill
-from mlactions.init.address import is_loopback
+from mlactions.init.address import check_open, is_loopback
 from mlactions.init.agents import agents_text
 from mlactions.init.commands import evaluation_command, hydra_choice
 from mlactions.init.model import Asked, File, Findings, Plan
@@ -185,6 +185,8 @@ def _tracked(found: Findings, asked: Asked, template: Template) -> Iterator[Fit]
             f" this library and set `{missing}`",
         )
         return
+    for evidence in (experiment, metric):
+        check_open(str(evidence), evidence.what)
     text = fill.with_value(template("analyze"), "tracking-uri", asked.tracking_uri)
     text = fill.with_value(text, "experiment", experiment.what)
     text = fill.with_value(text, "metric", metric.what)

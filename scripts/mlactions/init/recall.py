@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from mlactions.errors import UserError
-from mlactions.init.address import check_address
+from mlactions.init.address import check_address, shows_secret
 from mlactions.init.commands import check_command
 from mlactions.init.model import Recalled
 from mlactions.schema import parse_yaml
@@ -49,7 +49,12 @@ def _values(uses: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str | tu
     wanted -= set() if _EVALUATES.match(uses) else wanted - {"tracking_uri"}
     for name, value in given.items():
         field = name.replace("-", "_")
-        if field not in wanted or not isinstance(value, str) or "${{" in value:
+        if (
+            field not in wanted
+            or not isinstance(value, str)
+            or "${{" in value
+            or shows_secret(value)
+        ):
             continue
         check = {"tracking_uri": check_address, "command": check_command}.get(field)
         if check is not None and not _passes(check, value):
