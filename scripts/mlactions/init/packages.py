@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import re
 import tomllib
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +20,9 @@ _CHECKERS = re.compile(r"['\"](pytest|ruff|mypy)\b")
 _PLAIN = re.compile(r"[A-Za-z0-9][\w.-]*")
 _VERSION = re.compile(r"3\.(\d{1,2})")
 _BOUND = re.compile(r"(>=|<=|==|~=|!=|\^|~|>|<|=|^)\s*(\d+)(?:\.(\d{1,2}))?(?:\.(\d+))?")
-_CONDA = re.compile(r"""(?:^\s*-|[\[,])\s*["']?python\s*([=<>~!][\d.*=<>~!, ]*)""", re.MULTILINE)
+_CONDA = re.compile(
+    r"""(?:^\s*-|[\[,])\s*["']?(?:[\w./-]+::)?python\s*([=<>~!][\d.*=<>~!, ]*)""", re.MULTILINE
+)
 _ENVIRONMENTS = ("environment.yml", "environment.yaml")
 
 
@@ -146,9 +150,35 @@ def _bounds(
             found.append(("setup.cfg", bound))
         except configparser.Error:
             pass  # setuptools says so when it is installed
+    if "setup.py" in files:
+        found.append(("setup.py", _required_by(read("setup.py") or "")))
     listed = (name for name in _ENVIRONMENTS if name in files)
     pins = ((name, _CONDA.search(read(name) or "")) for name in listed)
     return [*found, *((name, pin[1]) for name, pin in pins if pin)]
+
+
+def _required_by(text: str) -> str:
+    """Return the `python_requires` of a setup.py's `setup(...)`, where it is written out."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # escapes in the user's strings
+            nodes = list(ast.walk(ast.parse(text)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ""  # read as a module as well, where it is noted
+    assigned = [node for node in nodes if isinstance(node, ast.Assign)]
+    names = {_name(target): node.value for node in assigned for target in node.targets}
+    calls = (node for node in nodes if isinstance(node, ast.Call) and _name(node.func) == "setup")
+    given = (keyword for call in calls for keyword in call.keywords)
+    wanted = [keyword.value for keyword in given if keyword.arg == "python_requires"]
+    values = [names.get(_name(value), value) if _name(value) else value for value in wanted]
+    return next((str(value.value) for value in values if isinstance(value, ast.Constant)), "")
+
+
+def _name(node: ast.AST) -> str:
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return ""
 
 
 def _below(value: Any, *keys: str) -> Any:
