@@ -26,7 +26,7 @@ from mlactions.init.packages import find_packages
 from mlactions.init.pins import commit_of
 from mlactions.init.write import write_new
 from mlactions.runner import Runner
-from tests.init_repositories import CONFIGS, PLAIN_PIP, SHAPES
+from tests.init_repositories import CONFIGS, EVALUATE, PLAIN_PIP, SHAPES
 
 ROOT = Path(__file__).resolve().parents[1]
 PIN = "a" * 40
@@ -548,8 +548,92 @@ def test_no_check_is_asked_for_that_nothing_makes(tmp_path: Path) -> None:
     both = dict.fromkeys(
         (".github/workflows/gate.yml", ".github/workflows/mlactions-gate.yml"), FOREIGN
     )
-    said = init(repository(tmp_path, {**PLAIN_PIP, **both}), "--yes")[1]
+    folder = repository(tmp_path, {**PLAIN_PIP, **both})
+    said = init(folder, "--yes")[1]
     assert "gate / compare" not in said
+
+
+AUDIT = (
+    "on: [push]\njobs:\n  a:\n    steps:\n"
+    f"      - uses: codex-ml-actions/codex-ml-actions/actions/audit@{PIN}\n"
+)
+
+
+def test_a_gate_by_name_that_only_audits_leaves_room_for_ours(tmp_path: Path) -> None:
+    folder = repository(tmp_path, {**PLAIN_PIP, ".github/workflows/gate.yml": AUDIT})
+    assert init(folder, "--yes")[0] == Exit.PASS
+    text = (folder / ".github/workflows/mlactions-gate.yml").read_text()
+    assert "/.github/workflows/gate.yml@" in text
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        dict.fromkeys(
+            (".github/workflows/gate.yml", ".github/workflows/mlactions-gate.yml"), FOREIGN
+        ),
+        {".github/workflows/gate.yml": AUDIT, ".github/workflows/mlactions-gate.yml": FOREIGN},
+    ],
+)
+def test_a_gate_without_a_free_name_is_said_to_be_missing(
+    tmp_path: Path, files: Mapping[str, str]
+) -> None:
+    folder = repository(tmp_path, {**PLAIN_PIP, **files})
+    taken = max(files)
+    for _ in range(2):  # also once everything else is written
+        code, said = init(folder, "--yes")
+        assert code == Exit.PASS
+        words = " ".join(said.split())
+        assert "No workflow uses gate: its file name is taken." in words
+        assert f"rename {taken}" in words
+    assert "everything that fits is there already" not in words
+
+
+CONDA = {
+    "environment.yml": "name: x\ndependencies: [python=3.9, pytorch]\n",
+    "score.py": EVALUATE,
+    **CONFIGS,
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("python score.py", "conda run --no-capture-output --name mlactions python score.py"),
+        ("torchrun score.py", "conda run --no-capture-output --name mlactions torchrun score.py"),
+        ("conda run --name own python score.py", "conda run --name own python score.py"),
+        ("uv run python score.py", "uv run python score.py"),
+    ],
+)
+def test_a_command_starts_in_the_environment_that_conda_makes(
+    tmp_path: Path, given: str, written: str
+) -> None:
+    folder = repository(tmp_path, CONDA)
+    options = " --config {config} --seed {seed} --output {output}"
+    code, said = init(folder, "--yes", f"--command={given}{options}")
+    assert code == Exit.PASS, said
+    assert gate(folder)["command"] == f"{written}{options}"
+    baseline = (folder / ".github/workflows/baseline-update.yml").read_text()
+    assert f"command: {written} --config" in baseline
+    words = " ".join(said.split())
+    assert ("starts in the environment that environment.yml makes" in words) == (given != written)
+
+
+def test_a_command_with_an_installation_of_its_own_is_left_as_it_is(tmp_path: Path) -> None:
+    folder = repository(tmp_path, CONDA)
+    command = "python score.py --config {config} --output {output}"
+    init(folder, "--yes", f"--command={command}", "--install=pip install torch")
+    assert gate(folder)["command"] == command
+
+
+def test_a_conda_command_is_run_here_as_it_was_given(tmp_path: Path) -> None:
+    """Here the caller's own environment is active; `mlactions` is made on runners."""
+    folder = repository(tmp_path, CONDA)
+    commit(folder)
+    command = "python score.py --config {config} --seed {seed} --output {output}"
+    code, said = init(folder, "--yes", f"--command={command}", "--evaluate", "--seeds=0,1")
+    assert code == Exit.PASS, said
+    assert (folder / "configs/baseline.yaml").is_file()
 
 
 def test_a_gate_written_out_in_jobs_is_a_gate(tmp_path: Path) -> None:
@@ -616,6 +700,42 @@ def test_configs_are_found_below_another_folder() -> None:
             "environment.yml",
         ),
         ({"environment.yml": "dependencies:\n  - python>=3.9\n"}, "3.12", "environment.yml"),
+        (
+            {"environment.yaml": "dependencies:\n  - conda-forge::python=3.9\n"},
+            "3.9",
+            "environment.yaml",
+        ),
+        (
+            {"environment.yml": "dependencies:\n  - conda-forge/linux-64::python==3.10.4\n"},
+            "3.10",
+            "environment.yml",
+        ),
+        ({"setup.py": "setup(python_requires='>=3.7, <3.10')"}, "3.9", "setup.py"),
+        (
+            {"setup.py": "import setuptools\nsetuptools.setup(python_requires='~=3.8,<3.12')"},
+            "3.11",
+            "setup.py",
+        ),
+        (
+            {"setup.py": "NEEDS = '<3.11'\nif True:\n    setup(name='x', python_requires=NEEDS)"},
+            "3.10",
+            "setup.py",
+        ),
+        (
+            {"setup.py": "setup(python_requires=f'<3.{n}')\nother(python_requires='<3.9')"},
+            "3.12",
+            "",
+        ),
+        ({"setup.py": "setup(python_requires=NEEDS)\nNEEDS = read()"}, "3.12", ""),
+        ({"setup.py": "print 'old'"}, "3.12", ""),
+        (
+            {
+                "setup.cfg": "[options]\npython_requires = >=3.11\n",
+                "setup.py": "setup(python_requires='<3.10')",
+            },
+            "3.11",
+            "setup.cfg",
+        ),
         ({}, "3.12", ""),
     ],
 )

@@ -90,7 +90,11 @@ def command(runner: Runner, /, **given: Any) -> int:
     elif plan.files:
         runner.say("\nNothing was written.")
         return Exit.PASS
-    return measure(plan, git.root, runner, given["seeds"]) if given["evaluate"] else Exit.PASS
+    if not given["evaluate"]:
+        return Exit.PASS
+    # What was given is run as it was: the caller's own environment is active here.
+    plan = replace(plan, command=given["command"] or plan.command)
+    return measure(plan, git.root, runner, given["seeds"])
 
 
 def find_repository(folder: Path) -> Git:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mlactions.errors import UserError
 from mlactions.evaluate.template import parse_template
-from mlactions.init.model import Findings, Script
+from mlactions.init.model import Findings, Packages, Script
 
 _CONFIG = ("--config", "--cfg", "--config-file", "--config_file", "--config-path", "-c")
 _OUTPUT = (
@@ -14,6 +14,7 @@ _OUTPUT = (
     *("--metrics", "--metrics-file", "--metrics_file", "--metrics-out", "--results"),
 )
 _SEED = ("--seed", "--random-seed", "--random_seed")
+_STARTERS = ("conda", "mamba", "micromamba", "pixi", "uv", "poetry", "docker")
 _KEYS = ("output", "output_file", "metrics_file", "metrics_path", "out")
 
 
@@ -59,6 +60,13 @@ def hydra_choice(command: str, script: Script | None, glob: str) -> str:
     place = glob.rpartition("/")[0].removeprefix(script.hydra.folder).strip("/")
     choice = f"+{place}={{name}}" if place else "--config-name {name}"
     return command.replace(" {config} ", f" {choice} ", 1)
+
+
+def in_environment(command: str, packages: Packages) -> str:
+    """Let a command start where conda installs, unless it says itself where."""
+    if packages.manager != "conda" or command.partition(" ")[0] in _STARTERS:
+        return command
+    return f"{packages.run.removesuffix(' python')} {command}"
 
 
 def check_command(command: str) -> None:

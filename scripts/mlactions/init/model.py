@@ -122,7 +122,10 @@ class File:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to write, what stays as it is, and what does not fit, each with its reason."""
+    """What to write, what stays as it is, and what does not fit, each with its reason.
+
+    `blocked` are words that fit, and whose file names other workflows have.
+    """
 
     files: tuple[File, ...]
     kept: tuple[tuple[str, str], ...]
@@ -130,3 +133,4 @@ class Plan:
     command: str
     configs: tuple[str, ...]
     steps: tuple[str, ...]
+    blocked: tuple[str, ...] = ()

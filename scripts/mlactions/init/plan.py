@@ -9,7 +9,7 @@ from mlactions.compare.suggest import direction
 from mlactions.init import templates as fill
 from mlactions.init.address import check_open, is_loopback
 from mlactions.init.agents import agents_text
-from mlactions.init.commands import evaluation_command, hydra_choice
+from mlactions.init.commands import evaluation_command, hydra_choice, in_environment
 from mlactions.init.model import Asked, File, Findings, Plan
 
 FOLDER = ".github/workflows"
@@ -38,6 +38,7 @@ def make_plan(
 ) -> Plan:
     """Return what fits this repository; files in `present` are left as they are."""
     told = found.recalled
+    given = asked.command
     asked = replace(
         asked,
         command=asked.command or told.command,
@@ -46,6 +47,9 @@ def make_plan(
         python=asked.python or told.python_version or found.packages.python,
         tracking_uri=asked.tracking_uri or told.tracking_uri,
     )
+    if given and asked.install == found.packages.install:
+        asked = replace(asked, command=in_environment(given, found.packages))
+    wrapped = bool(given) and asked.command != given
     command, why = (asked.command, "") if asked.command else evaluation_command(found, keys)
     if command and not asked.command and asked.configs:
         command = hydra_choice(command, found.script("evaluate"), asked.configs[0])
@@ -55,8 +59,9 @@ def make_plan(
     files: list[File] = []
     kept: list[tuple[str, str]] = []
     left_out: list[tuple[str, str]] = []
+    blocked: list[str] = []
     for fit in _fits(found, asked, template, why):
-        path = _free(fit.word, found, present)
+        path = _free(fit.word, present)
         user = _used_by(found, fit.word)
         if not fit.text and not user:
             left_out.append((fit.word, fit.reason))
@@ -64,7 +69,9 @@ def make_plan(
             own = user == f"{FOLDER}/{fit.word}.yml"
             kept.append((user, "is there already" if own else f"uses `{fit.word}` already"))
         elif path in present:
-            kept.append((path, "is there already"))
+            reason = f"its file name is taken: rename {path}, or write the job into it"
+            left_out.append((fit.word, reason))
+            blocked.append(fit.word)
         else:
             text = fill.introduced(fill.on_branch(fit.text, asked.branch))
             text = fill.pinned(text, asked.pin, asked.version)
@@ -82,7 +89,21 @@ def make_plan(
     has_gate = bool(written & {f"{FOLDER}/gate.yml", f"{FOLDER}/mlactions-gate.yml"})
     has_gate = has_gate or bool(_used_by(found, "gate"))
     steps = tuple(_steps(command, present, asked, has_gate=has_gate))
-    return Plan(tuple(files), tuple(kept), tuple(left_out), command, asked.configs, steps)
+    if wrapped:
+        source = found.packages.source
+        steps = (
+            f"The evaluation starts in the environment that {source} makes: see above.",
+            *steps,
+        )
+    return Plan(
+        files=tuple(files),
+        kept=tuple(kept),
+        left_out=tuple(left_out),
+        command=command,
+        configs=asked.configs,
+        steps=steps,
+        blocked=tuple(blocked),
+    )
 
 
 def _used_by(found: Findings, word: str) -> str:
@@ -91,11 +112,10 @@ def _used_by(found: Findings, word: str) -> str:
     return next(users, "")
 
 
-def _free(word: str, found: Findings, present: Mapping[str, bool]) -> str:
-    """Return where a word's workflow is written: beside a file of somebody else by that name."""
+def _free(word: str, present: Mapping[str, bool]) -> str:
+    """Return where a workflow is written: beside a file by its name that does not use the word."""
     path = f"{FOLDER}/{word}.yml"
-    foreign = path in present and not found.workflows.get(path)
-    return f"{FOLDER}/mlactions-{word}.yml" if foreign else path
+    return f"{FOLDER}/mlactions-{word}.yml" if path in present else path
 
 
 def _fits(found: Findings, asked: Asked, template: Template, why: str) -> Iterator[Fit]:

@@ -24,6 +24,7 @@ from mlactions.settings import Status
 from mlactions.text import plural
 
 MAX_NOTES = 20
+_COMPLETE = "everything that fits is there already"
 
 
 def render(found: Findings, plan: Plan, *, pin: str, listings: bool = True) -> Report:
@@ -37,10 +38,11 @@ def render(found: Findings, plan: Plan, *, pin: str, listings: bool = True) -> R
 
 
 def _verdict(plan: Plan) -> str:
+    missing = "".join(f" No workflow uses {word}: its file name is taken." for word in plan.blocked)
     if not plan.files:
-        return "Nothing to write: everything that fits is there already."
+        return f"Nothing to write.{missing}" if missing else f"Nothing to write: {_COMPLETE}."
     kept = f" {len(plan.kept)} left alone." if plan.kept else ""
-    return f"{plural(len(plan.files), 'file')} to write; nothing is overwritten.{kept}"
+    return f"{plural(len(plan.files), 'file')} to write; nothing is overwritten.{kept}{missing}"
 
 
 def _blocks(found: Findings, plan: Plan, pin: str, listings: bool) -> Iterator[Block]:
