@@ -100,6 +100,14 @@ def rules_of(found: Audit) -> list[str]:
             "from catboost import CatBoost\ndef f(x):\n    m = CatBoost()\n    m.fit(x)\n",
             "CatBoost",
         ),
+        (
+            (
+                "import ignite\nfrom ignite.engine import create_supervised_trainer\n"
+                "def f(m, x):\n    ignite.utils.manual_seed(1)\n"
+                "    create_supervised_trainer(m, x).run(m)\n"
+            ),
+            "Ignite",
+        ),
         ("import keras\ndef f(m, x):\n    keras.utils.set_random_seed(1)\n    m.fit(x)\n", "Keras"),
     ],
 )
@@ -107,7 +115,8 @@ def test_a_training_that_is_not_judged_is_named(code: str, library: str, tmp_pat
     found = look(tmp_path, train_py=f"{code}if __name__ == '__main__':\n    f(*load())\n")
     assert [(item.rule, item.level) for item in found.findings] == [("training-not-judged", "note")]
     assert library in found.findings[0].message
-    assert seeded_by(found.programs[0]) == ("everything" if library == "Keras" else "not judged")
+    known = library in {"Keras", "Ignite"}
+    assert seeded_by(found.programs[0]) == ("everything" if known else "not judged")
 
 
 def test_code_of_a_library_that_trains_nothing_is_not_named(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from mlactions.audit import lateness
+from mlactions.audit.launches import launches
 from mlactions.audit.model import Conditional, Function, Step, Summary
 from mlactions.audit.names import Scope, is_main_guard
 from mlactions.audit.rules import determinism, loading, ordering, seeds
@@ -47,6 +48,7 @@ _PARAMS = frozenset(
 def summarize(source: Source) -> Summary:
     """Return what later steps need of a file, so that its syntax tree can be let go."""
     references: dict[str, set[str]] = defaultdict(set)
+    methods = _methods(source)
     effects: dict[str, dict[str, int]] = defaultdict(dict)
     names = source.names
     if source.roots & _TORCH:
@@ -75,7 +77,10 @@ def summarize(source: Source) -> Summary:
         path=source.path,
         functions={
             key: Function(
-                frozenset(references[key]), dict(effects[key]), _steps(source, calls.get(key, []))
+                frozenset(references[key]),
+                dict(effects[key]),
+                _steps(source, calls.get(key, [])),
+                frozenset(methods.get(key, ())),
             )
             for key in sorted(keys)
         },
@@ -87,6 +92,7 @@ def summarize(source: Source) -> Summary:
         notebook=source.notebook is not None,
         conditional=tuple(_conditional(source)),
         starts=starts,
+        launches=tuple(launches(source)) if entry is None else (),
     )
 
 
@@ -102,6 +108,15 @@ def _conditional(source: Source) -> Iterator[Conditional]:
     yield from loading.candidates(source)
     yield from seeds.candidates(source)
     yield from ordering.candidates(source)
+
+
+def _methods(source: Source) -> dict[str, set[str]]:
+    """Return by function the attributes that are asked of what no dotted name leads to."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for node, scope in source.names.loads:
+        if isinstance(node, ast.Attribute) and not source.names.name(node, scope):
+            found[scope.key].add(node.attr)
+    return found
 
 
 def _is_inner(source: Source, node: ast.expr) -> bool:

@@ -84,17 +84,31 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Launch:
+    """A call at the top level of a module: the dotted name, the line and its text.
+
+    With a `method`, that is what is called, of what `name` made.
+    """
+
+    name: str
+    method: str
+    line: int
+    quote: str
+
+
+@dataclass(frozen=True)
 class Function:
     """What a function, method or module body refers to and does.
 
     `refs` are dotted names, `@name` for one of the same module. `effects` say what it does, each
     with the first source line: `seed.torch`, `use.numpy`, `train`, … `steps` order the calls of
-    functions that seed.
+    functions that seed. `methods` are attributes of what no name leads to: `fit` of `model.fit`.
     """
 
     refs: frozenset[str]
     effects: Mapping[str, int]
     steps: tuple[Step, ...] = ()
+    methods: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -117,7 +131,7 @@ class Summary:
     """What remains of a parsed module: enough to follow calls from file to file.
 
     `exports` are the names that its imports bind, `stars` the modules it imports everything of,
-    `entry` the line where running it as a program starts.
+    `entry` the line where running it as a program starts; without one, `launches` may be entries.
     """
 
     path: str
@@ -130,6 +144,7 @@ class Summary:
     notebook: bool = False
     conditional: tuple[Conditional, ...] = ()
     starts: tuple[str, ...] = ()
+    launches: tuple[Launch, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator, Mapping
 
 from mlactions.audit.conditions import Conditions, Node
 from mlactions.audit.lateness import Lateness
-from mlactions.audit.model import Finding, Function, Level, Program, Rule
+from mlactions.audit.launches import launched
+from mlactions.audit.model import Finding, Function, Level, Program, Rule, Summary
 from mlactions.audit.project import Project
 from mlactions.audit.rules import configuration, determinism, own, seeds
 from mlactions.audit.source import joined, last_part
@@ -21,7 +22,8 @@ def programs(project: Project, settings: frozenset[str]) -> tuple[list[Program],
     found: list[Program] = []
     findings: list[Finding] = []
     conditions = Conditions(project.files)
-    for path, summary in sorted(project.files.items()):
+    for path in sorted(project.files):
+        summary = launched(project, path)
         if summary.entry is None:
             continue
         reached = project.reach(path)
@@ -30,7 +32,7 @@ def programs(project: Project, settings: frozenset[str]) -> tuple[list[Program],
             continue
         files = tuple(sorted({node[0] for node in reached}))
         found.append(Program(path, summary.entry_place, effects, files))
-        findings += _judge(project, found[-1], reached)
+        findings += _judge(project, found[-1], summary, reached)
         conditions.ask(effects, files, reached)
     return found, [*findings, *conditions.findings()]
 
@@ -54,29 +56,29 @@ def _effects(project: Project, reached: Mapping[Node, Function]) -> frozenset[st
 
 
 def _judge(
-    project: Project, program: Program, reached: Mapping[Node, Function]
+    project: Project, program: Program, summary: Summary, reached: Mapping[Node, Function]
 ) -> Iterator[Finding]:
     effects = program.effects
-    yield from _others(project, program)
+    yield from _others(summary, program)
     if "train" in effects:
-        yield from _seeds(project, program)
-        yield from _deterministic(project, program, reached)
+        yield from _seeds(summary, program)
+        yield from _deterministic(summary, program, reached)
         yield from Lateness(project, reached).findings()
     if "log.metrics" in effects and "log.params" not in effects:
         text = "This program logs metrics to MLflow and no parameters."
-        yield _finding(project, program, configuration.NOT_LOGGED, text)
+        yield _finding(summary, configuration.NOT_LOGGED, text)
 
 
-def _others(project: Project, program: Program) -> Iterator[Finding]:
+def _others(summary: Summary, program: Program) -> Iterator[Finding]:
     """Name the libraries whose training is not judged; Keras draws from generators known here."""
     names = others(program)
     if not names:
         return
     if "train" not in program.effects and _SEEDED_ALL & set(names):
-        yield from _seeds(project, program, torch=False)
+        yield from _seeds(summary, program, torch=False)
     verb = "trains" if len(names) == 1 else "train"
     text = f"{joined(names)} {verb} here, and no rule judges that: they know PyTorch."
-    yield _finding(project, program, own.NOT_JUDGED, text)
+    yield _finding(summary, own.NOT_JUDGED, text)
 
 
 def others(program: Program) -> list[str]:
@@ -85,18 +87,18 @@ def others(program: Program) -> list[str]:
     return sorted(set(names) - _RULED)
 
 
-_SEEDED_ALL = frozenset({"Keras", "TensorFlow"})
+_SEEDED_ALL = frozenset({"Ignite", "Keras", "TensorFlow"})
 _RULED = frozenset({"scikit-learn"})
 
 
-def _seeds(project: Project, program: Program, *, torch: bool = True) -> Iterator[Finding]:
+def _seeds(summary: Summary, program: Program, *, torch: bool = True) -> Iterator[Finding]:
     effects = program.effects
     seeded = {effect.removeprefix("seed.") for effect in effects if effect.startswith("seed.")}
     if "all" in seeded:
         return
     if not seeded:
         text = "This program trains a model and seeds no generator."
-        yield _finding(project, program, seeds.MISSING, text)
+        yield _finding(summary, seeds.MISSING, text)
         return
     missing = [
         f"`{_CALLS[name]}`"
@@ -109,14 +111,14 @@ def _seeds(project: Project, program: Program, *, torch: bool = True) -> Iterato
     if missing:
         level: Level = "error" if torch and "torch" not in seeded else "warning"
         text = f"This program never calls {joined(missing, 'or')}."
-        yield _finding(project, program, seeds.PARTIAL, text, level)
+        yield _finding(summary, seeds.PARTIAL, text, level)
 
 
 _CALLS = {"numpy": "numpy.random.seed", "random": "random.seed"}
 
 
 def _deterministic(
-    project: Project, program: Program, reached: Mapping[Node, Function]
+    summary: Summary, program: Program, reached: Mapping[Node, Function]
 ) -> Iterator[Finding]:
     effects = program.effects
     if "deterministic.call" in effects and "cuda" in effects and "cublas" not in effects:
@@ -140,18 +142,15 @@ def _deterministic(
         return
     if any(effect.startswith("seed.") for effect in effects):
         text = "This program trains on a GPU with a seed, and without deterministic algorithms."
-        yield _finding(project, program, determinism.OFF, text)
+        yield _finding(summary, determinism.OFF, text)
 
 
-def _finding(
-    project: Project, program: Program, rule: Rule, message: str, level: Level | None = None
-) -> Finding:
-    summary = project.files[program.path]
+def _finding(summary: Summary, rule: Rule, message: str, level: Level | None = None) -> Finding:
     line = summary.entry or 1
     return Finding(
         rule=rule.id,
         level=level or rule.level,
-        file=program.path,
+        file=summary.path,
         place=summary.entry_place,
         message=message,
         quote=summary.entry_quote,

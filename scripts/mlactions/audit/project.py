@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
 
 from mlactions.audit.conditions import Node
@@ -55,6 +56,34 @@ class Project:
         for node in self._meant(path, name):
             method = last_part(node[1])
             if method and ("." not in node[1] or method in {"__init__", last_part(name)}):
+                yield node
+
+    def runs(self, path: str, name: str, method: str = "") -> dict[Node, Function]:
+        """Return the functions that calling a name runs, or a method of what the name makes.
+
+        Of a class that is named on the way, those methods run whose names are asked for there.
+        """
+        wanted = {last_part(name.removeprefix("@")), "__init__", method}
+        methods = frozenset({method})
+        while True:
+            named = self._named(path, name, methods)
+            # Of `main.options()` the function `main` itself does not run.
+            starts = [node for node in named if last_part(node[1]) in wanted]
+            found = self._closure(starts, partial(self._onward, methods))
+            more = methods.union(*(function.methods for function in found.values()))
+            if more == methods:
+                return found
+            methods = more
+
+    def _onward(self, methods: frozenset[str], node: Node, function: Function) -> Iterator[Node]:
+        for name in sorted(function.refs):
+            yield from self._named(node[0], name, methods)
+
+    def _named(self, path: str, name: str, methods: frozenset[str]) -> Iterator[Node]:
+        for node in self._meant(path, name):
+            method = last_part(node[1])
+            known = method in {"__init__", "__call__", last_part(name)} or method in methods
+            if method and ("." not in node[1] or known):
                 yield node
 
     def _closure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 
 from mlactions.audit.names import Scope
@@ -24,6 +25,7 @@ OTHERS: Mapping[str, str] = {
     "mxnet": "MXNet",
 }
 OTHER = "train.other."
+_IGNITE = re.compile(r"create_supervised_\w*trainer|supervised_training_step\w*")
 _FITS = frozenset({"fit", "fit_transform", "fit_predict", "train_on_batch", "partial_fit"})
 _GRADIENTS = frozenset({"jax.grad", "jax.value_and_grad", "tensorflow.GradientTape"})
 _LEARNS = frozenset({"fit_one_cycle", "fine_tune", "fit_flat_cos"})
@@ -37,6 +39,8 @@ def training(source: Source, call: ast.Call, scope: Scope, name: str, what: str)
             yield "seed.all"
     if _is_trainer(source, name, HUGGING):
         yield "seed.all"  # Trainer seeds everything from its arguments, 42 unless told otherwise
+    if name.startswith("ignite.") and _IGNITE.fullmatch(what):
+        yield f"{OTHER}Ignite"
     if not isinstance(call.func, ast.Attribute):
         yield from _others(source, call, name, what, "")
         return

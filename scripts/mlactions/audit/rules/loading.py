@@ -97,6 +97,8 @@ def handling(source: Source, call: ast.Call, scope: Scope, name: str) -> Iterato
     what = last_part(name) or called(call)
     if what == "seed_everything" and constant(keyword(call, "workers", 1)) is True:
         yield SEEDED_WORKERS
+    if what == "LightningCLI" and constant(keyword(call, "seed_everything_default")) is not False:
+        yield SEEDED_WORKERS
     if what in {"setup_dataloaders", "LightningCLI"}:
         yield FRAMEWORK
     if what == "prepare" and isinstance(call.func, ast.Attribute):
