@@ -318,6 +318,12 @@ def test_what_the_config_tree_does_not_have_is_refused(tmp_path: Path, name: str
     assert not list((tmp_path / "configs" / "sweeps").glob("*"))[1:]
 
 
+FLOAT = (
+    "`training.epochs` is 2 in the config, the float {} here;"
+    " write `2.0` in the config if floats are meant"
+)
+
+
 def test_a_value_of_another_kind_is_a_warning(tmp_path: Path) -> None:
     project = Project.make(
         tmp_path, "program: train.py\nparameters:\n  training.epochs: {values: [many]}\n"
@@ -328,7 +334,40 @@ def test_a_value_of_another_kind_is_a_warning(tmp_path: Path) -> None:
     text = "program: train.py\nparameters:\n  training.epochs: {values: [4.0, 8.0]}\n"
     (tmp_path / "configs" / "sweep.yaml").write_text(text)
     warnings = project.sweep("--replace").result["warnings"]
-    assert warnings == ["`training.epochs` is 2 in the config, the float 4.0 here"]
+    assert warnings == [FLOAT.format("4.0")]
+
+
+@pytest.mark.parametrize(
+    ("domain", "first"),
+    [
+        ("{values: [1.5, 2]}", "1.5"),
+        ("{values: [2, 4.0]}", "4.0"),
+        ("{values: [1.5, 2.5]}", "1.5"),
+        ("{distribution: q_uniform, q: 0.5, min: 1, max: 2}", "1.5"),
+        (f"{{values: [{', '.join(map(str, range(60)))}, 60.5]}}", "60.5"),  # beyond the samples
+        ("{values: [2, 4]}", ""),
+        ("{distribution: q_uniform, q: 2, min: 2, max: 8}", ""),
+    ],
+)
+def test_floats_for_an_integer_of_the_config_are_a_warning(
+    tmp_path: Path, domain: str, first: str
+) -> None:
+    text = f"program: train.py\nparameters:\n  training.epochs: {domain}\n"
+    done = Project.make(tmp_path, text).sweep()
+    assert done.code == 0, done.said
+    assert done.result["warnings"] == ([FLOAT.format(first)] if first else [])
+    assert done.result["status"] == ("warn" if first else "pass")
+
+
+def test_a_float_that_is_drawn_later_is_a_warning(tmp_path: Path) -> None:
+    text = "program: train.py\nmethod: random\nrun_cap: 1\nparameters:\n"
+    text += "  training.epochs: {values: [2, 1.5], probabilities: [1, 0]}\n"
+    assert Project.make(tmp_path, text).sweep().result["warnings"] == [FLOAT.format("1.5")]
+
+
+def test_floats_for_a_float_of_the_config_are_as_they_were(tmp_path: Path) -> None:
+    text = "program: train.py\nparameters:\n  training.max_lr: {values: [1, 0.5]}\n"
+    assert Project.make(tmp_path, text).sweep().result["warnings"] == []
 
 
 @pytest.mark.parametrize(

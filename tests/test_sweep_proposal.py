@@ -111,6 +111,13 @@ BAD = {
         one("training.max_lr: {values: [[1, 2], 0.1]}"),
         "0.1 in the config, [1,2] here",
     ),
+    "floats among integers": (
+        one("training.epochs: {values: [2, 1.5]}"),
+        "`training.epochs` is 2 in the config, the float 1.5 here",
+    ),
+    "a name that is a path": (BETTER + "name: ../../x\n", "its `name` is '../../x'"),
+    "a name of signs": (BETTER + "name: '---'\n", "its `name` is '---'"),
+    "a name that is too long": (BETTER + f"name: {'x' * 101}\n", "at most 100"),
     "min above max": (
         one("training.max_lr: {min: 2, max: 1}", "method: random\nrun_cap: 3\n"),
         "the smaller one",
@@ -197,7 +204,73 @@ def test_a_metric_is_the_same_with_its_default_spelt_out(project: Project) -> No
     assert checked(project, other).document["struck"] == [f"it sets `metric`, {USERS}"]
 
 
+def without_budget(project: Project, more: str = "") -> Project:
+    text = CURRENT.replace("budget: {trials: 10, gpu_hours: 5, hours_per_trial: 1}\n", more)
+    (project.root / "configs" / "sweep.yaml").write_text(text)
+    assert project.sweep("--replace").code == 0
+    return project
+
+
+def test_the_users_name_and_plain_words_may_be_a_name(project: Project) -> None:
+    for name in ("lr-2", "learning rate v1.2"):
+        assert checked(project, f"{BETTER}name: {name}\n").document["struck"] == []
+    ours = f"{CURRENT}name: größe/1\n"
+    (project.root / "configs" / "sweep.yaml").write_text(ours)
+    assert project.sweep("--replace").code == 0
+    assert checked(project, f"{BETTER}name: größe/1\n").document["struck"] == []
+
+
+RANDOM = "method: random\nrun_cap: 5000\nparameters:\n  training.max_lr: {min: 0.01, max: 0.1}\n"
+TPE = "method: tpe\nmetric: {name: a}\nparameters:\n  training.max_lr: {min: 0.01, max: 0.1}\n"
+PRICED = "budget: {hours_per_trial: 0.5, price_per_gpu_hour: 2}\n"
+NO_LIMIT = "No budget limits it."
+TAKES = {
+    "no budget": ("", RANDOM, f"It would be 5,000 trials; their hours are not known. {NO_LIMIT}"),
+    "assumptions alone": (
+        PRICED,
+        RANDOM + "seeds: 2\n",
+        (
+            "It would be 5,000 trials, 2,500 GPU hours (0.5 h × 1 GPU each, by `hours_per_trial`),"
+            f" 5,000.00 USD. {NO_LIMIT}"
+        ),
+    ),
+    "the time limit": (
+        "resources: {hours: 2, gpus: 4}\n",
+        BETTER,
+        (
+            "It would be at most 4 trials, 32 GPU hours"
+            f" (2 h × 4 GPU each, by the time limit of a trial). {NO_LIMIT}"
+        ),
+    ),
+    "no end": (
+        "",
+        TPE,
+        (
+            "It would be 10 trials to begin with, and more as often as `sweep next` is asked;"
+            f" their hours are not known. {NO_LIMIT}"
+        ),
+    ),
+    "a budget": (
+        "budget: {trials: 9}\n",
+        BETTER,
+        "It would be at most 4 trials; their hours are not known.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAKES)
+def test_an_offer_says_what_it_would_take(project: Project, name: str) -> None:
+    more, text, takes = TAKES[name]
+    found = checked(without_budget(project, more), text)
+    assert (found.document["struck"], found.document["takes"]) == ([], takes)
+    assert takes.replace("`", "") in shown(found).replace("`", "")
+
+
 BY_CODE = {
+    "floats for an integer": (
+        one("training.epochs: {values: [2, 1.5]}"),
+        "`training.epochs` is 2 in the config, the float 1.5 here",
+    ),
     "a name": (one(LR), ""),
     "an unknown name": (one("training.max_rl: {values: [1]}"), "no `training.max_rl`"),
     "an unknown option": (one("model: {values: [resnet]}"), "has no option 'resnet'"),

@@ -16,6 +16,7 @@ from mlactions.sweep.compose import (
     value_at,
     wrong,
 )
+from mlactions.sweep.domains import Choice
 from mlactions.sweep.identity import canonical_value
 from mlactions.sweep.model import Parameter, Space, Trial
 from mlactions.sweep.places import closest
@@ -117,9 +118,8 @@ def _check_names(space: Space, found: Composed, samples: Samples) -> list[str]:
                 if odd_kind(present, value):
                     shown = (canonical_value(present)[:60], canonical_value(value)[:60])
                     odd.setdefault(key, f"`{key}` is {shown[0]} in the config, {shown[1]} here")
-            if type(present) is int and all(map(_is_whole_float, values.values())):
-                first = next(iter(values.values()))
-                odd.setdefault(key, f"`{key}` is {present} in the config, the float {first!r} here")
+            if floats := floats_for_integer(parameter, present):
+                odd.setdefault(key, floats)
     return list(odd.values())
 
 
@@ -169,8 +169,20 @@ def odd_kind(present: Any, value: Any) -> bool:
     return _kind(present) != _kind(value)
 
 
-def _is_whole_float(value: Any) -> bool:
-    return isinstance(value, float) and value.is_integer()
+def floats_for_integer(parameter: Parameter, present: Any) -> str:
+    """Say that a parameter has floats where the config has an integer; nothing where it has none.
+
+    The whole domain counts, also what is drawn later: one float is enough to end a `range()`.
+    """
+    domain = parameter.domain
+    values = domain.values if isinstance(domain, Choice) else (domain.at(0.5),)
+    first = next((value for value in values if isinstance(value, float)), None)
+    if type(present) is not int or first is None:
+        return ""
+    return (
+        f"`{parameter.key}` is {present} in the config, the float {first!r} here;"
+        f" write `{float(present)!r}` in the config if floats are meant"
+    )
 
 
 def _refers(value: Any) -> bool:

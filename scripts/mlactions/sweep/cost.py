@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mlactions.sweep.model import Space
+from mlactions.sweep.model import Budget, Space
+from mlactions.text import plural
 
 
 @dataclass(frozen=True)
@@ -131,3 +132,26 @@ def beyond_budget(space: Space, found: Estimate) -> list[str]:
     if limit is None or found.whole_trials <= limit:
         return []
     return [f"`run_cap` asks for {found.whole_trials:,} trials; the budget ends it at {limit:,}."]
+
+
+def told(space: Space, found: Estimate) -> str:
+    """Return in sentences what a whole sweep would take, and that no limit is set where none is."""
+    most = "at most " if space.method == "grid" else ""
+    text = f"It would be {most}{plural(found.whole_trials, 'trial')}"
+    if space.method == "tpe" and space.wanted is None:
+        text += " to begin with, and more as often as `sweep next` is asked"
+    text += _hours_told(found)
+    return f"{text}." if _is_limited(space.budget) else f"{text}. No budget limits it."
+
+
+def _hours_told(found: Estimate) -> str:
+    if found.hours_per_trial is None:
+        return "; their hours are not known"
+    hours = found.whole_trials * found.hours_per_trial * found.gpus
+    each = f"{found.hours_per_trial:.3g} h × {found.gpus:g} GPU each, by {found.hours_from}"
+    text = f", {hours:,.10g} GPU hours ({each})"
+    return text if found.price is None else f"{text}, {hours * found.price:,.2f} {found.currency}"
+
+
+def _is_limited(budget: Budget) -> bool:
+    return any(limit is not None for limit in (budget.trials, budget.gpu_hours, budget.money))

@@ -10,6 +10,7 @@ from typing import Any
 from mlactions.ask.proposal import CheckedProposal
 from mlactions.ask.repository import NoSourceError, Repository
 from mlactions.bundle import Bundle, open_bundle
+from mlactions.compare.messages import spans_of
 from mlactions.escaping import printable
 from mlactions.report import (
     Block,
@@ -59,6 +60,7 @@ def check_proposal(
         "diff": _diff(current, offered) if offered else "",
         "parameters": list(space.parameters),
         "note": space.note,
+        "takes": space.takes,
         "reasons": reasons,
     }
     held = sum(not item["struck"] for item in reasons) + bool(offered)
@@ -131,6 +133,7 @@ def _blocks(document: Mapping[str, Any]) -> Iterator[Block]:
         yield Paragraph(("It is ", Code(NAME), f", {how}."))
         if document["note"]:
             yield Paragraph(Untrusted(f"It was {document['note']}."))
+        yield Paragraph(spans_of(document["takes"]))
         yield Listing(document["sweep"].rstrip(), "yaml")
         if document["diff"]:
             yield Details("The difference to the current one", (Listing(document["diff"], "diff"),))

@@ -6,6 +6,7 @@ caller's variables; where that cannot be done, as with a ConfigStore, names are 
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,37 +34,44 @@ OWN = (
 """Keys that are the user's to set: a proposal keeps them as they are in the current file."""
 
 
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9 ._-]{0,99}")
+
+
 @dataclass(frozen=True)
 class Held:
     """A space as it was checked: the text to offer, its parameters, why it is not offered.
 
-    `note` says why it was not composed, and is empty where it was.
+    `note` says why it was not composed, and is empty where it was. `takes` says what it would take.
     """
 
     text: str
     parameters: tuple[str, ...] = ()
     struck: tuple[str, ...] = ()
     note: str = ""
+    takes: str = ""
 
 
 def hold(
     text: str, current: str, result: Mapping[str, Any], repository: Repository, name: str
 ) -> Held:
     """Check a proposed file as a user's is, and against what only the user may say."""
+    from mlactions.sweep.cost import told
     from mlactions.sweep.space import parse_space  # only an answer with a sweep needs it
 
     try:
-        whole, struck = _with_own(text, _mapping(current))
+        own = _mapping(current)
+        whole, struck = _with_own(text, own)
         space = parse_space(whole, file=name)
     except UserError as error:
         return Held(text, struck=(_told(error),))
     names = tuple(item.key for item in space.parameters)
-    struck += [*unsafe(space), *_over(space, result)]
+    estimate, over = _over(space, result)
+    struck += [*_misnamed(space.name, own), *unsafe(space), *over]
     note = ""
     if not struck:
         found, note = _composed(space, result, repository)
         struck += found
-    return Held(whole, names, tuple(struck), note)
+    return Held(whole, names, tuple(struck), note, "" if struck else told(space, estimate))
 
 
 def _told(error: UserError) -> str:
@@ -104,6 +112,15 @@ def _spelt_out(value: Any) -> Any:
     return {"goal": "minimize", **value} if isinstance(value, dict) and "name" in value else value
 
 
+def _misnamed(name: str, current: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a name, which becomes a folder's; the user's own may stay."""
+    if name and name != current.get("name") and not _NAME.fullmatch(name):
+        yield (
+            f"its `name` is {name[:100]!r}: at most 100 letters, digits, spaces, dots, dashes and"
+            " underscores are allowed, a letter first"
+        )
+
+
 def unsafe(space: Any) -> Iterator[str]:
     """Yield what a proposal must not say, because the training would act on it."""
     from mlactions.sweep.domains import Choice
@@ -133,14 +150,17 @@ def _is_special(text: str) -> bool:
     return any(len(part) > 1 and part[0] == part[-1] == "_" for part in text.split("."))
 
 
-def _over(space: Any, result: Mapping[str, Any]) -> list[str]:
-    """Return which limits the whole of a proposed sweep would break."""
+def _over(space: Any, result: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """Return what the whole of a proposed sweep would take, and which limits it would break."""
     from mlactions.sweep.cost import Spent, estimate, over_budget
     from mlactions.sweep.trials import size
 
     found = result["estimate"] or {}
     trials = size(space) * max(len(space.seeds), 1)
-    return over_budget(space, estimate(space, trials, Spent(median=found.get("hours_per_trial"))))
+    whole = estimate(space, trials, Spent(median=found.get("hours_per_trial")))
+    if found.get("hours_from"):
+        whole = replace(whole, hours_from=found["hours_from"])
+    return whole, over_budget(space, whole)
 
 
 def _composed(
@@ -219,6 +239,7 @@ def _against_hydra(space: Any, project: Any) -> list[str]:
 def _against_files(space: Any, configs: Path, paths: Sequence[PurePosixPath]) -> list[str]:
     """Hold names and options to the files, without what only the user's Python knows."""
     from mlactions.sweep.compose import check_options
+    from mlactions.sweep.compose_checks import floats_for_integer
     from mlactions.sweep.tree import group_options
     from mlactions.sweep.trials import resolve_globs
 
@@ -228,25 +249,32 @@ def _against_files(space: Any, configs: Path, paths: Sequence[PurePosixPath]) ->
     except UserError as error:
         return [_told(error)]
     documents = {path: _mapping((configs / path).read_text(encoding="utf-8")) for path in paths}
-    asked = [item.name for item in space.parameters if not item.prefix and item.key not in options]
-    asked += [space.seed_parameter] if space.seeds else []
-    return [f"the configs have no `{name}`" for name in asked if not _known(name, documents)]
+    asked = [item for item in space.parameters if not item.prefix and item.key not in options]
+    values = {item.name: list(_values(item.name, documents)) for item in asked}
+    if space.seeds:
+        values[space.seed_parameter] = list(_values(space.seed_parameter, documents))
+    unknown = [f"the configs have no `{name}`" for name, found in values.items() if not found]
+    floats = (
+        {floats_for_integer(item, value) for value in values[item.name]}
+        for item in asked
+        if values[item.name]
+    )
+    return [*unknown, *(min(told) for told in floats if all(told))]
 
 
-def _known(name: str, documents: Mapping[PurePosixPath, Mapping[str, Any]]) -> bool:
-    """Tell whether a file sets a key; one in a group's folder sets it below the group's name."""
+def _values(name: str, documents: Mapping[PurePosixPath, Mapping[str, Any]]) -> Iterator[Any]:
+    """Yield what files set a key to; one in a group's folder sets it below the group's name."""
     wanted = name.split(".")
     for path, document in documents.items():
         group = list(path.parent.parts)
         below = bool(group) and wanted[: len(group)] == group
-        if _has(document, wanted[len(group) :] if below else wanted):
-            return True
-    return False
+        yield from _at(document, wanted[len(group) :] if below else wanted)
 
 
-def _has(document: Any, parts: Sequence[str]) -> bool:
+def _at(document: Any, parts: Sequence[str]) -> Iterator[Any]:
     for part in parts:
         if not isinstance(document, Mapping) or part not in document:
-            return False
+            return
         document = document[part]
-    return bool(parts)
+    if parts:
+        yield document
