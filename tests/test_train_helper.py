@@ -198,6 +198,75 @@ def test_a_damaged_pointer_gives_way_to_the_best_and_loses_nothing(tmp_path: Pat
     assert (tmp_path / "latest.json.damaged").exists()
 
 
+def kept_one(folder: Path) -> Checkpoints:
+    """Save three, of which the first is the best, and keep one."""
+    kept = checkpoints(folder, keep=1)
+    for step in (1, 2, 3):
+        kept.save(writer(b"state %d" % step), step=step, metric=("val_loss", step))
+    return kept
+
+
+def lose_pointer(folder: Path) -> None:
+    (folder / "latest.json").unlink()
+
+
+def lose_newest(folder: Path) -> None:
+    truncate(folder / "step-000000003")
+
+
+@pytest.mark.parametrize(
+    ("lose", "why"), [(lose_pointer, "is missing"), (lose_newest, "names none that is whole")]
+)
+def test_the_best_is_gone_on_from_where_the_newest_is_lost(
+    tmp_path: Path, lose: Callable[[Path], None], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = kept_one(tmp_path)
+    lose(tmp_path)
+    found = kept.latest()
+    assert found is not None
+    assert found.path.read_bytes() == b"state 1"
+    assert f"latest.json {why}: trying best.json" in capsys.readouterr().out
+    ours = read_checkpoints(tmp_path)
+    assert ours.latest == ours.best
+    assert ours.refused
+    check_pointer(ours, tmp_path)
+
+
+def test_a_save_after_a_lost_pointer_removes_nothing_that_lay_there(tmp_path: Path) -> None:
+    kept = kept_one(tmp_path)
+    lay_there = {path.name for path in tmp_path.glob("step-*")}
+    (tmp_path / "latest.json").unlink()
+    for step in (4, 5):
+        kept.save(writer(b"x"), step=step, metric=("val_loss", 0.1 / step))
+    assert {path.name for path in tmp_path.glob("step-*")} == lay_there | {"step-000000005"}
+
+
+@pytest.mark.parametrize("pointer", ["latest.json", "best.json"])
+def test_tidying_goes_on_after_a_damaged_pointer(tmp_path: Path, pointer: str) -> None:
+    kept_one(tmp_path)
+    lay_there = {path.name for path in tmp_path.glob("step-*")}
+    (tmp_path / pointer).write_text('{"ver')
+    for first in (4, 10):  # a second start does not begin to keep all again
+        kept = checkpoints(tmp_path, keep=2)
+        for step in range(first, first + 6):
+            kept.save(writer(b"x"), step=step, metric=("val_loss", 1 / step))
+    left = {path.name for path in tmp_path.glob("step-*")}
+    assert left == lay_there | {"step-000000014", "step-000000015"}
+    (tmp_path / "kept.json").write_text("{")
+    kept.save(writer(b"x"), step=16, metric=("val_loss", 0.01))
+    assert {path.name for path in tmp_path.glob("step-*")} == left | {"step-000000016"}
+
+
+def test_what_is_begun_anew_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = kept_one(tmp_path)
+    (tmp_path / "latest.json").write_text("{")
+    kept.save(writer(b"x"), step=4)
+    assert (tmp_path / "kept.json").exists()
+    monkeypatch.setenv("MLACTIONS_RESUME", "")
+    checkpoints(tmp_path).save(writer(b"x"), step=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest.json", "step-000000001-2"]
+
+
 def test_checkpoints_that_nothing_names_are_not_begun_over(tmp_path: Path) -> None:
     saved(tmp_path)
     (tmp_path / "latest.json").write_text("{")

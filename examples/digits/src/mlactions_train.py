@@ -103,14 +103,21 @@ class Checkpoints:
         return None
 
     def _named(self) -> Iterator[dict[str, Any]]:
-        """Yield what `latest.json` names, or where that is damaged, what `best.json` does."""
+        """Yield what `latest.json` names; where nothing of that is whole, what `best.json` does."""
         pointer = self.folder / "latest.json"
-        yield from _entries(pointer)
-        if not _is_damaged(pointer):
-            return
-        print(f"{pointer} is damaged: trying best.json", flush=True)
-        yield from _entries(self.folder / "best.json")
-        if any(self.folder.glob("step-*")):
+        tried = []
+        for entry in _entries(pointer):
+            tried.append(entry["path"])
+            yield entry
+        why = "is damaged" if _is_damaged(pointer) else "names none that is whole"
+        why = why if pointer.exists() else "is missing"
+        best = [one for one in _entries(self.folder / "best.json") if one["path"] not in tried]
+        if not pointer.exists():  # one without a hash may be of another training
+            best = [one for one in best if one.get("config_hash")]
+        if best or (not tried and any(self.folder.glob("step-*"))):
+            print(f"{pointer} {why}: trying best.json", flush=True)
+        yield from best
+        if _is_damaged(pointer) and any(self.folder.glob("step-*")):
             told = (
                 f"{pointer} is damaged, and checkpoints lie beside it. Repair it, move the folder"
             )
@@ -154,8 +161,7 @@ class Checkpoints:
             "config": self.config,
             "run_id": run_id,
         }
-        if not self.anew and _is_damaged(self.folder / "latest.json"):
-            (self.folder / "latest.json").rename(self.folder / "latest.json.damaged")
+        self._keep_unnamed(path.name)
         before = [] if self.anew else list(_entries(self.folder / "latest.json"))
         best = None if self.anew else next(_entries(self.folder / "best.json"), None)
         self.anew = False
@@ -172,15 +178,34 @@ class Checkpoints:
         names = [f"step-{step:09d}", *(f"step-{step:09d}-{n}" for n in range(2, 1000))]
         return next(self.folder / name for name in names if not (self.folder / name).exists())
 
-    def _tidy(self) -> None:
-        """Remove what no pointer names any more, and what a kill left half-written.
+    def _keep_unnamed(self, fresh: str) -> None:
+        """Note in `kept.json` what a lost pointer may have named: that stays until somebody looks.
 
-        What a damaged pointer may have named stays.
+        What is saved later is tidied as ever, or the disk would fill.
         """
-        if (self.folder / "latest.json.damaged").exists():
+        pointers = (self.folder / "latest.json", self.folder / "best.json")
+        kept, aside = self.folder / "kept.json", self.folder / "latest.json.damaged"
+        if self.anew:
+            _remove(kept)
+            _remove(aside)
             return
+        known = _kept(kept)
+        lost = [pointer for pointer in pointers if _is_damaged(pointer)]
+        unknown = known is None or (aside.exists() and not kept.exists())
+        if not (lost or unknown or not pointers[0].exists()):
+            return
+        there = {path.name for path in self.folder.glob("step-*")} - {fresh}
+        if there:
+            _write(kept, {"version": 1, "kept": sorted(there.union(known or ()))})
+            print(f"checkpoints whose pointer was lost stay: {kept} names them", flush=True)
+        for pointer in lost:
+            pointer.rename(pointer.with_name(f"{pointer.name}.damaged"))
+
+    def _tidy(self) -> None:
+        """Remove what no pointer names any more, and what a kill left half-written."""
         pointers = (self.folder / "latest.json", self.folder / "best.json")
         named = {entry["path"] for pointer in pointers for entry in _entries(pointer)}
+        named.update(_kept(self.folder / "kept.json") or ())
         for pattern in ("step-*", ".step-*.tmp", ".latest.json.*.tmp", ".best.json.*.tmp"):
             for path in self.folder.glob(pattern):
                 if path.name not in named:
@@ -287,6 +312,15 @@ def _entries(pointer: Path) -> Iterator[dict[str, Any]]:
 
 def _is_damaged(pointer: Path) -> bool:
     return pointer.exists() and next(_entries(pointer), None) is None
+
+
+def _kept(path: Path) -> list[str] | None:
+    """Return the names in `kept.json`, none without one; None where it cannot be read."""
+    if not path.exists():
+        return []
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        return [str(name) for name in json.loads(path.read_text(encoding="utf-8"))["kept"]]
+    return None
 
 
 def _is_good(folder: Path, entry: Mapping[str, Any]) -> bool:

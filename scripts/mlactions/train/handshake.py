@@ -26,8 +26,11 @@ def read_checkpoints(folder: Path, *, hashed: bool = True) -> Checkpoints:
     """
     latest, refused = _first_good(folder, LATEST, hashed=hashed)
     best, _ = _first_good(folder, BEST, hashed=hashed)
-    if latest is None and any(one.path == LATEST for one in refused):
-        latest = best  # the pointer is damaged, not what it names
+    is_lost = not (folder / LATEST).exists() and best is not None and bool(best.config_hash)
+    if is_lost:
+        refused.append(Refused(LATEST, None, "it is missing"))
+    if latest is None and refused:
+        latest = best  # as our helper does: the pointer is lost, or what it names
     return Checkpoints(latest, best, tuple(refused))
 
 
