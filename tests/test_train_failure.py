@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from mlactions.train.advice import ADVICE
-from mlactions.train.failure import RULES, classify
+from mlactions.train.failure import classify
 from mlactions.train.model import Ended, EndedBy, Failure, Progress
 from mlactions.train.stacks import find_stacks
+from mlactions.train.texts import RULES
 
 LOGS = sorted((Path(__file__).parent / "train_logs").glob("*.log"))
 ROOT = Path("/repository")
@@ -64,6 +65,65 @@ def test_the_cause_counts_and_not_what_it_led_to() -> None:
 def test_an_error_that_was_survived_is_not_the_cause() -> None:
     text = (Path(__file__).parent / "train_logs/unknown--after-a-survived-error.log").read_text()
     assert found(text).evidence == "ValueError: shapes (3, 4) and (5, 6) do not match"
+
+
+def raised(exception: str, rank: str = "") -> str:
+    lines = ("Traceback (most recent call last):", '  File "t.py", line 3, in <module>', "    f()")
+    return "".join(f"{rank}{line}\n" for line in (*lines, exception))
+
+
+OOM = "torch.OutOfMemoryError: CUDA out of memory."
+MISSING = "FileNotFoundError: [Errno 2] No such file or directory: 'val.csv'"
+IGNORED = "Exception ignored in: <function Writer.__del__ at 0x7f>\n"
+STEPS = "".join(f"step {step} loss 0.5\n" for step in range(40))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("[W] CUDA out of memory. Retrying: ok\n" + STEPS + raised(MISSING), "data-missing"),
+        ("[W] CUDA out of memory. Retrying: ok\n" + raised(MISSING), "data-missing"),
+        (
+            "[W] CUDA out of memory. Retrying: ok\n" + raised("ModuleNotFoundError: seaborn"),
+            "import-error",
+        ),
+        (
+            "No space left on device, using memory\n" + raised("MemoryError: x"),
+            "host-out-of-memory",
+        ),
+        ("loss is nan in 1 batch, skipped\n" + raised(MISSING), "data-missing"),
+        (raised(OOM) + STEPS + raised("RuntimeError: shape mismatch"), "unknown"),
+        (raised(OOM) + raised("RuntimeError: shape mismatch"), "unknown"),
+        (raised(MISSING) + STEPS + "Loss is nan, stopping training", "nan-loss"),
+        (raised(OOM) + STEPS + "the end", "unknown"),
+        (
+            raised(OOM) + STEPS + IGNORED + raised("OSError: x") + STEPS + raised(MISSING),
+            "data-missing",
+        ),
+    ],
+)
+def test_the_last_exception_decides_over_all_that_was_survived(text: str, kind: str) -> None:
+    assert found(text).kind == kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        raised(OOM)
+        + "\nDuring handling of the above exception, another exception occurred:\n\n"
+        + raised("FileNotFoundError: [Errno 2] No such file or directory: 'rescue.pt'"),
+        raised(OOM)
+        + "\nThe above exception was the direct cause of the following exception:\n\n"
+        + raised("RuntimeError: training failed"),
+        raised(OOM, "[rank1]: ") + raised("EOFError: the other rank is gone", "[rank0]: "),
+        raised(OOM)
+        + IGNORED
+        + raised("ImportError: sys.meta_path is None, Python is likely shutting down"),
+    ],
+    ids=["while-handled", "raised-from", "other-rank", "at-exit"],
+)
+def test_what_an_exception_led_to_does_not_hide_it(text: str) -> None:
+    assert found(STEPS + text).kind == "gpu-out-of-memory"
 
 
 def test_early_lines_of_a_long_log_are_not_the_cause() -> None:

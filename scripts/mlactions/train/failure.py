@@ -1,8 +1,8 @@
 """Why a training did not finish: one class, from how it ended and from what its log says.
 
-The texts are those of PyTorch 2, CUDA, NCCL, gloo, Python and the kernel. Where several classes
-have evidence, the one that causes the others counts: one rank's out-of-memory makes NCCL fail on
-all the others.
+The last exception decides over all that was survived. Where several classes have evidence in it
+and in what it came from, the one that causes the others counts: one rank's out-of-memory makes
+NCCL fail on all the others.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import math
 import re
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mlactions.evaluate.tracebacks import find_place
 from mlactions.text import one_line
 from mlactions.train.amounts import duration
-from mlactions.train.model import Ended, Failure, FailureClass
+from mlactions.train.model import Ended, Failure
 from mlactions.train.stacks import innermost
+from mlactions.train.texts import RULES, Rule
 
 WINDOW = 600
 """Lines at the end of a log that are read for the cause: earlier ones it has survived."""
@@ -29,6 +30,9 @@ NEAR = 5
 MAX_EVIDENCE = 500
 MAX_CHANGES = 3
 _EXCEPTION = re.compile(r"(?:[\w.]+\.)?\w*(?:Error|Exception|Interrupt|Exit)\b(?::|$)")
+_PROGRESS = re.compile(r"(?i)\b(?:step|epoch|iter(?:ation)?|batch)\b[ :=#\[]{0,3}\d|\d%\|")
+_CHAINED = re.compile(r"During handling of the above|The above exception was")
+_IGNORED = re.compile(r"Exception ignored in|Error in atexit\._run_exitfuncs")
 _RANK = re.compile(r"^(?:\[[^\]]{1,60}\]:?\s*)+")
 _FOLLOWS = re.compile(
     r"ChildFailedError|SignalException|KeyboardInterrupt|ChildProcessError"
@@ -41,85 +45,6 @@ _FATAL_SIGNALS = {
     int(signal.SIGABRT): "an assertion in compiled code",
     int(signal.SIGFPE): "an arithmetic fault in compiled code",
 }
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Texts of one class; `final` ones only count in the exception that ended the training."""
-
-    kind: FailureClass
-    pattern: re.Pattern[str]
-    final: bool = False
-
-
-def _rule(kind: FailureClass, *texts: str, final: bool = False) -> Rule:
-    return Rule(kind, re.compile("|".join(texts)), final)
-
-
-RULES = (
-    _rule(
-        "gpu-out-of-memory",
-        r"(?:torch|torch\.cuda)\.OutOfMemoryError",
-        r"(?:CUDA|HIP|XPU) out of memory",
-        r"CUDA error: out of memory",
-        r"CU(?:BLAS|DNN|SOLVER|SPARSE)_STATUS_ALLOC_FAILED",
-    ),
-    _rule(
-        "disk-full",
-        r"No space left on device",
-        r"\[Errno (?:28|122)\]",
-        r"Disk quota exceeded",
-        r"database or disk is full",
-        r"PytorchStreamWriter failed writing file",
-        r"inline_container\.cc:\d+\] \. unexpected pos",  # what torch.save makes of a full disk
-    ),
-    _rule(
-        "host-out-of-memory",
-        r"DefaultCPUAllocator: (?:can't|not enough|cannot) ",
-        r"^MemoryError\b|\bMemoryError: ",
-        r"ArrayMemoryError",
-        r"[Cc]annot allocate memory",
-        r"DataLoader worker \(pid[^)]*\) is killed by signal: (?:Killed|Bus error)",
-        r"workers are out of shared memory",
-        r"[Oo]ut of memory: Killed process|oom-kill|oom_kill",
-        r"std::bad_alloc",
-    ),
-    _rule(
-        "nan-loss",
-        r"returned nan values in its \d+\w* output",
-        r"(?i:\bloss\b[^\n]{0,60}\b(?:is|was|=|became|returned)\b[^\n]{0,30}\b(?:nan|inf|infinite)\b)",
-        r"(?i:\b(?:nan|infinite|non-finite)\b[^\n]{0,20}\b(?:loss|gradients?)\b)",
-        r"gradients? from `parameters` is non-finite",
-        r"FloatingPointError",
-    ),
-    _rule("config-changed", r"\bConfigChangedError\b", final=True),
-    _rule(
-        "import-error",
-        r"ModuleNotFoundError|\bImportError\b",
-        r"error while loading shared libraries",
-        r"undefined symbol: ",
-        r"version `[A-Z]+_[\d.]+' not found",
-        final=True,
-    ),
-    _rule(
-        "data-missing",
-        r"FileNotFoundError|\bNotADirectoryError\b",
-        r"DatasetNotFoundError",
-        r"Dataset not found",
-        r"num_samples should be a positive integer value, but got num_samples=0",
-        r"No such file or directory",
-        final=True,
-    ),
-    _rule(
-        "nccl",
-        r"\bDistBackendError\b",
-        r"\bnccl(?:SystemError|UnhandledCudaError|InternalError|InvalidUsage|RemoteError)\b",
-        r"NCCL (?:error|WARN|operations have failed)",
-        r"Watchdog caught collective operation timeout",
-        r"third_party/gloo|\bgloo\b[^\n]*(?:[Cc]onnection|[Tt]imed out)",
-        r"RendezvousTimeoutError|RendezvousConnectionError|DistStoreError",
-    ),
-)
 
 
 def classify(
@@ -177,8 +102,10 @@ def _of_log(lines: Sequence[str]) -> Failure | None:
     first = max(0, len(lines) - WINDOW)
     window = [(n, _RANK.sub("", lines[n])) for n in range(first, len(lines))]
     final = _final(window)
-    if final is not None and not any(rule.pattern.search(final[1]) for rule in RULES):
-        window = _raised(window)  # what was only said was survived: another thing ended it
+    if final is not None and _went_on(window, final):
+        window, final = window[window.index(final) + 1 :], None
+    if final is not None:
+        window = _of_the_end(window, final, lines)
     for rule in RULES:
         for number, line in _candidates(rule, window, final):
             if rule.pattern.search(line):
@@ -197,21 +124,72 @@ def _candidates(
         yield from reversed(window)
 
 
-def _raised(window: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
-    """Return the lines that belong to exceptions, and what was said just before one of them.
+def _went_on(window: Sequence[tuple[int, str]], final: tuple[int, str]) -> bool:
+    """Return whether the training made progress after its last exception: it was survived.
 
-    A loop that stops over a loss says so, and then raises something of its own.
+    Other ranks may still say a few lines when one has failed.
     """
-    nan = next(rule.pattern for rule in RULES if rule.kind == "nan-loss")
-    spans = [
+    after = window[window.index(final) + 1 :]
+    return sum(bool(_PROGRESS.search(line)) for _, line in after) > NEAR
+
+
+def _of_the_end(
+    window: Sequence[tuple[int, str]], final: tuple[int, str], lines: Sequence[str]
+) -> list[tuple[int, str]]:
+    """Return the lines of the exceptions that ended it: what was said before was survived."""
+    spans = _spans(window)
+    end = window.index(final)
+    start = _beginning(window, spans, end, lines)
+    if any(rule.pattern.search(final[1]) for rule in RULES):
+        return list(window[start : end + 1])
+    return _raised(window[max(0, start - NEAR) :], min(NEAR, start))
+
+
+def _spans(window: Sequence[tuple[int, str]]) -> list[tuple[int, int]]:
+    """Return where each traceback starts, and where its exception is named."""
+    return [
         (at, next((n for n in range(at, len(window)) if _EXCEPTION.match(window[n][1])), at))
         for at, (_, line) in enumerate(window)
         if line.startswith("Traceback (most")
     ]
+
+
+def _beginning(
+    window: Sequence[tuple[int, str]],
+    spans: Sequence[tuple[int, int]],
+    end: int,
+    lines: Sequence[str],
+) -> int:
+    """Return where the exception at `end` begins, with those it was raised from.
+
+    One of another rank belongs to it too, unless there was progress in between.
+    """
+
+    def rank(at: int) -> str:
+        found = _RANK.match(lines[window[at][0]])
+        return found[0] if found else ""
+
+    start = next((at for at, last in reversed(spans) if at <= end <= last + NEAR), end)
+    for at, last in reversed(spans):
+        between = [line for _, line in window[last + 1 : start]]
+        other = rank(at) != rank(start) and not any(map(_PROGRESS.search, between))
+        if at < start and (other or last >= start or any(map(_CHAINED.match, between))):
+            start = at
+    return start
+
+
+def _raised(window: Sequence[tuple[int, str]], before: int) -> list[tuple[int, str]]:
+    """Return the lines that belong to exceptions, and what was said just before one of them.
+
+    The first `before` lines only count if they tell of a loss: a loop that stops over one says so,
+    and then raises something of its own.
+    """
+    nan = next(rule.pattern for rule in RULES if rule.kind == "nan-loss")
+    spans = [(start, end) for start, end in _spans(window) if start >= before]
     return [
         pair
         for at, pair in enumerate(window)
-        if _EXCEPTION.match(pair[1])
+        if (at >= before and _EXCEPTION.match(pair[1]))
         or any(start <= at <= end + NEAR for start, end in spans)
         or (nan.search(pair[1]) and any(0 < start - at <= NEAR for start, _ in spans))
     ]
@@ -220,15 +198,19 @@ def _raised(window: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
 def _final(window: Sequence[tuple[int, str]]) -> tuple[int, str] | None:
     """Return the last exception that is not merely what another one led to.
 
-    A rank that fails takes the connection away from all the others.
+    A rank that fails takes the connection away from all the others, and an interpreter that ends
+    names what it ignores.
     """
     lost = next(rule.pattern for rule in RULES if rule.kind == "nccl")
-    named = [
-        pair
-        for pair in window
-        if _EXCEPTION.match(pair[1]) and not (_FOLLOWS.search(pair[1]) or lost.search(pair[1]))
-    ]
-    return named[-1] if named else None
+    ignored, found = False, None
+    for pair in window:
+        ignored = ignored or _IGNORED.match(pair[1]) is not None
+        if not _EXCEPTION.match(pair[1]):
+            continue
+        if not (ignored or _FOLLOWS.search(pair[1]) or lost.search(pair[1])):
+            found = pair
+        ignored = False
+    return found
 
 
 def _of_process(ended: Ended, lines: Sequence[str]) -> Failure:
