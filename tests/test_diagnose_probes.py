@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from mlactions.__main__ import run
 from mlactions.bundle import open_bundle
 from mlactions.diagnose.command import PROBE_WORD
 from mlactions.diagnose.model import Settings, Training
-from mlactions.diagnose.result import diagnose
+from mlactions.diagnose.result import Diagnosis, diagnose
 from mlactions.runner import Runner
 from tests.ask_cases import write
 from tests.test_diagnose import PYTHON
@@ -46,6 +47,28 @@ class Cut(HeadFirst):
         return self.head(self.backbone(inputs).detach())
 
 
+# A frozen base and head, and a low-rank adapter beside them, as in fine-tuning.
+class Adapted(HeadFirst):
+    def __init__(self):
+        super().__init__()
+        self.requires_grad_(False)
+        self.down, self.up = nn.Linear(8, 4, bias=False), nn.Linear(4, 16, bias=False)
+
+    def forward(self, inputs):
+        return self.head(self.backbone(inputs) + self.up(self.down(inputs)))
+
+
+# A residual branch that starts at zero, so its first layer has no gradient at first.
+class Branch(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.out = nn.Linear(8, 8), nn.Linear(8, 8)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, inputs):
+        return inputs + self.out(torch.tanh(self.inner(inputs)))
+
+
 class Functional(HeadFirst):
     def __init__(self):
         super().__init__()
@@ -62,7 +85,8 @@ def setup(variant):
     torch.manual_seed(0)
     inputs = torch.randn(96, 8)
     targets = inputs[:, :3].argmax(1)
-    model = {"masked": Masked, "cut": Cut, "functional": Functional}.get(variant, HeadFirst)()
+    made = {"masked": Masked, "cut": Cut, "functional": Functional, "adapted": Adapted}
+    model = made.get(variant, HeadFirst)()
     if variant == "frozen-backbone":
         model.backbone.requires_grad_(False)
     elif variant == "frozen-head":
@@ -73,6 +97,8 @@ def setup(variant):
     elif variant == "saturated":
         model = nn.Sequential(nn.Linear(8, 16), nn.Sigmoid(), nn.Linear(16, 16), nn.Sigmoid())
         model.append(nn.Linear(16, 3))
+    elif variant == "zero-branches":
+        model = nn.Sequential(Branch(), Branch(), nn.Linear(8, 3))
     elif variant == "prices":
         model = nn.Sequential(nn.Linear(8, 1))
         targets = 200_000 + 50_000 * inputs[:, 0]
@@ -87,7 +113,9 @@ def setup(variant):
 WANTED = ("one-batch", "gradients", "activations", "inputs", "overlap")
 EXPECTED = {
     "frozen-backbone": None,
-    "frozen-head": "frozen-parameters",
+    "frozen-head": None,
+    "adapted": None,
+    "zero-branches": None,
     "masked": None,
     "cut": "no-gradient",
     "functional": "dead-activations",
@@ -99,6 +127,48 @@ EXPECTED = {
 
 @pytest.mark.parametrize("variant", EXPECTED)
 def test_what_a_probe_says_is_so(tmp_path: Path, variant: str) -> None:
+    answers = probed(tmp_path, variant)
+    assert set(answers) == set(WANTED)
+    found = judged(answers, 0.97)
+    codes = [cause.code for cause in found.causes if cause.strength != "possible"]
+    wanted = EXPECTED[variant]
+    assert codes[:1] == ([wanted] if wanted else []), found.verdict
+    if wanted is None:
+        assert found.status == "pass", [(sign.code, sign.message) for sign in found.signs]
+
+
+# What a frozen head is held to: the share of the loss that each step keeps, and what follows.
+HEADS = {
+    ("frozen-head", 0.97): (None, "pass"),
+    ("frozen-head", 0.994): ("shown", "fail"),
+    ("frozen-head", 1.0): ("shown", "fail"),
+    ("adapted", 0.97): (None, "pass"),
+    ("adapted", 0.994): ("possible", "pass"),
+    ("adapted", 1.0): ("shown", "fail"),
+}
+
+
+@pytest.mark.parametrize(("variant", "kept"), HEADS)
+def test_a_frozen_head_is_a_fault_only_where_the_run_is_ill(
+    tmp_path: Path, variant: str, kept: float
+) -> None:
+    found = judged(probed(tmp_path, variant), kept)
+    strength, status = HEADS[variant, kept]
+    strengths = {cause.code: cause.strength for cause in found.causes}
+    assert (strengths.get("frozen-parameters"), found.status) == (strength, status), found.verdict
+    frozen = next(sign for sign in found.signs if sign.code == "head-frozen")
+    assert "is that meant?" in frozen.message
+
+
+def test_a_frozen_head_is_the_cause_where_one_batch_is_not_learnt(tmp_path: Path) -> None:
+    answers = probed(tmp_path, "frozen-head")
+    answers["one-batch"] |= {"first": 2.0, "last": 1.9, "falling": False}
+    found = judged(answers, 0.97)
+    assert (found.causes[0].code, found.causes[0].strength) == ("frozen-parameters", "shown")
+
+
+def probed(tmp_path: Path, variant: str) -> dict[str, Any]:
+    """Return what the probes measured of a variant."""
     write(tmp_path / "made.py", MADE)
     command = ["diagnose", "probe", "--setup", "made:setup", "--python", str(PYTHON)]
     command += ["--setup-arguments", json.dumps({"variant": variant}), "--out", f"{tmp_path}/out"]
@@ -108,12 +178,11 @@ def test_what_a_probe_says_is_so(tmp_path: Path, variant: str) -> None:
         said.getvalue()
     )
     bundle = open_bundle(tmp_path / "out", word=PROBE_WORD)
-    answers = bundle.json("probes.json", schema="diagnose-probe")["probes"]
-    assert set(answers) == set(WANTED)
-    falls = {"loss": tuple((step, 2.0 * 0.97**step) for step in range(60))}
-    found = diagnose(Training("log", "x", falls), Settings(Path()), answers)
-    codes = [cause.code for cause in found.causes if cause.strength != "possible"]
-    wanted = EXPECTED[variant]
-    assert codes[:1] == ([wanted] if wanted else []), found.verdict
-    if wanted is None:
-        assert found.status == "pass", [(sign.code, sign.message) for sign in found.signs]
+    answers: dict[str, Any] = bundle.json("probes.json", schema="diagnose-probe")["probes"]
+    return answers
+
+
+def judged(answers: dict[str, Any], kept: float) -> Diagnosis:
+    """Judge the probes beside a loss of which each step keeps a share."""
+    falls = {"loss": tuple((step, 2.0 * kept**step) for step in range(60))}
+    return diagnose(Training("log", "x", falls), Settings(Path()), answers)

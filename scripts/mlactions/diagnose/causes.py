@@ -21,6 +21,8 @@ ILL = (
 )  # fmt: skip
 """Signs of damage, which a setting alone is not."""
 
+LITTLE = ("learned-little", "slow", "flat")
+
 GRAVE = ("non-finite", "diverged", "never-moved", "at-constant")
 
 
@@ -78,8 +80,12 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "frozen-parameters", "fail", "The last layer is not trained",
         "Set `requires_grad` of the head, and give all its parameters to the optimiser.",
-        shown=(("head-frozen",),),
-        possible=(("never-moved", "!head-trained"),),
+        # Fine-tuning freezes a head on purpose: it is the cause of damage, and no damage itself.
+        shown=(
+            *_each("head-frozen", ("never-moved", "at-constant", "one-batch-stuck")),
+            *(("head-frozen", damage, "!base-frozen") for damage in LITTLE),
+        ),
+        possible=(("never-moved", "!head-trained"), *_each("head-frozen", LITTLE)),
         check="gradients",
     ),
     Rule(

@@ -103,27 +103,10 @@ def _kept(value: float) -> Number:
 
 
 def _gradients(answer: Answer) -> Iterator[Sign]:
-    last = answer["last"][-2:] if answer["last"] else []
-    still = [x for x in last if not (x["trainable"] and x["optimised"])]
-    layers = answer["layers"]
-    norms = {
-        x["name"]: value_of(x["gradient"])
-        for x in layers
-        if x["trainable"] and x["gradient"] is not None
-    }
-    frozen = answer["frozen"]
-    if still and len(still) == len(last):
-        share = answer["frozen_parameters"] / max(answer["parameters"], 1)
-        why = "is frozen" if not still[-1]["trainable"] else "is not in the optimiser"
-        told = (
-            f"The last layer, {listed([x['name'] for x in still])}, {why};"
-            f" {share:.0%} of all parameters are not trained."
-        )
-        values: dict[str, Number] = {"frozen": frozen, "share": round(share, 4)}
-        yield Sign("head-frozen", "fail", told, "", values)
-    elif frozen:
-        told = f"{plural(frozen, 'tensor')} of {answer['count']:,} are not trained."
-        yield Sign("some-frozen", "notice", told, "", {"frozen": frozen})
+    yield from _frozen(answer)
+    trained = [x for x in answer["layers"] if x["trainable"] and x["gradient"] is not None]
+    norms = {x["name"]: value_of(x["gradient"]) for x in trained}
+    later = {x["name"] for x in trained if "after" in x}
     finite = [value for value in norms.values() if math.isfinite(value)]
     zero = [name for name, value in norms.items() if value == 0]
     weights_zero = [name for name in zero if name.endswith("weight")]
@@ -131,11 +114,37 @@ def _gradients(answer: Answer) -> Iterator[Sign]:
         told = f"No gradient reaches {listed(weights_zero)}."
         yield Sign("layers-without-gradient", "warn", told, "", {"layers": len(weights_zero)})
     # A bias before a normalisation has a gradient of next to 0 by construction.
-    weights = [value for name, value in norms.items() if name.endswith("weight")] or finite
+    first = {name: value for name, value in norms.items() if name not in later}
+    weights = [v for name, v in first.items() if name.endswith("weight")] or list(first.values())
     positive = [value for value in weights if math.isfinite(value) and value > 0]
     if positive and min(positive) < VANISHING * max(positive) and not zero:
         told = f"Gradients differ by layer from {min(positive):.2g} to {max(positive):.2g}."
         yield Sign("gradients-vanish", "warn", told, "", {"low": min(positive)})
+
+
+def _frozen(answer: Answer) -> Iterator[Sign]:
+    """Say what is not trained: that the last layer is may be meant, so it is no fault by itself."""
+    last, frozen = answer["last"][-2:], answer["frozen"]
+    if _is_still(last):
+        share = answer["frozen_parameters"] / max(answer["parameters"], 1)
+        forgotten = last[-1]["trainable"]
+        why = "is not in the optimiser" if forgotten else "is frozen"
+        told = (
+            f"The last layer, {listed([x['name'] for x in last])}, {why}: is that meant?"
+            f" {share:.0%} of all parameters are not trained."
+        )
+        values: dict[str, Number] = {"frozen": frozen, "share": round(share, 4)}
+        yield Sign("head-frozen", "warn" if forgotten else "notice", told, "", values)
+        if _is_still(answer.get("first", ())):
+            told = "The first layer is not trained either, as where adapters are."
+            yield Sign("base-frozen", "notice", told)
+    elif frozen:
+        told = f"{plural(frozen, 'tensor')} of {answer['count']:,} are not trained."
+        yield Sign("some-frozen", "notice", told, "", {"frozen": frozen})
+
+
+def _is_still(layers: Sequence[Mapping[str, Any]]) -> bool:
+    return bool(layers) and not any(x["trainable"] and x["optimised"] for x in layers)
 
 
 def _labels(answer: Answer) -> Iterator[Sign]:

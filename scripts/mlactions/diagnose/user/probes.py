@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from .activity import watched
+from .gradients import MAX_LISTED, gradients
 from .items import NotApplicableError, digests, flat, items_of, part_of, some
 from .order import recorded
 from .setup import Made, is_classes, logits_of, tensors_of
 
-MAX_LISTED = 200
 OVERFIT_ITEMS = 32
 LONGER = 5
 HALF = 0.5
@@ -87,58 +87,6 @@ def _falls(losses: Sequence[float], steps: int) -> bool:
     if not before or not math.isfinite(losses[-1]) or losses[-1] < HALF * losses[0]:
         return False
     return sum(now) / len(now) < FALLS * sum(before) / len(before)
-
-
-def gradients(made: Made, _request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the gradient's and the weights' norm of each parameter after one backward pass."""
-    made.model.train()
-    inputs, targets = next(made.batches())
-    with recorded(made.model) as called:
-        loss = made.loss(made.forward(inputs), targets)
-    loss.backward()
-    known = _optimised(made.optimizer)
-    # A module that ran and got nothing was cut off; one that did not run is another matter.
-    ran = {id(p) for _, module in called for p in module.parameters(recurse=False)}
-    layers = [
-        {
-            "name": name,
-            "gradient": _norm(parameter, ran=id(parameter) in ran),
-            "weight": float(parameter.detach().norm()),
-            "trainable": parameter.requires_grad,
-            "optimised": known is None or id(parameter) in known,
-            "parameters": parameter.numel(),
-        }
-        for name, parameter in made.model.named_parameters()
-    ]
-    frozen = [x for x in layers if not (x["trainable"] and x["optimised"])]
-    return {
-        "loss": float(loss.detach()),
-        "layers": layers[:MAX_LISTED],
-        "last": _last(layers, called),
-        "count": len(layers),
-        "frozen": len(frozen),
-        "frozen_parameters": sum(int(x["parameters"]) for x in frozen),
-        "parameters": sum(int(x["parameters"]) for x in layers),
-    }
-
-
-def _norm(parameter: nn.Parameter, *, ran: bool) -> float | None:
-    if parameter.grad is None:
-        return 0.0 if ran and parameter.requires_grad else None
-    return float(parameter.grad.norm())
-
-
-def _last(
-    layers: Sequence[dict[str, Any]], called: Sequence[tuple[str, nn.Module]]
-) -> list[dict[str, Any]]:
-    """Return the parameters of the module that ran last; of the last defined where none did."""
-    owners = [
-        name for name, module in called if next(module.parameters(recurse=False), None) is not None
-    ]
-    if not owners:
-        return list(layers[-MAX_LISTED:][-4:])
-    own = [x for x in layers if x["name"].rpartition(".")[0] == owners[-1]]
-    return own[-4:]
 
 
 def labels(made: Made, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -306,12 +254,6 @@ def _quieten(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):  # noqa: SLF001  # the base of them all
             module.eval()
-
-
-def _optimised(optimizer: torch.optim.Optimizer | None) -> set[int] | None:
-    if optimizer is None:
-        return None
-    return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
 
 
 PROBES: Mapping[str, Callable[[Made, Mapping[str, Any]], dict[str, Any]]] = {
