@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dev.audit_others import TABLE
 from mlactions.audit.engine import audit
 from mlactions.audit.files import take_stock
 from mlactions.audit.rules import RULES
@@ -150,7 +151,10 @@ def table(quality: Mapping[str, Quality]) -> Iterator[str]:
 
 
 def documentation(name: str) -> Iterator[str]:
-    """Yield a table of the documentation: `rules`, or their `quality`."""
+    """Yield a table of the documentation: `rules`, their `quality`, or that on code of `others`."""
+    if name == "others":
+        yield from TABLE.read_text(encoding="utf-8").splitlines()
+        return
     if name == "quality":
         yield from table(measure(read_snippets()))
         return

@@ -54,7 +54,7 @@ def template(root: Path, name: str) -> str:
 
 
 def audit_tables(_root: Path, name: str) -> str:
-    """Return the audit's `rules`, or their `quality` on labelled snippets."""
+    """Return the audit's `rules`, their `quality` on snippets, or that on code of `others`."""
     from dev import audit_rules  # only where a document has such a block
 
     lines = audit_rules.documentation(name)
