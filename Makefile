@@ -81,8 +81,8 @@ $(MLFLOW)/ready: scripts/dev/mlflow.sh
 	@touch $@
 
 # Not touched where the packages could not be had: the next run tries again.
-$(AUDITED)/ready: .venv/ready scripts/dev/audited.sh scripts/dev/audited.py tests/cases/audit/others/packages.txt
-	@scripts/dev/audited.sh $(AUDITED)
+$(AUDITED)/ready: .venv/ready scripts/dev/audited.sh tests/cases/audit/others/packages.txt
+	@$(WITH_UV) scripts/dev/audited.sh $(AUDITED)
 
 $(SARIF)/ready: scripts/dev/sarif.sh
 	@$(WITH_TOOLS) scripts/dev/sarif.sh $(SARIF)

@@ -2,7 +2,7 @@
 
 `tests/cases/audit/others/<family>.yaml` lists places: package, file, line and rule, and what a
 careful reader expects there, a `finding` or `none`. The packages lie in `.tools/audited`, where
-`scripts/dev/audited.sh` unpacks them.
+`scripts/dev/audited.sh` installs them.
 
     audit_others.py            print the table, and each label that the audit does not meet
     audit_others.py --write    record the table, which the tests and the documentation hold
@@ -10,6 +10,7 @@ careful reader expects there, a `finding` or `none`. The packages lie in `.tools
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,6 @@ import yaml
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from dev.audited import read_pins
 from mlactions.audit.engine import audit
 from mlactions.audit.files import take_stock
 
@@ -89,8 +89,8 @@ def read_labels(folder: Path = FOLDER) -> tuple[Label, ...]:
 
 def folders(root: Path = PACKAGES) -> dict[str, Path]:
     """Return the folder of each pinned package."""
-    pins = read_pins((FOLDER / "packages.txt").read_text(encoding="utf-8"))
-    return {pin.name: root / f"{pin.name}-{pin.version}" for pin in pins}
+    pins = re.findall(r"^([\w.-]+)==(\S+)", (FOLDER / "packages.txt").read_text(), re.MULTILINE)
+    return {name: root / f"{name}-{version}" for name, version in pins}
 
 
 def find(packages: Iterable[str], root: Path = PACKAGES) -> frozenset[Hit]:
