@@ -228,10 +228,8 @@ def _publish(result: Mapping[str, Any], out: Path, runner: Runner, *, verbose: b
 
 def _ask(runner: Runner, out: Path, caller: Mapping[str, str]) -> None:
     """Let Codex explain; the verdict stands whatever it says, or fails to say."""
-    from mlactions import terminal  # only who asks pays for it
-    from mlactions.ask import ask_locally
+    from mlactions.ask import ask_locally, tell_locally  # only who asks pays for it
     from mlactions.ask.local import Call
-    from mlactions.ask.render import render_report
     from mlactions.codex_home.request import URI, holds_password
 
     answer = out / ANSWER
@@ -239,5 +237,4 @@ def _ask(runner: Runner, out: Path, caller: Mapping[str, str]) -> None:
     offered = find_spec("fastmcp") is not None and not holds_password(uri)
     call = Call(servers=("mlflow",) if offered else (), tracking_uri=uri if offered else "")
     checked = ask_locally(runner, [out], out=answer, always=True, call=call, environ=caller)
-    terminal.show(render_report(checked), runner.stream, runner.environ)
-    runner.say(f"answer: {answer / 'report.md'}")
+    tell_locally(runner, checked, answer)

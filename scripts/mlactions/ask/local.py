@@ -105,6 +105,15 @@ def ask_locally(
     return checked
 
 
+def tell_locally(runner: Runner, checked: Mapping[str, Any], out: Path) -> None:
+    """Show a checked answer that `ask_locally` put into `out`, and say where it lies."""
+    from mlactions import terminal  # only who asks pays for it
+    from mlactions.ask.render import render_report
+
+    terminal.show(render_report(checked), runner.stream, runner.environ)
+    runner.say(f"answer: {out / 'report.md'}")
+
+
 def _hand_over(bundle: Path, out: Path) -> None:
     """Copy a checked answer, its manifest first: what an interruption leaves is known as ours."""
     names = sorted(path.name for path in bundle.iterdir())

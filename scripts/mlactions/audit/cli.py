@@ -262,9 +262,7 @@ def measure_command(runner: Runner, /, **given: Any) -> int:
 
 def _ask(runner: Runner, out: Path, settings: Settings, caller: Mapping[str, str]) -> None:
     """Let Codex judge; the verdict stands whatever it says, or fails to say."""
-    from mlactions import terminal  # only who asks pays for it
-    from mlactions.ask import ask_locally
-    from mlactions.ask.render import render_report
+    from mlactions.ask import ask_locally, tell_locally  # only who asks pays for it
 
     answer = out / ANSWER
     checked = ask_locally(
@@ -276,5 +274,4 @@ def _ask(runner: Runner, out: Path, settings: Settings, caller: Mapping[str, str
         always=True,  # what no rule sees is asked for most where no rule found anything
         environ=caller,
     )
-    terminal.show(render_report(checked), runner.stream, runner.environ)
-    runner.say(f"answer: {answer / 'report.md'}")
+    tell_locally(runner, checked, answer)

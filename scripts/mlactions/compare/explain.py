@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from mlactions import terminal
-from mlactions.ask import ask_locally
-from mlactions.ask.render import render_report
+from mlactions.ask import ask_locally, tell_locally
 from mlactions.bundle import unfold
 from mlactions.runner import Runner
 
@@ -29,5 +27,4 @@ def explain(
     measured = (part for path in metrics for part in unfold(path))
     bundles = [result, *(part for part in measured if (part / "result.json").is_file())]
     checked = ask_locally(runner, bundles, out=out, base_ref=base_ref, repository=repository)
-    terminal.show(render_report(checked), runner.stream, runner.environ)
-    runner.say(f"answer: {out / 'report.md'}")
+    tell_locally(runner, checked, out)

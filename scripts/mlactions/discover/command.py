@@ -196,14 +196,11 @@ def run(settings: Settings, hub: Hub, out: Path, runner: Runner, folder: Path) -
 
 def _ask(runner: Runner, out: Path, caller: Mapping[str, str]) -> None:
     """Let Codex search and rank; whom it names is looked up like everybody."""
-    from mlactions import terminal  # only who asks pays for it
-    from mlactions.ask import ask_locally
+    from mlactions.ask import ask_locally, tell_locally  # only who asks pays for it
     from mlactions.ask.local import Call
-    from mlactions.ask.render import render_report
     from mlactions.codex_home.request import HUB, has_other_hub
 
     answer = out / ANSWER
     call = Call(servers=() if has_other_hub(caller) else (HUB,))
     checked = ask_locally(runner, [out], out=answer, always=True, environ=caller, call=call)
-    terminal.show(render_report(checked), runner.stream, runner.environ)
-    runner.say(f"answer: {answer / 'report.md'}")
+    tell_locally(runner, checked, answer)

@@ -237,15 +237,12 @@ def _publish(
 
 def _ask(runner: Runner, out: Path, settings: Settings, caller: Mapping[str, str]) -> None:
     """Let Codex explain; the verdict stands whatever it says, or fails to say."""
-    from mlactions import terminal  # only who asks pays for it
-    from mlactions.ask import ask_locally
-    from mlactions.ask.render import render_report
+    from mlactions.ask import ask_locally, tell_locally  # only who asks pays for it
 
     answer = out / ANSWER
     base = settings.base_ref
     checked = ask_locally(runner, [out], out=answer, base_ref=base, environ=caller)
-    terminal.show(render_report(checked), runner.stream, runner.environ)
-    runner.say(f"answer: {answer / 'report.md'}")
+    tell_locally(runner, checked, answer)
 
 
 def _exit_code(verdict: Verdict, settings: Settings) -> int:

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mlactions.confidential import HIDDEN, hides
-from mlactions.confidential import shown as without_secrets
+from mlactions.confidential import HIDDEN, hides, shown
 from mlactions.drift.interpolation import resolve
 from mlactions.drift.model import (
     Config,
@@ -198,5 +197,5 @@ def _shown(name: str, value: Any, limit: int = 300) -> str:
         text = show(parse(value)) if isinstance(parse(value), list | dict) else value
     else:
         text = show(value)
-    text = without_secrets(name, text)
+    text = shown(name, text)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

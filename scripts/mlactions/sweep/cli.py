@@ -101,14 +101,11 @@ def command(context: click.Context, /, **given: Any) -> int:
 
 def ask_about(out: Path, settings: Settings, runner: Runner, caller: Mapping[str, str]) -> None:
     """Let Codex propose a better space, from what was found; the answer lands beside the result."""
-    from mlactions import terminal  # only who asks pays for it
-    from mlactions.ask import ask_locally
-    from mlactions.ask.render import render_report
+    from mlactions.ask import ask_locally, tell_locally  # only who asks pays for it
 
     answer, folder = out / ANSWER, settings.folder
     checked = ask_locally(runner, [out], out=answer, repository=folder, always=True, environ=caller)
-    terminal.show(render_report(checked), runner.stream, runner.environ)
-    runner.say(f"answer: {answer / 'report.md'}")
+    tell_locally(runner, checked, answer)
 
 
 def read_settings(given: Mapping[str, Any], caller: Mapping[str, str]) -> Settings:
