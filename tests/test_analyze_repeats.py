@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from mlactions import markdown, mlflow_tags
-from mlactions.analyze.model import Requirement
+from mlactions.analyze.model import Parameter, Requirement, RunCurve
 from mlactions.analyze.records import Record, Records
 from mlactions.analyze.render import render
 from mlactions.analyze.result import document
 from mlactions.analyze.tracker import Tracker
+from mlactions.analyze.words import _influences
 from mlactions.confidential import HIDDEN, masked
+from mlactions.curves import classify, is_usable
 from mlactions.mlflow_store import Run, Store
 from tests.analyze_support import MINUTE, START, Logged
 from tests.test_analyze import SETTINGS, analyse, previous_of, reasons, runs_of, verdicts
@@ -201,6 +203,7 @@ def test_numbers_beyond_all_use_stop_nothing(values: list[float]) -> None:
     ordinary = [0.5 + n / 100 for n in range(40)]
     rates = [*(n + 1.0 for n in range(40)), *values]
     analysis = analyse(runs_of([*ordinary, *values], lr=rates))
+    assert analysis.counts["not_finite"] == sum(not is_usable(value) for value in values)
     json.dumps(document(analysis), allow_nan=False)
     wide = [(-1.7e308, 1.7e308, 1.0, 2.0)[n % 4] for n in range(40)]
     clipped = document(analyse(runs_of(ordinary, clip=wide, lr=rates[:40])))
@@ -216,9 +219,6 @@ def test_levels_that_begin_alike_are_told_apart() -> None:
 
 
 def test_single_values_are_no_chapter_of_curves() -> None:
-    from mlactions.analyze.model import RunCurve  # only here
-    from mlactions.curves import classify
-
     curve = RunCurve("a" * 32, "a", "val_accuracy", "best", classify([(0, 0.5)], "higher"))
     found = replace(analyse(runs_of([0.1, 0.2], lr=[1, 2])), curves=(curve,))
     assert "No learning curves: these runs logged one value each." in shown(found)
@@ -265,9 +265,6 @@ def test_what_is_judged_otherwise_is_a_change_though_no_run_changed() -> None:
 
 
 def test_several_that_add_nothing_are_many() -> None:
-    from mlactions.analyze.model import Parameter  # only here
-    from mlactions.analyze.words import _influences
-
     def follows(name: str) -> Parameter:
         return Parameter(
             name, "number", 9, 9, "1", "2", "1", verdict="follows", partners=("total",)
