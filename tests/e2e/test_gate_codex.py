@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -275,6 +276,8 @@ def test_a_hanging_model_is_ended_with_its_job(asking: Asking, model: MakeModel)
     server = model(READ, hangs(), key=KEY)
     run, checked = asking(server, cancel_on="cat facts.json", timeout=30.0)
 
-    assert run.job("ask").result != "success", run.log
+    # Where a run is cancelled just as a step ends, act at times reports the job as it stood before
+    # that step: what Codex itself came to is told by its own line.
+    assert re.search(r"codex exited with code (?!0\b)", run.log), run.log
     assert server.requests
     assert checked is None
